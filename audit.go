@@ -1,0 +1,72 @@
+package leger
+
+import (
+	"context"
+	"time"
+)
+
+// Action says what an audit event is about: a noun of the domain and a verb.
+type Action string
+
+// The actions that are recorded.
+const (
+	ActionSignIn            Action = "user.sign_in"
+	ActionSignInRefused     Action = "user.sign_in_refused"
+	ActionSignOutEverywhere Action = "user.sign_out_everywhere"
+	ActionUserUpdate        Action = "user.update"
+	ActionUserDelete        Action = "user.delete"
+	ActionSessionEnd        Action = "session.end"
+	ActionTokenRevoke       Action = "token.revoke"
+	ActionAccessDenied      Action = "access.denied"
+	ActionSecretCreate      Action = "secret.create"
+	ActionSecretUpdate      Action = "secret.update"
+	ActionSecretRestore     Action = "secret.restore"
+	ActionSecretDelete      Action = "secret.delete"
+	ActionSecretRead        Action = "secret.read"
+	ActionReleaseCreate     Action = "release.create"
+	ActionReleaseUpdate     Action = "release.update"
+	ActionReleaseDelete     Action = "release.delete"
+	ActionKeyRotate         Action = "key.rotate"
+)
+
+// Credential says how the caller of an audited action proved who they are.
+type Credential string
+
+// The credentials.
+const (
+	CredentialToken    Credential = "token"    // Authorization: Bearer
+	CredentialSession  Credential = "session"  // browser cookie
+	CredentialOperator Credential = "operator" // leger-server's own commands
+	CredentialNone     Credential = "none"     // nobody was proved
+)
+
+// AuditEvent is one line of the audit log: who did what to what, from where,
+// when. It never holds a value.
+type AuditEvent struct {
+	ID         int64 // given by the store; grows
+	At         time.Time
+	User       UserID // zero: unknown
+	Action     Action
+	Subject    string  // secret or release name, session id; for many secrets "*"
+	Version    Version // of the subject; 0: none
+	Count      int     // how many subjects; 0 and 1 are one
+	Credential Credential
+	DeviceID   string
+	RemoteAddr string
+	RequestID  string
+	Detail     string // e.g. the code of a refusal
+}
+
+// AuditPage asks for a user's events, newest first.
+type AuditPage struct {
+	Limit  int   // 1 to MaxPageSize
+	Before int64 // only events with a smaller ID; 0: from the newest
+}
+
+// AuditLog keeps audit events. Storage trouble is ErrUnavailable.
+type AuditLog interface {
+	// AppendAudit writes an event that belongs to no other change (a refusal).
+	AppendAudit(ctx context.Context, e AuditEvent) error
+	// AuditEvents gives a page; next is the Before of the following page, 0 at the end.
+	AuditEvents(ctx context.Context, user UserID, page AuditPage) (events []AuditEvent, next int64, err error)
+}

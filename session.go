@@ -1,0 +1,73 @@
+package leger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"time"
+)
+
+// How long a browser stays signed in (design: "Browser session").
+const (
+	SessionIdle     = 12 * time.Hour
+	SessionAbsolute = 30 * 24 * time.Hour
+)
+
+// SessionHash is the SHA-256 of a browser's session id, in hex: what is stored,
+// so that a stolen database opens no session.
+type SessionHash string
+
+// HashSession hashes the id a browser sent.
+func HashSession(id string) SessionHash {
+	sum := sha256.Sum256([]byte(id))
+	return SessionHash(hex.EncodeToString(sum[:]))
+}
+
+// NewSessionID reads 256 random bits: the cookie's value.
+func NewSessionID(random io.Reader) (string, error) {
+	b := make([]byte, 32)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return "", Wrap(CodeInternal, err, "read random bytes")
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+// Session is one signed-in browser.
+type Session struct {
+	Hash       SessionHash
+	ID         string // UUIDv4 by which its owner names it; opens nothing
+	User       UserID
+	CreatedAt  time.Time
+	LastSeen   time.Time
+	ExpiresAt  time.Time // absolute end
+	UserAgent  string    // cut to 200 bytes
+	RemoteAddr string    // address without port
+}
+
+// Live reports whether the session may be used at now.
+func (s Session) Live(now time.Time) bool {
+	return now.Before(s.ExpiresAt) && now.Before(s.LastSeen.Add(SessionIdle))
+}
+
+// SessionStore keeps browser sessions and the ids of tokens that may not be
+// used (again). Storage trouble is ErrUnavailable.
+type SessionStore interface {
+	// Session gives a session by its hash, ErrNotFound if there is none. It may
+	// have expired: ask Live.
+	Session(ctx context.Context, hash SessionHash) (Session, error)
+	// Sessions lists a user's sessions that are live at now, last seen first.
+	Sessions(ctx context.Context, user UserID, now time.Time) ([]Session, error)
+	// TouchSession moves LastSeen forward; losing it at power loss is harmless.
+	TouchSession(ctx context.Context, hash SessionHash, at time.Time) error
+	// DeleteSession ends a session by its public id. ErrNotFound.
+	DeleteSession(ctx context.Context, user UserID, id string, audit AuditEvent) error
+	// SpendToken marks a token id as used up until the token expires by itself.
+	// ErrConflict if it was already: of many callers at once exactly one succeeds.
+	SpendToken(ctx context.Context, jti string, expires time.Time) error
+	// TokenSpent reports whether a token id was used up or revoked.
+	TokenSpent(ctx context.Context, jti string) (bool, error)
+	// Prune forgets sessions, spent tokens and audit events that are past their time.
+	Prune(ctx context.Context, now time.Time) error
+}
