@@ -1,0 +1,148 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/wire"
+)
+
+// Validate checks the client's token and makes or refreshes its account, without
+// signing a browser in.
+func (c *Client) Validate(ctx context.Context) (wire.User, error) {
+	var out wire.Validated
+	no := false
+	_, err := c.do(ctx, request{
+		method: http.MethodPost, path: "/api/auth/validate",
+		body: wire.ValidateRequest{Session: &no}, out: &out,
+	})
+	return out.User, err
+}
+
+// RevokeToken makes the client's own token unusable.
+func (c *Client) RevokeToken(ctx context.Context) error {
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/api/auth/token"})
+	return err
+}
+
+// User gives the signed-in account.
+func (c *Client) User(ctx context.Context) (wire.User, error) {
+	var out wire.User
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/user", out: &out})
+	return out, err
+}
+
+// Secrets lists the secrets without their values.
+func (c *Client) Secrets(ctx context.Context) ([]wire.Secret, error) {
+	var out wire.Secrets
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/secrets", out: &out})
+	return out.Secrets, err
+}
+
+// SecretValues lists the secrets with their values. etag is what an earlier call
+// gave, or empty: when nothing changed since, notModified is true and the list
+// empty. The values in the list are the caller's to wipe.
+func (c *Client) SecretValues(ctx context.Context, etag string) (list []wire.Secret, newETag string, notModified bool, err error) {
+	var out wire.Secrets
+	a, err := c.do(ctx, request{
+		method: http.MethodGet, path: "/api/secrets", query: url.Values{"include_values": {"true"}},
+		ifNoneMatch: etag, out: &out,
+	})
+	return out.Secrets, a.etag, a.notModified, err
+}
+
+// Secret gives one secret with its value.
+func (c *Client) Secret(ctx context.Context, name leger.SecretName) (wire.Secret, error) {
+	var out wire.Secret
+	_, err := c.do(ctx, request{method: http.MethodGet, path: pathf("/api/secrets/%s", name.String()), out: &out})
+	return out, err
+}
+
+// SetSecret creates or replaces a secret. expect 0 writes whatever is there;
+// otherwise the secret must be at that version (CodeConflict).
+func (c *Client) SetSecret(ctx context.Context, name leger.SecretName, value leger.Plaintext, expect leger.Version) (wire.SecretWritten, error) {
+	var out wire.SecretWritten
+	_, err := c.do(ctx, request{
+		method: http.MethodPost, path: pathf("/api/secrets/%s", name.String()),
+		body: wire.SecretPut{Value: string(value.Reveal())}, ifMatch: expect, out: &out,
+	})
+	return out, err
+}
+
+// DeleteSecret deletes a secret; expect as in SetSecret.
+func (c *Client) DeleteSecret(ctx context.Context, name leger.SecretName, expect leger.Version) error {
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: pathf("/api/secrets/%s", name.String()), ifMatch: expect})
+	return err
+}
+
+// Releases lists all releases.
+func (c *Client) Releases(ctx context.Context) ([]wire.Release, error) {
+	var all []wire.Release
+	for cursor := ""; ; {
+		var out wire.Releases
+		q := url.Values{"limit": {"500"}}
+		if cursor != "" {
+			q.Set("cursor", cursor)
+		}
+		if _, err := c.do(ctx, request{method: http.MethodGet, path: "/api/releases", query: q, out: &out}); err != nil {
+			return nil, err
+		}
+		all = append(all, out.Releases...)
+		if cursor = out.NextCursor; cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+// ReleaseByName gives the release of a name, CodeNotFound if there is none.
+func (c *Client) ReleaseByName(ctx context.Context, name leger.ReleaseName) (wire.Release, error) {
+	var out wire.Releases
+	if _, err := c.do(ctx, request{
+		method: http.MethodGet, path: "/api/releases",
+		query: url.Values{"name": {name.String()}}, out: &out,
+	}); err != nil {
+		return wire.Release{}, err
+	}
+	if len(out.Releases) == 0 {
+		return wire.Release{}, leger.Errorf(leger.CodeNotFound, "there is no release called %s", name).
+			WithHint("leger releases list")
+	}
+	return out.Releases[0], nil
+}
+
+// CreateRelease makes a release.
+func (c *Client) CreateRelease(ctx context.Context, in wire.ReleaseCreate) (wire.Release, error) {
+	var out wire.Release
+	_, err := c.do(ctx, request{method: http.MethodPost, path: "/api/releases", body: in, out: &out})
+	return out, err
+}
+
+// DeleteRelease removes a release by its id; expect as in SetSecret.
+func (c *Client) DeleteRelease(ctx context.Context, id string, expect leger.Version) error {
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: pathf("/api/releases/%s", url.PathEscape(id)), ifMatch: expect})
+	return err
+}
+
+// Health asks whether a Leger server answers at the address, and which.
+func (c *Client) Health(ctx context.Context) (wire.Health, error) {
+	req, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/health"})
+	if err != nil {
+		return wire.Health{}, err
+	}
+	req.Header.Del("Authorization")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return wire.Health{}, c.unreachable(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var h wire.Health
+	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&h); err != nil || h.Service == "" {
+		return wire.Health{}, leger.Errorf(leger.CodeUnreachable, "%s answered %s, which is not an answer of Leger's", c.base, res.Status).
+			WithHint("check the address with: leger config get server")
+	}
+	return h, nil
+}

@@ -1,0 +1,91 @@
+package wire
+
+import "leger.run/leger"
+
+// Secrets is the answer of GET /api/secrets, in order of name.
+type Secrets struct {
+	Secrets []Secret `json:"secrets"`
+}
+
+// Secret is one secret. Value is there only when values were asked for.
+type Secret struct {
+	Name      leger.SecretName `json:"name"`
+	Value     *string          `json:"value,omitempty"`
+	Version   leger.Version    `json:"version"`
+	CreatedAt Time             `json:"created_at"`
+	UpdatedAt Time             `json:"updated_at"`
+}
+
+// SecretOf converts what is known without opening the secret.
+func SecretOf(s leger.SecretInfo) Secret {
+	return Secret{Name: s.Name, Version: s.Version, CreatedAt: At(s.CreatedAt), UpdatedAt: At(s.UpdatedAt)}
+}
+
+// SecretPut is the body of POST /api/secrets/:name.
+type SecretPut struct {
+	Value string `json:"value"`
+}
+
+// SecretWritten is the answer of POST /api/secrets/:name and …/restore.
+type SecretWritten struct {
+	Name      leger.SecretName `json:"name"`
+	Version   leger.Version    `json:"version"`
+	CreatedAt Time             `json:"created_at"`
+	UpdatedAt Time             `json:"updated_at"`
+	Changed   bool             `json:"changed"` // false: it held this value already
+}
+
+// SecretVersions is the answer of GET /api/secrets/:name/versions, newest first.
+type SecretVersions struct {
+	Versions []SecretVersion `json:"versions"`
+}
+
+// SecretVersion is one kept version; its value is not in it.
+type SecretVersion struct {
+	Version   leger.Version `json:"version"`
+	CreatedAt Time          `json:"created_at"`
+	Current   bool          `json:"current"`
+}
+
+// SecretRestore is the body of POST /api/secrets/:name/restore.
+type SecretRestore struct {
+	Version leger.Version `json:"version"`
+}
+
+// SecretBatch is the body of POST /api/secrets:batch.
+type SecretBatch struct {
+	Secrets []SecretBatchItem `json:"secrets"`
+	DryRun  bool              `json:"dry_run,omitempty"`
+}
+
+// SecretBatchItem is one secret to write.
+type SecretBatchItem struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// BatchState says what a batch does, or would do, with one of its items.
+type BatchState string
+
+// The states of a batch's items.
+const (
+	BatchNew       BatchState = "new"
+	BatchChanged   BatchState = "changed"
+	BatchUnchanged BatchState = "unchanged"
+	BatchInvalid   BatchState = "invalid"
+)
+
+// SecretBatchResult is the answer of POST /api/secrets:batch, in the order sent.
+// With one invalid item nothing is applied.
+type SecretBatchResult struct {
+	Applied bool               `json:"applied"`
+	Results []SecretBatchState `json:"results"`
+}
+
+// SecretBatchState is the verdict on one item.
+type SecretBatchState struct {
+	Name    string        `json:"name"`
+	State   BatchState    `json:"state"`
+	Version leger.Version `json:"version,omitempty"` // the current one, after the write
+	Message string        `json:"message,omitempty"` // why it is invalid
+}

@@ -1,0 +1,102 @@
+package wire
+
+import "leger.run/leger"
+
+// ValidateRequest is the optional body of POST /api/auth/validate.
+type ValidateRequest struct {
+	// Session false checks the token and refreshes the account without signing a
+	// browser in: what the CLI asks for. Absent means true.
+	Session *bool `json:"session,omitempty"`
+}
+
+// Validated is the answer of POST /api/auth/validate.
+type Validated struct {
+	User User `json:"user"`
+}
+
+// User is an account as its owner sees it.
+type User struct {
+	UserUUID             leger.UserID `json:"user_uuid"`
+	Email                string       `json:"email"`
+	DisplayName          *string      `json:"display_name"`
+	Tailnet              string       `json:"tailnet"`
+	TailscaleUserID      string       `json:"tailscale_user_id"`
+	CreatedAt            Time         `json:"created_at"`
+	LastSeen             Time         `json:"last_seen"`
+	TotalAuthentications int64        `json:"total_authentications"`
+}
+
+// UserOf converts an account.
+func UserOf(u leger.User) User {
+	w := User{
+		UserUUID: u.ID, Email: u.Email, Tailnet: u.Tailnet,
+		TailscaleUserID: u.TailscaleUserID.String(),
+		CreatedAt:       At(u.CreatedAt), LastSeen: At(u.LastSeen),
+		TotalAuthentications: u.TotalAuthentications,
+	}
+	if u.DisplayName != "" {
+		w.DisplayName = &u.DisplayName
+	}
+	return w
+}
+
+// UserPatch is the body of PATCH /api/user.
+type UserPatch struct {
+	DisplayName string `json:"display_name"`
+}
+
+// UserDelete is the body of DELETE /api/user: the e-mail, typed by its owner.
+type UserDelete struct {
+	Email string `json:"email"`
+}
+
+// Sessions is the answer of GET /api/sessions.
+type Sessions struct {
+	Sessions []Session `json:"sessions"`
+}
+
+// Session is one signed-in browser.
+type Session struct {
+	ID         string `json:"id"`
+	Current    bool   `json:"current"` // the one that asks
+	CreatedAt  Time   `json:"created_at"`
+	LastSeen   Time   `json:"last_seen"`
+	ExpiresAt  Time   `json:"expires_at"`
+	UserAgent  string `json:"user_agent"`
+	RemoteAddr string `json:"remote_addr"`
+}
+
+// SignedOut is the answer of DELETE /api/sessions and DELETE /api/auth/token.
+type SignedOut struct {
+	Deleted  bool `json:"deleted"`
+	Sessions int  `json:"sessions"` // how many ended
+}
+
+// AuditEvents is the answer of GET /api/audit, newest first.
+type AuditEvents struct {
+	Events     []AuditEvent `json:"events"`
+	NextCursor string       `json:"next_cursor,omitempty"`
+}
+
+// AuditEvent is who did what.
+type AuditEvent struct {
+	ID         int64            `json:"id"`
+	At         Time             `json:"at"`
+	Action     leger.Action     `json:"action"`
+	Subject    string           `json:"subject,omitempty"`
+	Version    leger.Version    `json:"version,omitempty"`
+	Count      int              `json:"count,omitempty"`
+	Credential leger.Credential `json:"credential"`
+	DeviceID   string           `json:"device_id,omitempty"`
+	RemoteAddr string           `json:"remote_addr,omitempty"`
+	RequestID  string           `json:"request_id,omitempty"`
+	Detail     string           `json:"detail,omitempty"`
+}
+
+// AuditEventOf converts an event.
+func AuditEventOf(e leger.AuditEvent) AuditEvent {
+	return AuditEvent{
+		ID: e.ID, At: At(e.At), Action: e.Action, Subject: e.Subject, Version: e.Version, Count: e.Count,
+		Credential: e.Credential, DeviceID: e.DeviceID, RemoteAddr: e.RemoteAddr, RequestID: e.RequestID, Detail: e.Detail,
+	}
+}
