@@ -10,7 +10,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -195,12 +194,4 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	return leger.Wrap(leger.CodeUnreachable, err, "the server %s did not answer", c.base).
 		WithHint("is it running and is the address right? leger config get server")
-}
-
-func pathf(format string, parts ...string) string {
-	escaped := make([]any, len(parts))
-	for i, p := range parts {
-		escaped[i] = p
-	}
-	return fmt.Sprintf(format, escaped...)
 }
