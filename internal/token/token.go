@@ -143,7 +143,12 @@ func verify(s Secret, now time.Time, text string) (Claims, error) {
 	}
 	var p payload
 	_, err := jwt.ParseWithClaims(text, &p,
-		func(*jwt.Token) (any, error) { return s.p.Reveal(), nil },
+		func(t *jwt.Token) (any, error) {
+			if _, ok := t.Header["crit"]; ok { // RFC 7515, 4.1.11: none is understood here
+				return nil, errors.New("token has a crit header")
+			}
+			return s.p.Reveal(), nil
+		},
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 		jwt.WithTimeFunc(func() time.Time { return now }),
 		jwt.WithExpirationRequired(),

@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/wire"
+)
+
+// observation is what one request's log line will say. Only the request's own
+// goroutine writes it.
+type observation struct {
+	id     string
+	user   leger.UserID
+	err    error
+	status int
+	bytes  int64
+}
+
+type observationKey struct{}
+
+func observed(ctx context.Context) *observation {
+	if o, ok := ctx.Value(observationKey{}).(*observation); ok {
+		return o
+	}
+	return &observation{}
+}
+
+func requestID(ctx context.Context) string         { return observed(ctx).id }
+func noteError(ctx context.Context, err error)     { observed(ctx).err = err }
+func noteUser(ctx context.Context, u leger.UserID) { observed(ctx).user = u }
+
+// recorder notes status and size for the log line.
+type recorder struct {
+	http.ResponseWriter
+	o *observation
+}
+
+func (r recorder) WriteHeader(status int) {
+	if r.o.status == 0 {
+		r.o.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r recorder) Write(b []byte) (int, error) {
+	if r.o.status == 0 {
+		r.o.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.o.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the real writer.
+func (r recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (a *API) observe(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	began := a.Now()
+	o := &observation{id: a.newRequestID()}
+	r = r.WithContext(context.WithValue(r.Context(), observationKey{}, o))
+	w.Header().Set(wire.HeaderRequestID, o.id)
+	rec := recorder{w, o}
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint // a panic value, compared as net/http does
+				panic(p)
+			}
+			// The stack, but not the panic's value, which could hold anything.
+			err := leger.Wrap(leger.CodeInternal, fmt.Errorf("panic of type %T", p), "something went wrong on the server")
+			a.Log.ErrorContext(r.Context(), "panic", slog.String("request_id", o.id), slog.String("stack", string(debug.Stack())))
+			if o.status == 0 {
+				a.fail(rec, r, err)
+			}
+			o.err = err
+		}
+		a.logRequest(r, o, a.Now().Sub(began).Microseconds())
+	}()
+	next.ServeHTTP(rec, r)
+}
+
+// logRequest writes the one line about a request. The query is left out: a
+// sign-in link's token is in it.
+func (a *API) logRequest(r *http.Request, o *observation, micros int64) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("request_id", o.id),
+		slog.String("method", cut(r.Method, 16)),
+		slog.String("path", cut(r.URL.EscapedPath(), 256)),
+		slog.Int("status", o.status),
+		slog.Int64("bytes", o.bytes),
+		slog.Int64("us", micros),
+		slog.String("remote", clientAddr(r)),
+	}
+	if !o.user.IsZero() {
+		attrs = append(attrs, slog.String("user", o.user.String()))
+	}
+	if o.err != nil {
+		attrs = append(attrs, slog.String("code", string(leger.CodeOf(o.err))), slog.String("error", o.err.Error()))
+		if o.status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+func (a *API) newRequestID() string {
+	b := make([]byte, 8)
+	if _, err := io.ReadFull(a.Random, b); err != nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(b)
+}
+
+// clientAddr is the address a request came from. A proxy on this machine
+// (tailscale serve, Caddy) is believed about whom it speaks for; nobody else is.
+func clientAddr(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return cut(r.RemoteAddr, 64)
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || !addr.IsLoopback() {
+		return host
+	}
+	forwarded := r.Header.Get("X-Forwarded-For")
+	last := strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])
+	if via, err := netip.ParseAddr(last); err == nil {
+		return via.String()
+	}
+	return host
+}

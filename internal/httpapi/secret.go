@@ -1,0 +1,293 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/vault"
+	"leger.run/leger/internal/wire"
+)
+
+// errValuesForCLI: a browser never gets a value back, so that a script that found
+// its way into the page could not either.
+func errValuesForCLI() *leger.Error {
+	return leger.Errorf(leger.CodeForbidden, "values are given to the leger command only, not to a browser").
+		WithHint("leger secrets get NAME")
+}
+
+func (a *API) secrets(w http.ResponseWriter, r *http.Request, c caller) error {
+	values, err := boolParam(r, "include_values")
+	if err != nil {
+		return err
+	}
+	if !values {
+		return a.secretInfos(w, r, c)
+	}
+	if c.session != nil {
+		return a.forbid(r, c, errValuesForCLI())
+	}
+	if wanted := r.Header.Get("If-None-Match"); wanted != "" {
+		infos, err := a.Vault.List(r.Context(), c.user.ID)
+		if err != nil {
+			return err
+		}
+		if etag := secretsETag("values", infos); matches(wanted, etag) {
+			return notModified(w, etag)
+		}
+	}
+	opened, err := a.Vault.OpenAll(r.Context(), c.user.ID, a.event(r, c))
+	if err != nil {
+		return err
+	}
+	return a.openedSecrets(w, opened)
+}
+
+func (a *API) openedSecrets(w http.ResponseWriter, opened []vault.Opened) error {
+	infos := make([]leger.SecretInfo, len(opened))
+	out := wire.Secrets{Secrets: make([]wire.Secret, len(opened))}
+	for i, o := range opened {
+		infos[i] = o.SecretInfo
+		value := string(o.Value.Reveal())
+		o.Value.Wipe()
+		out.Secrets[i] = wire.SecretOf(o.SecretInfo)
+		out.Secrets[i].Value = &value
+	}
+	setETag(w, secretsETag("values", infos))
+	return ok(w, out)
+}
+
+func (a *API) secretInfos(w http.ResponseWriter, r *http.Request, c caller) error {
+	infos, err := a.Vault.List(r.Context(), c.user.ID)
+	if err != nil {
+		return err
+	}
+	etag := secretsETag("names", infos)
+	if matches(r.Header.Get("If-None-Match"), etag) {
+		return notModified(w, etag)
+	}
+	out := wire.Secrets{Secrets: make([]wire.Secret, len(infos))}
+	for i, s := range infos {
+		out.Secrets[i] = wire.SecretOf(s)
+	}
+	setETag(w, etag)
+	return ok(w, out)
+}
+
+func (a *API) secret(w http.ResponseWriter, r *http.Request, c caller) error {
+	name, err := leger.ParseSecretName(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	if c.session != nil {
+		return a.forbid(r, c, errValuesForCLI())
+	}
+	o, err := a.Vault.Open(r.Context(), c.user.ID, name, a.event(r, c))
+	if err != nil {
+		return err
+	}
+	value := string(o.Value.Reveal())
+	o.Value.Wipe()
+	out := wire.SecretOf(o.SecretInfo)
+	out.Value = &value
+	return ok(w, out)
+}
+
+func (a *API) putSecret(w http.ResponseWriter, r *http.Request, c caller) error {
+	name, err := leger.ParseSecretName(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	pre, err := precondition(r)
+	if err != nil {
+		return err
+	}
+	body, err := decode[wire.SecretPut](w, r)
+	if err != nil {
+		return err
+	}
+	value, err := leger.ParsePlaintext([]byte(body.Value))
+	if err != nil {
+		return err
+	}
+	defer value.Wipe()
+	written, err := a.Vault.Put(r.Context(), c.user.ID, name, value, pre, a.event(r, c))
+	if err != nil {
+		return err
+	}
+	return ok(w, writtenSecret(written))
+}
+
+func (a *API) deleteSecret(w http.ResponseWriter, r *http.Request, c caller) error {
+	name, err := leger.ParseSecretName(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	pre, err := precondition(r)
+	if err != nil {
+		return err
+	}
+	if err := a.Vault.Delete(r.Context(), c.user.ID, name, pre, a.event(r, c)); err != nil {
+		return err
+	}
+	return ok(w, wire.Deleted{Deleted: true})
+}
+
+func (a *API) secretVersions(w http.ResponseWriter, r *http.Request, c caller) error {
+	name, err := leger.ParseSecretName(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	list, err := a.Vault.Versions(r.Context(), c.user.ID, name)
+	if err != nil {
+		return err
+	}
+	out := wire.SecretVersions{Versions: make([]wire.SecretVersion, len(list))}
+	for i, v := range list {
+		out.Versions[i] = wire.SecretVersion{Version: v.Version, CreatedAt: wire.At(v.CreatedAt), Current: v.Current}
+	}
+	return ok(w, out)
+}
+
+func (a *API) restoreSecret(w http.ResponseWriter, r *http.Request, c caller) error {
+	name, err := leger.ParseSecretName(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	pre, err := precondition(r)
+	if err != nil {
+		return err
+	}
+	body, err := decode[wire.SecretRestore](w, r)
+	if err != nil {
+		return err
+	}
+	if body.Version < 1 {
+		return leger.Invalid("version", "version must be a whole number from 1")
+	}
+	written, err := a.Vault.Restore(r.Context(), c.user.ID, name, body.Version, pre, a.event(r, c))
+	if err != nil {
+		return err
+	}
+	return ok(w, writtenSecret(written))
+}
+
+func writtenSecret(s vault.Written) wire.SecretWritten {
+	return wire.SecretWritten{
+		Name: s.Name, Version: s.Version, Changed: s.Changed,
+		CreatedAt: wire.At(s.CreatedAt), UpdatedAt: wire.At(s.UpdatedAt),
+	}
+}
+
+// batchSecrets imports many at once: all or nothing, with a verdict on each.
+func (a *API) batchSecrets(w http.ResponseWriter, r *http.Request, c caller) error {
+	body, err := decode[wire.SecretBatch](w, r)
+	if err != nil {
+		return err
+	}
+	if n := len(body.Secrets); n < 1 || n > leger.MaxSecretsPerUser {
+		return leger.Invalid("secrets", "secrets must hold 1 to %d items, not %d", leger.MaxSecretsPerUser, n)
+	}
+	out := wire.SecretBatchResult{Results: make([]wire.SecretBatchState, len(body.Secrets))}
+	items, valid := parseBatch(body.Secrets, out.Results)
+	written, err := a.Vault.PutAll(r.Context(), c.user.ID, items, body.DryRun || !valid, a.event(r, c))
+	if err != nil {
+		return err
+	}
+	out.Applied = valid && !body.DryRun
+	next := 0
+	for i := range out.Results {
+		res := &out.Results[i]
+		if res.State == wire.BatchInvalid {
+			continue
+		}
+		res.State, res.Version = batchState(written[next]), written[next].Version
+		next++
+	}
+	return ok(w, out)
+}
+
+func batchState(s vault.Written) wire.BatchState {
+	switch {
+	case !s.Changed:
+		return wire.BatchUnchanged
+	case s.Created:
+		return wire.BatchNew
+	default:
+		return wire.BatchChanged
+	}
+}
+
+// parseBatch checks each item; what is wrong is noted in results, at its place.
+func parseBatch(in []wire.SecretBatchItem, results []wire.SecretBatchState) (items []vault.Item, valid bool) {
+	valid = true
+	seen := map[leger.SecretName]bool{}
+	for i, it := range in {
+		results[i].Name = cut(it.Name, leger.MaxSecretName)
+		name, err := leger.ParseSecretName(it.Name)
+		var value leger.Plaintext
+		if err == nil {
+			value, err = leger.ParsePlaintext([]byte(it.Value))
+		}
+		if err == nil && seen[name] {
+			err = leger.Invalid("name", "%s is in the list twice", name)
+		}
+		if err != nil {
+			valid = false
+			results[i].State, results[i].Message = wire.BatchInvalid, err.Error()
+			continue
+		}
+		seen[name] = true
+		items = append(items, vault.Item{Name: name, Value: value})
+	}
+	return items, valid
+}
+
+func boolParam(r *http.Request, name string) (bool, error) {
+	switch r.URL.Query().Get(name) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, leger.Invalid(name, "%s must be true or false", name)
+	}
+}
+
+// secretsETag changes when any name, version or identity in the list does, and
+// with the kind of list. It is known without opening a value.
+func secretsETag(kind string, infos []leger.SecretInfo) string {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s\n", kind)
+	for _, s := range infos {
+		_, _ = fmt.Fprintf(h, "%s %d %s\n", s.Name, s.Version, s.ID)
+	}
+	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
+}
+
+// matches compares If-None-Match weakly, as RFC 9110, 13.1.2 asks.
+func matches(header, etag string) bool {
+	if strings.TrimSpace(header) == "*" {
+		return true
+	}
+	for part := range strings.SplitSeq(header, ",") {
+		if strings.TrimPrefix(strings.TrimSpace(part), "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+func setETag(w http.ResponseWriter, etag string) {
+	w.Header().Set("ETag", etag)
+	w.Header().Set("Cache-Control", "private, no-cache")
+}
+
+func notModified(w http.ResponseWriter, etag string) error {
+	setETag(w, etag)
+	w.WriteHeader(http.StatusNotModified)
+	return nil
+}

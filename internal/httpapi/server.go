@@ -1,0 +1,166 @@
+// Package httpapi is Leger's HTTP API: routes, authentication, envelopes, limits
+// and the mapping of errors to status codes. The contract is api/openapi.yaml.
+//
+// A handler returns an error and never writes one; one place writes and logs it.
+// The package knows no storage technology, starts no goroutine and holds no lock
+// across a call to a store, so that the same handlers run natively and on
+// Cloudflare Workers.
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/token"
+	"leger.run/leger/internal/vault"
+	"leger.run/leger/internal/wire"
+)
+
+// Stores are the parts of storage the API works on besides the secrets, which
+// only the vault touches.
+type Stores interface {
+	leger.UserStore
+	leger.SessionStore
+	leger.ReleaseStore
+	leger.AuditLog
+	// Ping says whether the storage answers, within ctx.
+	Ping(ctx context.Context) error
+}
+
+// Config is what the API needs. Every field is required unless it says otherwise.
+type Config struct {
+	Vault        *vault.Vault
+	Stores       Stores
+	SharedSecret token.Secret
+	PublicURL    string       // as browsers see the server, e.g. https://leger.example.ts.net; decides the cookie
+	Version      string       // of Leger
+	OpenAPI      []byte       // the contract, served as it is
+	Web          http.Handler // everything that is not the API
+	Requests     Limiter      // per user, or per address when nobody is proved
+	Refusals     Limiter      // wrong credentials, per address
+	Now          func() time.Time
+	Random       io.Reader // cryptographically secure
+	Log          *slog.Logger
+}
+
+// Limiter says whether one more event of key is allowed, and if not, how long to
+// wait. Implementations are safe for concurrent use.
+type Limiter interface {
+	Allow(key string) (ok bool, wait time.Duration)
+}
+
+// API serves everything under one origin.
+type API struct {
+	Config
+	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
+	cookie cookie
+}
+
+// New wires the routes. CodeInvalid when PublicURL is not a URL.
+func New(c Config) (*API, error) {
+	a := &API{Config: c, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
+	var err error
+	if a.cookie, err = newCookie(c.PublicURL); err != nil {
+		return nil, err
+	}
+	if err := a.origin.AddTrustedOrigin(a.cookie.origin); err != nil {
+		return nil, leger.Invalid("public_url", "the public URL %q is not one a browser would send", c.PublicURL)
+	}
+	a.routes()
+	return a, nil
+}
+
+func (a *API) routes() {
+	open := func(pattern string, h handler) { a.mux.Handle(pattern, a.handle(h)) }
+	user := func(pattern string, h userHandler) { a.mux.Handle(pattern, a.handle(a.signedIn(h))) }
+
+	open("GET /health", a.health)
+	open("GET /ready", a.ready)
+	open("GET /api/openapi.yaml", a.openapi)
+	open("POST /api/auth/validate", a.validate)
+	user("DELETE /api/auth/token", a.revokeToken)
+
+	user("GET /api/user", a.user)
+	user("PATCH /api/user", a.patchUser)
+	user("DELETE /api/user", a.deleteUser)
+	user("GET /api/sessions", a.sessions)
+	user("DELETE /api/sessions", a.signOutEverywhere)
+	user("DELETE /api/sessions/{id}", a.deleteSession)
+	user("GET /api/audit", a.audit)
+
+	user("GET /api/secrets", a.secrets)
+	user("POST /api/secrets:batch", a.batchSecrets)
+	user("GET /api/secrets/{name}", a.secret)
+	user("POST /api/secrets/{name}", a.putSecret)
+	user("DELETE /api/secrets/{name}", a.deleteSecret)
+	user("GET /api/secrets/{name}/versions", a.secretVersions)
+	user("POST /api/secrets/{name}/restore", a.restoreSecret)
+
+	user("GET /api/releases", a.releases)
+	user("POST /api/releases", a.createRelease)
+	user("GET /api/releases/{id}", a.release)
+	user("PUT /api/releases/{id}", a.updateRelease)
+	user("DELETE /api/releases/{id}", a.deleteRelease)
+	user("GET /api/releases/{id}/versions", a.releaseVersions)
+
+	open("/api", a.unknownRoute)
+	open("/api/", a.unknownRoute)
+	open("/health", a.unknownRoute)
+	open("/ready", a.unknownRoute)
+	a.mux.Handle("/", a.Web)
+}
+
+// ServeHTTP gives every request an id, a log line and a net under panics.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.observe(w, r, a.mux)
+}
+
+func (a *API) health(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, wire.Health{
+		Status: "healthy", Service: "leger-app", Version: a.Version, Timestamp: wire.At(a.Now()),
+	})
+}
+
+func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
+	if err := a.Stores.Ping(r.Context()); err != nil {
+		a.Log.ErrorContext(r.Context(), "storage is not ready", slog.Any("error", err))
+		return writeJSON(w, http.StatusServiceUnavailable, wire.Ready{
+			Status: "unavailable", Checks: map[string]string{"storage": "does not answer; the server's log says why"},
+		})
+	}
+	return writeJSON(w, http.StatusOK, wire.Ready{Status: "ready", Checks: map[string]string{"storage": "ok"}})
+}
+
+func (a *API) openapi(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/yaml")
+	if _, err := w.Write(a.OpenAPI); err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
+
+// unknownRoute answers what no pattern took: 405 with Allow where another method
+// would have been right, else 404; never the web app.
+func (a *API) unknownRoute(w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := a.mux.Handler(probe); len(pattern) > 0 && pattern[0] != '/' {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		for _, m := range allowed {
+			w.Header().Add("Allow", m)
+		}
+		return leger.Errorf(leger.CodeMethodNotAllowed, "this route does not take %s", r.Method)
+	}
+	return leger.Errorf(leger.CodeNotFound, "there is no such route").
+		WithHint("the routes are described at /api/openapi.yaml")
+}

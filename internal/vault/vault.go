@@ -1,0 +1,285 @@
+// Package vault seals and opens secrets, and is the only server code that sees a
+// plaintext. It decides versions (a write of the value that is there already
+// makes no new one), retries when another writer was first, and records every
+// value that leaves.
+//
+// It knows no HTTP and no storage technology: it works on a leger.SecretStore.
+package vault
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"time"
+
+	"leger.run/leger"
+)
+
+// maxAttempts bounds the retries of a write that others keep overtaking. Each
+// round somebody wins, so 200 outlasts any number of clients that fit the rate
+// limits.
+const maxAttempts = 200
+
+// Config is what a Vault needs; every field is required.
+type Config struct {
+	Keys    *KeyRing
+	Secrets leger.SecretStore
+	Now     func() time.Time
+	Random  io.Reader // cryptographically secure
+}
+
+// Vault is safe for concurrent use.
+type Vault struct{ Config }
+
+// New makes a Vault.
+func New(c Config) *Vault { return &Vault{c} }
+
+// Precondition is what If-Match asks of the current version. The zero value asks
+// nothing.
+type Precondition struct {
+	Exists  bool          // it must exist, at any version
+	Version leger.Version // not 0: it must be at this version
+}
+
+// check fails with CodeConflict and the current version.
+func (p Precondition) check(name leger.SecretName, current leger.Version) error {
+	if (p.Version != 0 && p.Version != current) || (p.Exists && current == 0) {
+		return moved(name, current)
+	}
+	return nil
+}
+
+func moved(name leger.SecretName, current leger.Version) error {
+	e := leger.Errorf(leger.CodeConflict, "secret %s is at version %d now", name, current)
+	if current == 0 {
+		e = leger.Errorf(leger.CodeConflict, "secret %s does not exist now", name)
+	}
+	e.Version = current
+	return e.WithHint("look at what changed, then try again")
+}
+
+// Opened is a secret with its value.
+type Opened struct {
+	leger.SecretInfo
+	Value leger.Plaintext
+}
+
+// Written is the outcome of a write.
+type Written struct {
+	leger.SecretInfo
+	Changed bool // false: the secret held this value already
+	Created bool // there was no live secret of the name before
+}
+
+// List gives the live secrets without values, in order of name.
+func (v *Vault) List(ctx context.Context, user leger.UserID) ([]leger.SecretInfo, error) {
+	return v.Secrets.Secrets(ctx, user)
+}
+
+// OpenAll gives every live secret with its value, and records that they left.
+// One record that does not open fails the call: a list with a gap would look
+// like a deletion to whoever syncs.
+func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, audit leger.AuditEvent) ([]Opened, error) {
+	sealed, err := v.Secrets.SealedSecrets(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Opened, len(sealed))
+	for i, s := range sealed {
+		value, err := v.Keys.open(s)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = Opened{s.SecretInfo, value}
+	}
+	if len(out) == 0 {
+		return out, nil
+	}
+	audit.Action, audit.Subject, audit.Count = leger.ActionSecretRead, "*", len(out)
+	return out, v.Secrets.RecordAccess(ctx, user, nil, audit)
+}
+
+// Open gives one secret with its value, and records that it left. CodeNotFound.
+func (v *Vault) Open(ctx context.Context, user leger.UserID, name leger.SecretName, audit leger.AuditEvent) (Opened, error) {
+	s, err := v.Secrets.SealedSecret(ctx, user, name)
+	if err != nil {
+		return Opened{}, err
+	}
+	value, err := v.Keys.open(s)
+	if err != nil {
+		return Opened{}, err
+	}
+	audit.Action, audit.Subject, audit.Version = leger.ActionSecretRead, name.String(), s.Version
+	return Opened{s.SecretInfo, value}, v.Secrets.RecordAccess(ctx, user, []leger.SecretName{name}, audit)
+}
+
+// Put makes value the secret's current version, or leaves it when it is already.
+// CodeConflict when pre does not hold or the user owns too many.
+func (v *Vault) Put(ctx context.Context, user leger.UserID, name leger.SecretName, value leger.Plaintext, pre Precondition, audit leger.AuditEvent) (Written, error) {
+	items := []Item{{Name: name, Value: value}}
+	var out Written
+	err := v.retry(ctx, pre, func() error {
+		plan, err := v.plan(ctx, user, items, pre, audit)
+		if err != nil {
+			return err
+		}
+		out = plan.written[0]
+		return v.commit(ctx, plan)
+	})
+	return out, err
+}
+
+// Item is one secret of a batch.
+type Item struct {
+	Name  leger.SecretName
+	Value leger.Plaintext
+}
+
+// PutAll writes all items or none, and gives their outcomes in order. Names must
+// be unique. With dryRun it writes nothing and tells what would happen.
+func (v *Vault) PutAll(ctx context.Context, user leger.UserID, items []Item, dryRun bool, audit leger.AuditEvent) ([]Written, error) {
+	var out []Written
+	err := v.retry(ctx, Precondition{}, func() error {
+		plan, err := v.plan(ctx, user, items, Precondition{}, audit)
+		if err != nil {
+			return err
+		}
+		out = plan.written
+		if dryRun {
+			return nil
+		}
+		return v.commit(ctx, plan)
+	})
+	return out, err
+}
+
+// Restore makes the value of an old version the secret's newest. CodeNotFound
+// when the version is not kept.
+func (v *Vault) Restore(ctx context.Context, user leger.UserID, name leger.SecretName, old leger.Version, pre Precondition, audit leger.AuditEvent) (Written, error) {
+	sealed, err := v.Secrets.SealedSecretVersion(ctx, user, name, old)
+	if err != nil {
+		return Written{}, err
+	}
+	value, err := v.Keys.open(sealed)
+	if err != nil {
+		return Written{}, err
+	}
+	defer value.Wipe()
+	audit.Action = leger.ActionSecretRestore
+	return v.Put(ctx, user, name, value, pre, audit)
+}
+
+// Delete forgets a secret and every value it had. CodeNotFound, CodeConflict.
+func (v *Vault) Delete(ctx context.Context, user leger.UserID, name leger.SecretName, pre Precondition, audit leger.AuditEvent) error {
+	audit.Action, audit.Subject = leger.ActionSecretDelete, name.String()
+	return v.Secrets.DeleteSecret(ctx, user, name, pre.Version, audit)
+}
+
+// Versions lists the kept versions, newest first. CodeNotFound.
+func (v *Vault) Versions(ctx context.Context, user leger.UserID, name leger.SecretName) ([]leger.SecretVersion, error) {
+	return v.Secrets.SecretVersions(ctx, user, name)
+}
+
+// plan is what a write will do, decided against the state of one moment.
+type plan struct {
+	writes  []leger.SecretWrite
+	written []Written
+}
+
+func (v *Vault) plan(ctx context.Context, user leger.UserID, items []Item, pre Precondition, audit leger.AuditEvent) (plan, error) {
+	names := make([]leger.SecretName, len(items))
+	for i, it := range items {
+		names[i] = it.Name
+	}
+	states, err := v.Secrets.SecretStates(ctx, user, names)
+	if err != nil {
+		return plan{}, err
+	}
+	p := plan{written: make([]Written, len(items))}
+	now := v.Now()
+	for i, it := range items {
+		st := states[i]
+		live := st.Version
+		if st.Deleted {
+			live = 0
+		}
+		if err := pre.check(it.Name, live); err != nil {
+			return plan{}, err
+		}
+		if v.holds(st.Current, it.Value) {
+			p.written[i] = Written{SecretInfo: st.Current.SecretInfo}
+			continue
+		}
+		write, err := v.next(user, it, st, now, audit)
+		if err != nil {
+			return plan{}, err
+		}
+		p.writes = append(p.writes, write)
+		p.written[i] = Written{SecretInfo: write.Sealed.SecretInfo, Changed: true, Created: live == 0}
+	}
+	return p, nil
+}
+
+// holds reports whether the current version's value is this one. A record that
+// no longer opens is simply not this value: writing anew is how its owner mends it.
+func (v *Vault) holds(current *leger.SealedSecret, value leger.Plaintext) bool {
+	if current == nil {
+		return false
+	}
+	old, err := v.Keys.open(*current)
+	if err != nil {
+		return false
+	}
+	defer old.Wipe()
+	return subtle.ConstantTimeCompare(old.Reveal(), value.Reveal()) == 1
+}
+
+// next seals the version that follows st.
+func (v *Vault) next(user leger.UserID, it Item, st leger.SecretState, now time.Time, audit leger.AuditEvent) (leger.SecretWrite, error) {
+	info := leger.SecretInfo{User: user, Name: it.Name, Version: st.Version + 1, CreatedAt: now, UpdatedAt: now}
+	action := leger.ActionSecretCreate
+	if st.Current != nil {
+		info.ID, info.CreatedAt, info.LastAccessed = st.Current.ID, st.Current.CreatedAt, st.Current.LastAccessed
+		action = leger.ActionSecretUpdate
+	} else {
+		id, err := leger.NewID(v.Random)
+		if err != nil {
+			return leger.SecretWrite{}, err
+		}
+		info.ID = id
+	}
+	sealed, err := v.Keys.seal(v.Random, info, it.Value)
+	if err != nil {
+		return leger.SecretWrite{}, err
+	}
+	if audit.Action == "" {
+		audit.Action = action
+	}
+	audit.Subject, audit.Version = it.Name.String(), info.Version
+	return leger.SecretWrite{Sealed: sealed, Expect: st.Version, Audit: audit}, nil
+}
+
+func (v *Vault) commit(ctx context.Context, p plan) error {
+	if len(p.writes) == 0 {
+		return nil
+	}
+	return v.Secrets.PutSecrets(ctx, p.writes)
+}
+
+// retry repeats a write that lost a race, unless the caller named the version it
+// wanted to replace: then the loss is the caller's answer.
+func (v *Vault) retry(ctx context.Context, pre Precondition, try func() error) error {
+	for range maxAttempts {
+		err := try()
+		var e *leger.Error
+		lost := errors.As(err, &e) && e.Code == leger.CodeConflict && e.Version != 0
+		if !lost || pre.Version != 0 {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return leger.Wrap(leger.CodeUnavailable, err, "the request ended before the write")
+		}
+	}
+	return leger.Errorf(leger.CodeUnavailable, "others keep changing this secret").WithHint("try again")
+}
