@@ -1,0 +1,90 @@
+package leger_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows says which of the module's packages each package may import: the map of
+// ARCHITECTURE.md. What is not listed is forbidden, for a new package too.
+func arrows() map[string][]string {
+	return map[string][]string{
+		"":                    {},
+		"api":                 {},
+		"migrations":          {},
+		"web":                 {},
+		"internal/vault":      {""},
+		"internal/token":      {""},
+		"internal/wire":       {""},
+		"internal/sqlite":     {"", "migrations"},
+		"internal/storetest":  {""},
+		"internal/httpapi":    {"", "internal/vault", "internal/token", "internal/wire"},
+		"internal/client":     {"", "internal/wire"},
+		"internal/quadlet":    {""},
+		"internal/run":        {""},
+		"internal/podman":     {"", "internal/run"},
+		"internal/systemd":    {"", "internal/run"},
+		"internal/gitrepo":    {"", "internal/run"},
+		"internal/tailnet":    {""},
+		"internal/localvault": {""},
+		"internal/secretsync": {""},
+		"internal/deploy":     {"", "internal/quadlet"},
+		"internal/daemon":     {"", "internal/localvault", "internal/podman", "internal/systemd", "internal/quadlet", "internal/run"},
+		"internal/cli": {
+			"", "internal/secretsync", "internal/deploy", "internal/client", "internal/wire", "internal/quadlet", "internal/podman",
+			"internal/systemd", "internal/gitrepo", "internal/tailnet", "internal/localvault", "internal/run", "internal/token",
+		},
+		"cmd/leger":        {"internal/cli"},
+		"cmd/legerd":       {"internal/daemon"},
+		"cmd/leger-server": {"", "api", "web", "internal/httpapi", "internal/vault", "internal/token", "internal/sqlite", "internal/tailnet"},
+		"e2e/image":        {},
+		"e2e/githttp":      {},
+		"e2e/rig":          {},
+	}
+}
+
+// TestImportArrows reads the import graph as the compiler sees it, without tests,
+// and fails on any arrow that arrows does not list.
+func TestImportArrows(t *testing.T) {
+	t.Parallel()
+	const module = "leger.run/leger"
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	allowed := arrows()
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		seen[name] = true
+		may, known := allowed[name]
+		if !known {
+			t.Errorf("package %q is on no list: add it to arrows, with what it may import, and to ARCHITECTURE.md", name)
+		}
+		for _, imp := range p.Imports {
+			if imp != module && !strings.HasPrefix(imp, module+"/") {
+				continue
+			}
+			to := strings.TrimPrefix(strings.TrimPrefix(imp, module), "/")
+			if !slices.Contains(may, to) {
+				t.Errorf("%q imports %q: not an arrow of ARCHITECTURE.md", name, to)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(allowed)) {
+		if !seen[name] {
+			t.Errorf("arrows lists %q, which is not there", name)
+		}
+	}
+}

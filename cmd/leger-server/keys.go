@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/token"
+	"leger.run/leger/internal/vault"
+)
+
+// Names of the key files in the data directory.
+const (
+	encryptionKeyFile = "encryption.key"
+	sharedSecretFile  = "jwt.secret"
+	databaseFile      = "leger.db"
+)
+
+// keys are what the server must never lose or show.
+type keys struct {
+	ring   *vault.KeyRing
+	shared token.Secret
+	made   []string // files made just now
+}
+
+// keys reads the keys, or makes them at the first start. A database without its
+// encryption key is refused: a new key would not open it.
+func (p program) keys(data string) (keys, error) {
+	var k keys
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return k, leger.Wrap(leger.CodeInvalid, err, "make the data directory").WithHint("name another one with --data DIR")
+	}
+	encryption, made, err := p.key("ENCRYPTION_KEY", data, encryptionKeyFile, func() (string, error) {
+		if _, err := os.Stat(filepath.Join(data, databaseFile)); err == nil {
+			return "", leger.Errorf(leger.CodeInvalid, "%s holds a database but not its key %s: a new key would not open it", data, encryptionKeyFile).
+				WithHint("put the key file back, or set ENCRYPTION_KEY or ENCRYPTION_KEY_FILE")
+		}
+		return vault.NewKey(p.random)
+	})
+	if err != nil {
+		return k, err
+	}
+	k.made = append(k.made, made...)
+	previous, _, err := p.lookup("ENCRYPTION_KEY_PREVIOUS")
+	if err != nil {
+		return k, err
+	}
+	if k.ring, err = vault.ParseKeyRing(encryption, previous); err != nil {
+		return k, err
+	}
+	secret, made, err := p.key("JWT_SECRET", data, sharedSecretFile, func() (string, error) { return newSharedSecret(p.random) })
+	if err != nil {
+		return k, err
+	}
+	k.made = append(k.made, made...)
+	k.shared, err = token.ParseSecret([]byte(secret))
+	return k, err
+}
+
+// sharedSecret reads the shared secret of a server that has been started before.
+func (p program) sharedSecret(data string) (token.Secret, error) {
+	text, _, err := p.key("JWT_SECRET", data, sharedSecretFile, func() (string, error) {
+		return "", leger.Errorf(leger.CodeNotFound, "there is no shared secret in %s", data).
+			WithHint("start leger-server once with this --data, or set JWT_SECRET_FILE")
+	})
+	if err != nil {
+		return token.Secret{}, err
+	}
+	return token.ParseSecret([]byte(text))
+}
+
+// key gives a key from the settings, else from its file, else makes it there.
+func (p program) key(name, data, file string, create func() (string, error)) (text string, made []string, err error) {
+	text, _, err = p.lookup(name)
+	if err != nil || text != "" {
+		return text, nil, err
+	}
+	file = filepath.Join(data, file)
+	info, err := os.Stat(file)
+	switch {
+	case err == nil && info.Mode().Perm()&0o077 != 0:
+		return "", nil, leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", file).
+			WithHint("chmod 600 %s", file)
+	case err == nil:
+		text, err = readSecretFile(file)
+		if err != nil {
+			return "", nil, leger.Wrap(leger.CodeInvalid, err, "read %s", file)
+		}
+		return text, nil, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", nil, leger.Wrap(leger.CodeInvalid, err, "look for %s", file)
+	}
+	if text, err = create(); err != nil {
+		return "", nil, err
+	}
+	if err := writeOnce(file, text); err != nil {
+		return "", nil, leger.Wrap(leger.CodeUnavailable, err, "write %s", file)
+	}
+	return text, []string{file}, nil
+}
+
+func newSharedSecret(random io.Reader) (string, error) {
+	b := make([]byte, 48)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return "", leger.Wrap(leger.CodeInternal, err, "read random bytes")
+	}
+	return base64.StdEncoding.EncodeToString(b), nil
+}
+
+// writeOnce makes a 0600 file that is wholly there, on disk, or not there; it
+// never replaces one, so that two first starts at once cannot each keep a key.
+func writeOnce(file, text string) (err error) {
+	dir := filepath.Dir(file)
+	tmp, err := os.CreateTemp(dir, ".key-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, os.Remove(tmp.Name()))
+	}()
+	_, werr := fmt.Fprintln(tmp, text)
+	if err := errors.Join(werr, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), file); err != nil {
+		return err
+	}
+	d, err := os.Open(dir) //nolint:gosec // the data directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

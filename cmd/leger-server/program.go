@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"leger.run/leger"
+)
+
+// version is the program's own, as /health and `leger-server version` tell it.
+// The build sets it with -ldflags "-X main.version=…".
+var version = "0.1.0" //nolint:gochecknoglobals // the linker can set only a package variable
+
+// program is one run of leger-server with all it takes from outside.
+type program struct {
+	args           []string
+	getenv         func(string) string
+	stdout, stderr io.Writer
+	now            func() time.Time
+	random         io.Reader
+	// listening, when not nil, is told the address once connections are taken.
+	listening func(addr string)
+}
+
+const usage = `leger-server: Leger's API and web app, on an embedded database.
+
+Usage:
+  leger-server [flags]              serve until interrupted
+  leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes
+  leger-server version
+
+Flags (each also as an environment variable, in brackets):
+  --listen ADDR       where to listen; default 127.0.0.1:8787 [LEGER_LISTEN]
+  --data DIR          database and keys; default $STATE_DIRECTORY, else
+                      $XDG_DATA_HOME/leger-server [LEGER_DATA]
+  --public-url URL    as browsers see the server; default http://ADDR [LEGER_PUBLIC_URL]
+  --rate-limit N      requests a second for each user, in bursts of 4N; 0 is no
+                      limit; default 100 [LEGER_RATE_LIMIT]
+
+login-link only:
+  --email ADDRESS             who signs in; needed
+  --tailscale-user-id uN      their Tailscale user id; without it the e-mail
+                              becomes an identity of this server alone
+  --tailnet NAME              their tailnet; needed with --tailscale-user-id
+
+Environment only:
+  LEGER_AUTH               how callers prove who they are: shared-secret
+  JWT_SECRET               the secret shared with the leger command, 32 bytes or more
+  ENCRYPTION_KEY           base64 of the 32 bytes that seal the secrets
+  ENCRYPTION_KEY_PREVIOUS  former keys that still open, separated by commas
+
+Every variable has a twin with _FILE behind its name that names a file holding
+the value, and is read from a systemd credential of its name
+($CREDENTIALS_DIRECTORY). A flag wins over the variable, the variable over its
+file, the file over the credential. JWT_SECRET and ENCRYPTION_KEY are made at
+the first start, in the data directory, when they are given nowhere.
+
+Example:
+  leger-server --data /var/lib/leger --public-url https://leger.example.ts.net
+`
+
+// main runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage
+// or settings.
+func (p program) main(ctx context.Context) int {
+	err := p.run(ctx)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	_, _ = fmt.Fprintf(p.stderr, "leger-server: %v\n", err)
+	var e *leger.Error
+	if errors.As(err, &e) && e.Hint != "" {
+		_, _ = fmt.Fprintf(p.stderr, "hint: %s\n", e.Hint)
+	}
+	if errors.Is(err, leger.ErrInvalid) {
+		return 2
+	}
+	return 1
+}
+
+func (p program) run(ctx context.Context) error {
+	command := ""
+	args := p.args
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "":
+		return p.serve(ctx, args)
+	case "login-link":
+		return p.loginLink(args)
+	case "version":
+		_, err := fmt.Fprintf(p.stdout, "leger-server %s\n", version)
+		return err
+	case "help":
+		_, err := io.WriteString(p.stdout, usage)
+		return err
+	default:
+		return leger.Invalid("command", "there is no command %q", command).WithHint("leger-server --help")
+	}
+}
+
+// flags makes an empty flag set that answers --help with usage and leaves errors
+// to main.
+func (p program) flags(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+func (p program) parse(fs *flag.FlagSet, args []string) error {
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = io.WriteString(p.stdout, usage)
+		return err
+	case err != nil:
+		return leger.Invalid("flags", "%v", err).WithHint("leger-server --help")
+	case fs.NArg() > 0:
+		return leger.Invalid("arguments", "there is an argument too many: %q", fs.Arg(0)).WithHint("leger-server --help")
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/api"
+	"leger.run/leger/internal/httpapi"
+	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/vault"
+	"leger.run/leger/web"
+)
+
+// Limits of connections. Nothing a client sends or fetches is larger than a few
+// hundred KiB, so whoever takes longer is stuck or means harm.
+const (
+	readTimeout     = 30 * time.Second
+	headerTimeout   = 5 * time.Second
+	writeTimeout    = 60 * time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 10 * time.Second
+	maxHeaderBytes  = 32 << 10
+	pruneEvery      = time.Hour
+)
+
+// refusalsPerSecond allows an address this many wrong credentials a second, in
+// bursts of ten times as many: nobody mistypes faster.
+const refusalsPerSecond = 2
+
+func (p program) serve(ctx context.Context, args []string) error {
+	set := p.flags("leger-server")
+	listen, data, publicURL, rate := settingFlags(set)
+	if err := p.parse(set, args); err != nil {
+		return err
+	}
+	s, err := p.settings(*listen, *data, *publicURL, *rate)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
+	if err := forbidCoreDumps(); err != nil {
+		return leger.Wrap(leger.CodeInternal, err, "switch core dumps off")
+	}
+	k, err := p.keys(s.data)
+	if err != nil {
+		return err
+	}
+	for _, file := range k.made {
+		log.Warn("made a key: keep a copy in a safe place, without it the secrets are lost", slog.String("file", file))
+	}
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.data, databaseFile), Now: p.now, Logger: log})
+	if err != nil {
+		return err
+	}
+	err = p.serveStore(ctx, s, k, store, log)
+	return errors.Join(err, store.Close())
+}
+
+// serveStore serves until ctx ends, then lets running requests finish.
+func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqlite.Store, log *slog.Logger) error {
+	if err := checkKeys(ctx, store, k.ring); err != nil {
+		return err
+	}
+	if n, err := store.CountUsers(ctx); err != nil {
+		return err
+	} else if n > 1 {
+		log.Warn("more than one user signs in with the shared secret: each of them could sign in as any other", slog.Int("users", n))
+	}
+	handler, err := p.handler(s, k, store, log)
+	if err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return leger.Wrap(leger.CodeInvalid, err, "listen on %s", s.listen).
+			WithHint("is another leger-server running? choose another address with --listen")
+	}
+	warnOfPlainHTTP(log, s)
+	srv := &http.Server{
+		Handler: handler, ReadTimeout: readTimeout, ReadHeaderTimeout: headerTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("public_url", s.publicURL),
+		slog.String("data", s.data), slog.String("version", version))
+	if p.listening != nil {
+		p.listening(listener.Addr().String())
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	go prune(ctx, store, p.now, log)
+	select {
+	case err := <-failed:
+		return leger.Wrap(leger.CodeInternal, err, "serve")
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		return leger.Wrap(leger.CodeInternal, errors.Join(err, srv.Close()), "stop: some requests did not finish in time")
+	}
+	return nil
+}
+
+func (p program) handler(s settings, k keys, store *sqlite.Store, log *slog.Logger) (http.Handler, error) {
+	pages, err := web.Handler(strings.HasPrefix(s.publicURL, "https://"))
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeInternal, err, "read the web pages")
+	}
+	var requests httpapi.Limiter = httpapi.Unlimited{}
+	if s.rateLimit > 0 {
+		requests = httpapi.NewTokenBuckets(p.now, s.rateLimit, int(max(1, 4*s.rateLimit)))
+	}
+	return httpapi.New(httpapi.Config{
+		Vault:  vault.New(vault.Config{Keys: k.ring, Secrets: store, Now: p.now, Random: p.random}),
+		Stores: store, SharedSecret: k.shared, PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
+		Web: pages, Requests: requests, Refusals: httpapi.NewTokenBuckets(p.now, refusalsPerSecond, 10*refusalsPerSecond),
+		Now: p.now, Random: p.random, Log: log,
+	})
+}
+
+// checkKeys refuses to serve secrets that the given keys do not open: every sync
+// would fail, and new secrets would go under another key than the operator meant.
+func checkKeys(ctx context.Context, store *sqlite.Store, ring *vault.KeyRing) error {
+	ids, err := store.KeyIDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if !ring.Has(id) {
+			return leger.Invalid("ENCRYPTION_KEY", "the database holds secrets sealed with the key %s, and ENCRYPTION_KEY is the key %s", id, ring.CurrentID()).
+				WithHint("set ENCRYPTION_KEY to the key the secrets were sealed with, or name that key in ENCRYPTION_KEY_PREVIOUS")
+		}
+	}
+	return nil
+}
+
+func warnOfPlainHTTP(log *slog.Logger, s settings) {
+	host, _, err := net.SplitHostPort(s.listen)
+	addr, perr := netip.ParseAddr(host)
+	local := err == nil && (host == "localhost" || (perr == nil && addr.IsLoopback()))
+	if !local && strings.HasPrefix(s.publicURL, "http://") && !strings.Contains(s.publicURL, ".ts.net") {
+		log.Warn("the server takes connections from other machines over plain http: put TLS in front of it and set --public-url https://…")
+	}
+}
+
+// prune forgets what is past its time, now and then.
+func prune(ctx context.Context, store *sqlite.Store, now func() time.Time, log *slog.Logger) {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		if err := store.Prune(ctx, now()); err != nil && ctx.Err() == nil {
+			log.Error("prune", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

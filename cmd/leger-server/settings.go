@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"leger.run/leger"
+)
+
+// settings are the choices that are no secrets.
+type settings struct {
+	listen    string
+	data      string
+	publicURL string
+	rateLimit float64
+}
+
+// settingFlags adds the flags shared by the commands that use the data directory.
+func settingFlags(set *flag.FlagSet) (listen, data, publicURL, rateLimit *string) {
+	return set.String("listen", "", ""), set.String("data", "", ""),
+		set.String("public-url", "", ""), set.String("rate-limit", "", "")
+}
+
+// settings settles flags, variables and defaults.
+func (p program) settings(listen, data, publicURL, rateLimit string) (settings, error) {
+	var s settings
+	var err error
+	if s.listen, err = p.choose(listen, "LEGER_LISTEN", "127.0.0.1:8787"); err != nil {
+		return s, err
+	}
+	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+		return s, leger.Invalid("listen", "the listen address %q is not HOST:PORT", s.listen)
+	}
+	if s.data, err = p.choose(data, "LEGER_DATA", p.defaultData()); err != nil {
+		return s, err
+	}
+	if s.data == "" {
+		return s, leger.Invalid("data", "there is no home directory to keep the data in").WithHint("name one with --data DIR")
+	}
+	if s.data, err = filepath.Abs(s.data); err != nil {
+		return s, leger.Wrap(leger.CodeInvalid, err, "resolve the data directory")
+	}
+	if s.publicURL, err = p.choose(publicURL, "LEGER_PUBLIC_URL", "http://"+s.listen); err != nil {
+		return s, err
+	}
+	s.publicURL = strings.TrimSuffix(s.publicURL, "/")
+	limit, err := p.choose(rateLimit, "LEGER_RATE_LIMIT", "100")
+	if err != nil {
+		return s, err
+	}
+	s.rateLimit, err = strconv.ParseFloat(limit, 64)
+	if err != nil || s.rateLimit < 0 || s.rateLimit > 1e6 {
+		return s, leger.Invalid("rate-limit", "the rate limit %q is not a number from 0 to 1000000", limit)
+	}
+	auth, err := p.choose("", "LEGER_AUTH", "shared-secret")
+	if err != nil {
+		return s, err
+	}
+	if auth != "shared-secret" {
+		return s, leger.Invalid("LEGER_AUTH", "LEGER_AUTH is %q: this version knows shared-secret", auth)
+	}
+	return s, nil
+}
+
+func (p program) defaultData() string {
+	if dir := p.getenv("STATE_DIRECTORY"); dir != "" {
+		return dir
+	}
+	if dir := p.getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "leger-server")
+	}
+	if home := p.getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "share", "leger-server")
+	}
+	return ""
+}
+
+// choose gives the first of flag, variable, variable's file, credential, default.
+func (p program) choose(flagged, name, fallback string) (string, error) {
+	if flagged != "" {
+		return flagged, nil
+	}
+	v, _, err := p.lookup(name)
+	if err != nil || v != "" {
+		return v, err
+	}
+	return fallback, nil
+}
+
+// lookup reads a variable, its _FILE twin or the systemd credential of its name,
+// and says where it found it. One trailing line break of a file is dropped.
+func (p program) lookup(name string) (value, source string, err error) {
+	if v := p.getenv(name); v != "" {
+		return v, "the environment", nil
+	}
+	if file := p.getenv(name + "_FILE"); file != "" {
+		v, err := readSecretFile(file)
+		if err != nil {
+			return "", "", leger.Wrap(leger.CodeInvalid, err, "read the file named by %s_FILE", name)
+		}
+		return v, file, nil
+	}
+	if dir := p.getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		file := filepath.Join(dir, name)
+		v, err := readSecretFile(file)
+		if err == nil {
+			return v, file, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", "", leger.Wrap(leger.CodeInvalid, err, "read the credential %s", name)
+		}
+	}
+	return "", "", nil
+}
+
+// readSecretFile reads a small file and drops one trailing line break.
+func readSecretFile(file string) (string, error) {
+	b, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+}
