@@ -1,0 +1,204 @@
+package secretsync_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/secretsync"
+)
+
+const canary = "canary-7c1e0f-value"
+
+var errDisk = errors.New("no space left on device")
+
+func user(t testing.TB) leger.UserID {
+	t.Helper()
+	id, err := leger.ParseTailscaleUserID("u123456789")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leger.UserIDOf(id)
+}
+
+func secretName(t testing.TB, s string) leger.SecretName {
+	t.Helper()
+	n, err := leger.ParseSecretName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func value(t testing.TB, name string, v leger.Version, text string) secretsync.Value {
+	t.Helper()
+	return secretsync.Value{Name: secretName(t, name), Version: v, Value: leger.NewPlaintext([]byte(text))}
+}
+
+// server is a server in memory. Its tag changes with its content.
+type server struct {
+	values []secretsync.Value
+	tag    string
+	err    error
+	asked  []string // the tags that callers sent
+}
+
+func (s *server) SecretValues(_ context.Context, etag string) ([]secretsync.Value, string, bool, error) {
+	s.asked = append(s.asked, etag)
+	if s.err != nil {
+		return nil, "", false, s.err
+	}
+	if etag != "" && etag == s.tag {
+		return nil, s.tag, true, nil
+	}
+	var out []secretsync.Value
+	for _, v := range s.values { // the caller wipes its copy
+		v.Value = leger.NewPlaintext(slices.Clone(v.Value.Reveal()))
+		out = append(out, v)
+	}
+	return out, s.tag, false, nil
+}
+
+// entry is one secret of the store, with setec's rules about numbers.
+type entry struct {
+	active leger.Version
+	values map[leger.Version]string
+	used   map[leger.Version]bool
+}
+
+// store is a legerd in memory that fails on demand: at its n-th call (from 1),
+// before or after the call took effect.
+type store struct {
+	secrets map[string]*entry
+	calls   []string
+	podman  map[string]leger.Version // what the last Reconcile made
+	verdict map[string]error
+
+	failAt int
+	after  bool
+	fail   func() error // what the failing call answers; nil: it only happens (Ctrl-C)
+	dead   bool         // every call after it fails, too
+}
+
+func newStore() *store {
+	return &store{secrets: map[string]*entry{}, podman: map[string]leger.Version{}, verdict: map[string]error{}}
+}
+
+func (s *store) put(name string, v leger.Version, text string, older ...leger.Version) {
+	e := &entry{active: v, values: map[leger.Version]string{v: text}, used: map[leger.Version]bool{v: true}}
+	for _, o := range older {
+		e.values[o], e.used[o] = "old", true
+	}
+	s.secrets[name] = e
+}
+
+func (s *store) do(call string, effect func() error) error {
+	s.calls = append(s.calls, call)
+	n := len(s.calls)
+	failing := s.failAt > 0 && (n == s.failAt || (s.dead && n > s.failAt))
+	if failing && (!s.after || n > s.failAt) {
+		if err := s.fail(); err != nil {
+			return err
+		}
+	}
+	err := effect()
+	if failing && s.after {
+		if lost := s.fail(); lost != nil {
+			return lost
+		}
+	}
+	return err
+}
+
+func (s *store) List(context.Context) (held []secretsync.Held, err error) {
+	err = s.do("list", func() error {
+		for name, e := range s.secrets {
+			held = append(held, secretsync.Held{Name: name, Active: e.active, Kept: slices.Sorted(maps.Keys(e.values))})
+		}
+		return nil
+	})
+	return held, err
+}
+
+func (s *store) Value(_ context.Context, name string) (p leger.Plaintext, err error) {
+	err = s.do("value", func() error {
+		e := s.secrets[name]
+		if e == nil {
+			return leger.ErrNotFound
+		}
+		p = leger.NewPlaintext([]byte(e.values[e.active]))
+		return nil
+	})
+	return p, err
+}
+
+func (s *store) Create(ctx context.Context, name string, v leger.Version, p leger.Plaintext) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.do("create", func() error {
+		e := s.secrets[name]
+		if e == nil {
+			e = &entry{values: map[leger.Version]string{}, used: map[leger.Version]bool{}}
+			s.secrets[name] = e
+		}
+		if e.used[v] {
+			return leger.ErrConflict
+		}
+		e.active, e.values[v], e.used[v] = v, string(p.Reveal()), true
+		return nil
+	})
+}
+
+func (s *store) DeleteVersion(_ context.Context, name string, v leger.Version) error {
+	return s.do("drop", func() error {
+		e := s.secrets[name]
+		if e == nil {
+			return leger.ErrNotFound
+		}
+		if e.active == v {
+			return leger.Invalid("version", "it is active")
+		}
+		delete(e.values, v)
+		return nil
+	})
+}
+
+func (s *store) Delete(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.do("delete", func() error {
+		if s.secrets[name] == nil {
+			return leger.ErrNotFound
+		}
+		delete(s.secrets, name)
+		return nil
+	})
+}
+
+func (s *store) Reconcile(context.Context) (out []secretsync.Verdict, err error) {
+	err = s.do("reconcile", func() error {
+		s.podman = map[string]leger.Version{}
+		for name, e := range s.secrets {
+			if s.verdict[name] == nil {
+				s.podman[name] = e.active
+			}
+			out = append(out, secretsync.Verdict{Name: name, State: "ok", Err: s.verdict[name]})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// state is what the store serves: name → value.
+func (s *store) state() map[string]string {
+	out := map[string]string{}
+	for name, e := range s.secrets {
+		out[name] = e.values[e.active]
+	}
+	return out
+}

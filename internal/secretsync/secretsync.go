@@ -1,0 +1,93 @@
+// Package secretsync brings the user's secrets from the server to the machine's
+// store (legerd) and asks it to bring them to Podman.
+//
+// Its invariant: wherever a sync is cut, every secret is at its old or at its new
+// value, and the next sync finishes the job. The plan is a pure value; each of
+// its steps can be repeated.
+//
+// It deliberately knows neither HTTP nor Podman: the server and the store are the
+// small interfaces below. It never touches secrets of another user.
+package secretsync
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"leger.run/leger"
+)
+
+// Value is one secret as the server holds it.
+type Value struct {
+	Name    leger.SecretName
+	Version leger.Version
+	Value   leger.Plaintext
+}
+
+// Server is where the secrets come from.
+type Server interface {
+	// SecretValues gives all the user's secrets, opened, and a tag of their state.
+	// When etag (of an earlier call, or empty) still holds, notModified is true and
+	// there are no values.
+	SecretValues(ctx context.Context, etag string) (values []Value, newETag string, notModified bool, err error)
+}
+
+// Held is one secret as the machine's store holds it.
+type Held struct {
+	Name   string // in full: leger/{user_uuid}/{name}
+	Active leger.Version
+	Kept   []leger.Version // all that have a value, the active one among them
+}
+
+// Local is the machine's store. An ErrMissingPart from any method means that it
+// cannot be reached: the sync stops there.
+type Local interface {
+	// List gives every secret of the store, other users' too.
+	List(ctx context.Context) ([]Held, error)
+	// Value gives the active value. ErrNotFound.
+	Value(ctx context.Context, name string) (leger.Plaintext, error)
+	// Create writes a version and makes it the active one. ErrConflict if the number
+	// was ever used for this secret.
+	Create(ctx context.Context, name string, v leger.Version, value leger.Plaintext) error
+	// DeleteVersion forgets one version that is not active. ErrNotFound.
+	DeleteVersion(ctx context.Context, name string, v leger.Version) error
+	// Delete forgets the secret, its used numbers too. ErrNotFound.
+	Delete(ctx context.Context, name string) error
+	// Reconcile makes Podman's secrets equal to the store's and tells, for each
+	// secret it looked at, how that went.
+	Reconcile(ctx context.Context) ([]Verdict, error)
+}
+
+// Verdict is what the store says of one secret after it was brought to Podman.
+type Verdict struct {
+	Name  string // in full
+	State string // the store's own word, e.g. "created"
+	Err   error  // nil: the container side holds what the store holds
+}
+
+// LocalName is a secret's name in the machine's store.
+func LocalName(user leger.UserID, name leger.SecretName) string {
+	return prefix(user) + name.String()
+}
+
+func prefix(user leger.UserID) string { return "leger/" + user.String() + "/" }
+
+// own gives the name within the user's part of the store.
+func own(user leger.UserID, full string) (leger.SecretName, bool) {
+	rest, ok := strings.CutPrefix(full, prefix(user))
+	if !ok {
+		return leger.SecretName{}, false
+	}
+	name, err := leger.ParseSecretName(rest)
+	return name, err == nil
+}
+
+// ownHeld keeps what belongs to the user, in order of name.
+func ownHeld(user leger.UserID, all []Held) []Held {
+	mine := slices.DeleteFunc(slices.Clone(all), func(h Held) bool {
+		_, ok := own(user, h.Name)
+		return !ok
+	})
+	slices.SortFunc(mine, func(a, b Held) int { return strings.Compare(a.Name, b.Name) })
+	return mine
+}

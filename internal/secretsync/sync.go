@@ -1,0 +1,330 @@
+package secretsync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+)
+
+// finish is how long a replacement that has begun may take to end after the user
+// has interrupted: its two halves belong together.
+const finish = 5 * time.Second
+
+// Config wires a Syncer.
+type Config struct {
+	User   leger.UserID
+	Server Server
+	Local  Local
+	// Memory remembers the server's state after a sync that wholly succeeded.
+	Memory *Memory
+	// Planned is told the plan before its first step; nil: nobody.
+	Planned func(Plan)
+	// Done is told each step that ended well; nil: nobody.
+	Done func(Step)
+}
+
+// Syncer syncs one user's secrets.
+type Syncer struct{ cfg Config }
+
+// New makes a Syncer.
+func New(c Config) *Syncer {
+	if c.Planned == nil {
+		c.Planned = func(Plan) {}
+	}
+	if c.Done == nil {
+		c.Done = func(Step) {}
+	}
+	return &Syncer{c}
+}
+
+// Result is what became of one secret.
+type Result struct {
+	Step
+	State string // the store's verdict; empty when there was none
+	Done  bool   // the machine's store holds what it should
+	Err   error  // why the secret is not wholly in place
+}
+
+// Report is what became of a sync.
+type Report struct {
+	Plan        Plan
+	Results     []Result // one per step of the plan, in its order
+	NotModified bool     // the server's side had not changed since the last sync
+}
+
+// Failed gives the results that did not end well.
+func (r Report) Failed() []Result {
+	var failed []Result
+	for _, x := range r.Results {
+		if x.Err != nil {
+			failed = append(failed, x)
+		}
+	}
+	return failed
+}
+
+// Plan says what Sync would do, and changes nothing.
+func (s *Syncer) Plan(ctx context.Context) (Plan, error) {
+	job, err := s.prepare(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	defer job.wipe()
+	return job.plan, nil
+}
+
+// Sync does it. The report is good with an error, too: ErrPartial names the
+// secrets that failed, ErrInterrupted came from the user, ErrMissingPart from a
+// store that cannot be reached; the server's own errors come as they are.
+func (s *Syncer) Sync(ctx context.Context) (Report, error) {
+	job, err := s.prepare(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer job.wipe()
+	s.cfg.Planned(job.plan)
+	report := Report{Plan: job.plan, NotModified: job.notModified}
+	for _, st := range job.plan.Steps {
+		report.Results = append(report.Results, Result{Step: st})
+	}
+	if err := s.apply(ctx, job, &report); err != nil {
+		return report, err
+	}
+	verdicts, err := s.cfg.Local.Reconcile(ctx)
+	if err != nil {
+		return report, stopped(ctx, err, &report)
+	}
+	s.judge(verdicts, &report)
+	if err := failure(report); err != nil {
+		return report, err
+	}
+	return report, s.cfg.Memory.keep(job.etag, afterwards(job.plan))
+}
+
+// job is a sync that is planned.
+type job struct {
+	plan        Plan
+	values      map[leger.SecretName]leger.Plaintext
+	etag        string
+	notModified bool
+}
+
+func (j job) wipe() {
+	for _, v := range j.values {
+		v.Wipe()
+	}
+}
+
+// prepare looks at both sides and plans. The tag of the last sync is sent only if
+// the machine still holds what that sync left: otherwise "not modified" would
+// hide what was lost here since.
+func (s *Syncer) prepare(ctx context.Context) (job, error) {
+	all, err := s.cfg.Local.List(ctx)
+	if err != nil {
+		return job{}, stopped(ctx, err, nil)
+	}
+	held := ownHeld(s.cfg.User, all)
+	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, s.cfg.Memory.etagFor(present(s.cfg.User, held)))
+	if err != nil {
+		return job{}, stopped(ctx, err, nil)
+	}
+	j := job{values: make(map[leger.SecretName]leger.Plaintext, len(values)), etag: etag, notModified: notModified}
+	if notModified {
+		j.plan = Tidy(s.cfg.User, held)
+		return j, nil
+	}
+	for _, v := range values {
+		j.values[v.Name] = v.Value
+	}
+	differing, err := s.differing(ctx, values, held)
+	if err != nil {
+		j.wipe()
+		return job{}, stopped(ctx, err, nil)
+	}
+	j.plan = NewPlan(s.cfg.User, values, held, func(n leger.SecretName) bool { return differing[n] })
+	return j, nil
+}
+
+// differing compares the values of secrets that have one version on both sides.
+// A server that was restored, or another server, may have given a number twice.
+func (s *Syncer) differing(ctx context.Context, values []Value, held []Held) (map[leger.SecretName]bool, error) {
+	active := present(s.cfg.User, held)
+	out := map[leger.SecretName]bool{}
+	for _, v := range values {
+		if active[v.Name] != v.Version {
+			continue
+		}
+		here, err := s.cfg.Local.Value(ctx, LocalName(s.cfg.User, v.Name))
+		switch {
+		case errors.Is(err, leger.ErrNotFound):
+			out[v.Name] = true // gone since it was listed
+		case err != nil:
+			return nil, err
+		default:
+			out[v.Name] = !bytes.Equal(here.Reveal(), v.Value.Reveal())
+			here.Wipe()
+		}
+	}
+	return out, nil
+}
+
+// apply does the plan's steps. A step that fails does not keep the others from
+// being done, unless the user or the store has gone.
+func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
+	for i := range r.Results {
+		if err := ctx.Err(); err != nil {
+			return stopped(ctx, err, r)
+		}
+		res := &r.Results[i]
+		err := s.step(ctx, res.Step, j.values[res.Name])
+		res.Done = err == nil
+		switch {
+		case err == nil:
+			if res.Action != ActionUnchanged {
+				s.cfg.Done(res.Step)
+			}
+		case ctx.Err() != nil || errors.Is(err, leger.ErrMissingPart):
+			res.Err = err
+			return stopped(ctx, err, r)
+		default:
+			res.Err = err
+		}
+	}
+	return nil
+}
+
+func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error {
+	name := LocalName(s.cfg.User, st.Name)
+	switch st.Action {
+	case ActionRemoved:
+		return ignoreNotFound(s.cfg.Local.Delete(ctx, name))
+	case ActionNew, ActionChanged, ActionReplaced:
+		created, err := s.create(ctx, name, st.To, value)
+		if err != nil || created {
+			return err
+		}
+	case ActionUnchanged:
+	}
+	for _, v := range st.Drop {
+		if err := ignoreNotFound(s.cfg.Local.DeleteVersion(ctx, name, v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create writes the server's version. A number that was used before cannot be
+// written again: then the secret is made anew (and has no old versions), both
+// halves even if the user interrupts between them.
+func (s *Syncer) create(ctx context.Context, name string, v leger.Version, value leger.Plaintext) (anew bool, err error) {
+	err = s.cfg.Local.Create(ctx, name, v, value)
+	if !errors.Is(err, leger.ErrConflict) {
+		return false, err
+	}
+	pair, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+	defer cancel()
+	if err := ignoreNotFound(s.cfg.Local.Delete(pair, name)); err != nil {
+		return false, err
+	}
+	return true, s.cfg.Local.Create(pair, name, v, value)
+}
+
+// judge puts the store's verdicts beside the results.
+func (s *Syncer) judge(verdicts []Verdict, r *Report) {
+	by := make(map[string]Verdict, len(verdicts))
+	for _, v := range verdicts {
+		by[v.Name] = v
+	}
+	for i := range r.Results {
+		res := &r.Results[i]
+		v, ok := by[LocalName(s.cfg.User, res.Name)]
+		if !ok {
+			continue
+		}
+		res.State = v.State
+		if res.Err == nil {
+			res.Err = v.Err
+		}
+	}
+}
+
+// present maps the user's names to their active versions.
+func present(user leger.UserID, held []Held) map[leger.SecretName]leger.Version {
+	out := make(map[leger.SecretName]leger.Version, len(held))
+	for _, h := range held {
+		if name, ok := own(user, h.Name); ok {
+			out[name] = h.Active
+		}
+	}
+	return out
+}
+
+// afterwards is what the machine holds when a plan is done.
+func afterwards(p Plan) map[leger.SecretName]leger.Version {
+	out := make(map[leger.SecretName]leger.Version, len(p.Steps))
+	for _, st := range p.Steps {
+		if st.Action != ActionRemoved {
+			out[st.Name] = st.To
+		}
+	}
+	return out
+}
+
+// failure names the secrets that failed: nil if none did.
+func failure(r Report) error {
+	failed := r.Failed()
+	if len(failed) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(failed))
+	for _, f := range failed {
+		names = append(names, f.Name.String())
+	}
+	const shown = 10
+	list := strings.Join(names[:min(len(names), shown)], ", ")
+	if more := len(names) - shown; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	e := leger.Errorf(leger.CodePartial, "%d of %d secrets could not be synced: %s", len(failed), len(r.Results), list)
+	var first *leger.Error
+	if errors.As(failed[0].Err, &first) && first.Hint != "" {
+		return e.WithHint("%s", first.Hint)
+	}
+	return e.WithHint("the lines above say why; run leger secrets sync again when it is mended")
+}
+
+// stopped explains why a sync ended early; r is nil before the first step.
+func stopped(ctx context.Context, err error, r *Report) error {
+	if ctx.Err() == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	done, todo := 0, 0
+	if r != nil {
+		for _, x := range r.Results {
+			if x.Action == ActionUnchanged {
+				continue
+			}
+			todo++
+			if x.Done {
+				done++
+			}
+		}
+	}
+	e := leger.Errorf(leger.CodeInterrupted, "interrupted: %d of %d changes were made, every secret is at its old or its new value", done, todo)
+	if todo == 0 {
+		e = leger.Errorf(leger.CodeInterrupted, "interrupted: nothing was changed")
+	}
+	return e.WithHint("leger secrets sync finishes the job")
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, leger.ErrNotFound) {
+		return nil
+	}
+	return err
+}

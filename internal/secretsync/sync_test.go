@@ -1,0 +1,319 @@
+package secretsync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/secretsync"
+)
+
+func syncer(t *testing.T, srv *server, st *store, dir string) *secretsync.Syncer {
+	t.Helper()
+	return secretsync.New(secretsync.Config{
+		User: user(t), Server: srv, Local: st,
+		Memory: secretsync.NewMemory(dir, "https://leger.example.ts.net", user(t)),
+	})
+}
+
+// world is a server ahead of a machine in every way there is.
+func world(t *testing.T) (*server, *store) {
+	t.Helper()
+	u := user(t)
+	local := func(s string) string { return secretsync.LocalName(u, secretName(t, s)) }
+	st := newStore()
+	st.put(local("later"), 4, "later-old", 2, 3)
+	st.put(local("back"), 7, "back-old", 6)
+	st.put(local("same_number"), 1, "same-old")
+	st.put(local("gone"), 9, "gone-old", 8)
+	st.put(local("stays"), 1, "stays")
+	st.put("leger/another/secret", 1, "not ours")
+	return &server{tag: `"t1"`, values: []secretsync.Value{
+		value(t, "fresh", 1, "fresh-"+canary), value(t, "later", 5, "later-new"), value(t, "back", 2, "back-new"),
+		value(t, "same_number", 1, "same-new"), value(t, "stays", 1, "stays"),
+	}}, st
+}
+
+// wanted is what the machine serves after a sync with world's server.
+func wanted(t *testing.T, srv *server) map[string]string {
+	t.Helper()
+	out := map[string]string{"leger/another/secret": "not ours"}
+	for _, v := range srv.values {
+		out[secretsync.LocalName(user(t), v.Name)] = string(v.Value.Reveal())
+	}
+	return out
+}
+
+func TestSyncBringsTheMachineToTheServersState(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	report, err := syncer(t, srv, st, t.TempDir()).Sync(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wanted(t, srv), st.state()); diff != "" {
+		t.Errorf("the store (-want +got):\n%s", diff)
+	}
+	for _, v := range srv.values {
+		name := secretsync.LocalName(user(t), v.Name)
+		if e := st.secrets[name]; e.active != v.Version || st.podman[name] != v.Version {
+			t.Errorf("%s: active %d, Podman has %d, want %d", v.Name, e.active, st.podman[name], v.Version)
+		}
+		if n := len(st.secrets[name].values); n > 2 {
+			t.Errorf("%s keeps %d versions; want the active one and the one before", v.Name, n)
+		}
+	}
+	for _, r := range report.Results {
+		if !r.Done || r.Err != nil {
+			t.Errorf("%s: done %v, error %v", r.Name, r.Done, r.Err)
+		}
+	}
+}
+
+// With nothing to do a sync costs one request to the server and two to legerd.
+func TestSyncWithNothingToDoIsCheap(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	dir := t.TempDir()
+	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	srv.asked, st.calls = nil, nil
+	report, err := syncer(t, srv, st, dir).Sync(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.NotModified || !report.Plan.Empty() || len(report.Results) != len(srv.values) {
+		t.Errorf("second sync: %+v", report)
+	}
+	if !slices.Equal(srv.asked, []string{`"t1"`}) || !slices.Equal(st.calls, []string{"list", "reconcile"}) {
+		t.Errorf("the server was asked %q, legerd %q", srv.asked, st.calls)
+	}
+}
+
+// The machine lost a secret behind our back: an old tag must not hide that.
+func TestLossOnTheMachineIsMendedAlthoughTheServerDidNotChange(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	dir := t.TempDir()
+	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clear(st.secrets)
+	st.put("leger/another/secret", 1, "not ours")
+	srv.asked = nil
+	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wanted(t, srv), st.state()); diff != "" || !slices.Equal(srv.asked, []string{""}) {
+		t.Errorf("the server was asked %q; the store (-want +got):\n%s", srv.asked, diff)
+	}
+}
+
+// Another server's tag says nothing about this one, even if names and versions
+// are the same on both.
+func TestAnotherServerWithTheSameVersions(t *testing.T) {
+	t.Parallel()
+	st, dir := newStore(), t.TempDir()
+	first := &server{tag: `"x"`, values: []secretsync.Value{value(t, "key", 1, "of the first")}}
+	second := &server{tag: `"x"`, values: []secretsync.Value{value(t, "key", 1, "of the second")}}
+	for range 2 { // there, and back again
+		for url, srv := range map[string]*server{"https://one.example": first, "https://two.example": second} {
+			s := secretsync.New(secretsync.Config{User: user(t), Server: srv, Local: st, Memory: secretsync.NewMemory(dir, url, user(t))})
+			if _, err := s.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := st.state(), string(srv.values[0].Value.Reveal()); got[secretsync.LocalName(user(t), secretName(t, "key"))] != want {
+				t.Errorf("after a sync with %s the machine holds %v, want %q", url, got, want)
+			}
+		}
+	}
+}
+
+// The sync is cut at every call, before and after the call took effect, by an
+// error that passes, by a store that dies, by Ctrl-C. Afterwards every secret is
+// at its old or its new value, and one more sync finishes the job.
+func TestSyncCutAnywhereConverges(t *testing.T) {
+	t.Parallel()
+	srv, clean := world(t)
+	if _, err := syncer(t, srv, clean, t.TempDir()).Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= len(clean.calls); n++ {
+		for _, after := range []bool{false, true} {
+			for _, how := range []string{"passes", "dies", "ctrl-c"} {
+				t.Run(fmt.Sprintf("%s at %d %s after=%v", how, n, clean.calls[n-1], after), func(t *testing.T) {
+					t.Parallel()
+					cutAndFinish(t, n, after, how)
+				})
+			}
+		}
+	}
+}
+
+func cutAndFinish(t *testing.T, n int, after bool, how string) {
+	t.Helper()
+	srv, st := world(t)
+	before := st.state()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	st.failAt, st.after, st.dead = n, after, how == "dies"
+	st.fail = func() error {
+		switch how {
+		case "dies":
+			return leger.Errorf(leger.CodeMissingPart, "legerd is not running")
+		case "ctrl-c":
+			cancel()
+			return nil
+		default:
+			return leger.Wrap(leger.CodeUnavailable, errDisk, "write the store")
+		}
+	}
+	dir := t.TempDir()
+	_, err := syncer(t, srv, st, dir).Sync(ctx)
+	assertCut(t, err, how)
+	assertOldOrNew(t, before, wanted(t, srv), st, how)
+
+	st.failAt = 0
+	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
+		t.Fatalf("the second sync: %v", err)
+	}
+	if diff := cmp.Diff(wanted(t, srv), st.state()); diff != "" {
+		t.Errorf("after the second sync (-want +got):\n%s", diff)
+	}
+}
+
+func assertCut(t *testing.T, err error, how string) {
+	t.Helper()
+	switch {
+	case how == "ctrl-c": // the call itself went well; what follows may all be done
+		if err != nil && !errors.Is(err, leger.ErrInterrupted) {
+			t.Errorf("error = %v, want interrupted", err)
+		}
+	case err == nil:
+		t.Error("the cut sync reports success")
+	case strings.Contains(err.Error(), canary):
+		t.Error("the error holds a secret value")
+	}
+}
+
+// assertOldOrNew allows one thing more: a store that dies between the two halves
+// of making a secret anew has neither. Podman still serves the old value then,
+// because it is only told by Reconcile.
+func assertOldOrNew(t *testing.T, before, wanted map[string]string, st *store, how string) {
+	t.Helper()
+	now := st.state()
+	for name, old := range before {
+		got, there := now[name]
+		goal, stays := wanted[name]
+		switch {
+		case there && (got == old || (stays && got == goal)):
+		case !there && !stays:
+		case !there && how != "ctrl-c" && slices.Contains(st.calls, "delete"):
+		default:
+			t.Errorf("%s is at %q (there: %v): neither %q nor %q", name, got, there, old, goal)
+		}
+	}
+}
+
+func TestSyncNamesTheSecretsThatFailed(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	conflict := leger.Errorf(leger.CodeConflict, "Podman has a secret called fresh that Leger did not make").
+		WithHint("leger secrets adopt fresh")
+	st.verdict[secretsync.LocalName(user(t), secretName(t, "fresh"))] = conflict
+	dir := t.TempDir()
+	report, err := syncer(t, srv, st, dir).Sync(t.Context())
+	if !errors.Is(err, leger.ErrPartial) || !strings.Contains(err.Error(), "fresh") || strings.Contains(err.Error(), "later") {
+		t.Fatalf("error = %v", err)
+	}
+	if failed := report.Failed(); len(failed) != 1 || !errors.Is(failed[0].Err, leger.ErrConflict) {
+		t.Errorf("failed = %v", failed)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "sync.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a sync that failed in part was remembered as done")
+	}
+}
+
+func TestPlanChangesNothing(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	before, dir := st.state(), t.TempDir()
+	p, err := syncer(t, srv, st, dir).Plan(t.Context())
+	if err != nil || p.Count(secretsync.ActionNew) != 1 || p.Count(secretsync.ActionReplaced) != 2 || p.Count(secretsync.ActionRemoved) != 1 {
+		t.Errorf("plan: %v\n%s", err, p)
+	}
+	if diff := cmp.Diff(before, st.state()); diff != "" {
+		t.Errorf("a plan changed the store:\n%s", diff)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 0 {
+		t.Error("a plan was remembered as a sync")
+	}
+}
+
+func TestServerAwayLeavesTheMachineAlone(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	srv.err = leger.Errorf(leger.CodeUnreachable, "the server did not answer")
+	before := st.state()
+	if _, err := syncer(t, srv, st, t.TempDir()).Sync(t.Context()); !errors.Is(err, leger.ErrUnreachable) {
+		t.Errorf("error = %v", err)
+	}
+	if diff := cmp.Diff(before, st.state()); diff != "" {
+		t.Errorf("the store changed:\n%s", diff)
+	}
+}
+
+func TestMemoryIsPrivateAndHoldsNoNamesOrValues(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	dir := filepath.Join(t.TempDir(), "state", "leger")
+	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "sync.json")
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v", info.Mode(), err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leak := range []string{canary, "fresh", "later"} {
+		if strings.Contains(string(b), leak) {
+			t.Errorf("the memory holds %q: %s", leak, b)
+		}
+	}
+	if err := os.WriteFile(path, []byte("{torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
+		t.Errorf("a torn memory stops the sync: %v", err)
+	}
+}
+
+func TestThePlanIsToldBeforeTheSteps(t *testing.T) {
+	t.Parallel()
+	srv, st := world(t)
+	var told []string
+	s := secretsync.New(secretsync.Config{
+		User: user(t), Server: srv, Local: st, Memory: secretsync.NewMemory(t.TempDir(), "s", user(t)),
+		Planned: func(secretsync.Plan) { told = append(told, "plan") },
+		Done:    func(step secretsync.Step) { told = append(told, step.Name.String()) },
+	})
+	if _, err := s.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"plan", "back", "fresh", "gone", "later", "same_number"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
