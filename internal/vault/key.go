@@ -129,3 +129,9 @@ func (k *KeyRing) open(s leger.SealedSecret) (leger.Plaintext, error) {
 	}
 	return leger.NewPlaintext(b), nil
 }
+
+// Has reports whether the ring holds the key of this id.
+func (k *KeyRing) Has(id string) bool {
+	_, ok := k.byID[id]
+	return ok
+}
