@@ -1,0 +1,176 @@
+package quadlet
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// RiskKind groups risks for whoever filters or translates them.
+type RiskKind string
+
+// The risks that are shown before a release is installed.
+const (
+	RiskArguments  RiskKind = "arguments"  // PodmanArgs=, GlobalArgs=: anything Podman can do
+	RiskCommand    RiskKind = "command"    // a command that runs outside the container
+	RiskPrivilege  RiskKind = "privilege"  // capabilities, devices, unmasked paths
+	RiskNamespace  RiskKind = "namespace"  // shares a namespace with the host
+	RiskProtection RiskKind = "protection" // switches a protection off
+	RiskMount      RiskKind = "mount"      // sees a sensitive part of the host
+	RiskOpaque     RiskKind = "opaque"     // brings something that this check cannot read
+	RiskImage      RiskKind = "image"      // may be another image tomorrow
+	RiskDropIn     RiskKind = "drop-in"    // changes a quadlet from another file
+)
+
+// Risk is something about a release that may be meant, and that its user should
+// know.
+type Risk struct {
+	File string
+	Line int // 0: the file as a whole
+	Kind RiskKind
+	Text string // one sentence
+}
+
+func sortRisks(risks []Risk) {
+	slices.SortStableFunc(risks, func(a, b Risk) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
+	})
+}
+
+func (l *loader) risk(kind RiskKind, file string, line int, format string, args ...any) {
+	l.set.Risks = append(l.set.Risks, Risk{File: file, Line: line, Kind: kind, Text: fmt.Sprintf(format, args...)})
+}
+
+// risks notes what is risky about one unit.
+func (l *loader) risks(u Unit, doc Document) {
+	for _, s := range doc.Sections {
+		for _, a := range s.Assignments {
+			if a.Value == "" {
+				continue
+			}
+			if s.Name == "Service" && strings.HasPrefix(a.Key, "Exec") {
+				l.risk(RiskCommand, a.File, a.Line, "%s= runs a command on this machine, outside the container", a.Key)
+			}
+			if s.Name == u.Kind.section() {
+				l.keyRisk(a)
+			}
+		}
+	}
+	for _, m := range u.Volumes {
+		if why := sensitive(m.Source); why != "" {
+			l.risk(RiskMount, m.File, m.Line, "it sees %s (%s)", why, m.Source)
+		}
+	}
+	for _, image := range u.Images {
+		if why := floating(image.Value); why != "" {
+			l.risk(RiskImage, image.File, image.Line, "%s %s", image.Value, why)
+		}
+	}
+	switch u.Kind {
+	case Kube:
+		l.risk(RiskOpaque, u.File, 0, "its Kubernetes file is not checked: it may mount, share and run anything Podman allows")
+	case Build:
+		l.risk(RiskOpaque, u.File, 0, "it builds an image on this machine: the steps of the build are not checked")
+	case Container, Pod, Volume, Network, Image, Artifact:
+	}
+}
+
+func (l *loader) keyRisk(a Assignment) {
+	note := func(kind RiskKind, text string) { l.risk(kind, a.File, a.Line, "%s=%s %s", a.Key, a.Value, text) }
+	switch value := strings.ToLower(a.Value); a.Key {
+	case "PodmanArgs", "GlobalArgs":
+		note(RiskArguments, "hands arguments to Podman unchecked")
+	case "ContainersConfModule":
+		note(RiskArguments, "changes Podman's configuration")
+	case "AddCapability":
+		note(RiskPrivilege, "gives more than the usual privileges")
+	case "AddDevice":
+		note(RiskPrivilege, "gives access to a device of this machine")
+	case "Unmask":
+		note(RiskPrivilege, "uncovers paths of the kernel that containers usually do not see")
+	case "EnvironmentHost":
+		if value != "false" && value != "no" && value != "off" && value != "0" {
+			note(RiskNamespace, "hands over the environment of your session")
+		}
+	case "Network", "UserNS":
+		if value == "host" {
+			note(RiskNamespace, "shares a namespace with this machine")
+		}
+		if strings.HasPrefix(value, "ns:") {
+			note(RiskNamespace, "joins a namespace of another process")
+		}
+	case "SecurityLabelDisable":
+		if value == "true" || value == "yes" || value == "on" || value == "1" {
+			note(RiskProtection, "switches SELinux separation off")
+		}
+	case "SeccompProfile", "AppArmor":
+		if value == "unconfined" {
+			note(RiskProtection, "lets it make any system call, or read any file, that the profile would stop")
+		}
+	case "SecurityLabelType":
+		note(RiskProtection, "runs it under another SELinux type")
+	case "TLSVerify":
+		if value == "false" || value == "no" || value == "off" || value == "0" {
+			note(RiskProtection, "takes images from a registry that cannot prove who it is")
+		}
+	case "Device":
+		if why := sensitive(a.Value); why != "" {
+			note(RiskMount, "is "+why)
+		}
+	case "Rootfs":
+		note(RiskMount, "runs a directory of this machine as the container")
+	}
+}
+
+// sensitive says what part of the host a mount's source is, "" if it is none
+// that matters.
+func sensitive(source string) string {
+	home := source == "~" || source == "%h" || source == "$HOME" || source == "${HOME}"
+	switch clean := path.Clean(source); {
+	case source == "" || source == ".":
+		return ""
+	case home || clean == "/root" || clean == "/home" || isHome(clean):
+		return "a whole home directory"
+	case clean == "/":
+		return "the whole file system"
+	case strings.HasSuffix(clean, "/podman.sock") || strings.HasSuffix(clean, "/docker.sock") || clean == "%t" || strings.HasSuffix(clean, "/podman"):
+		return "the container engine's socket, which can do whatever you can do"
+	case strings.Contains(clean, "/.ssh") || strings.Contains(clean, "/.gnupg") || strings.Contains(clean, "/.config/containers"):
+		return "your keys or container settings"
+	default:
+		return systemTree(clean)
+	}
+}
+
+func isHome(clean string) bool {
+	name, ok := strings.CutPrefix(clean, "/home/")
+	return ok && !strings.Contains(name, "/")
+}
+
+func systemTree(clean string) string {
+	for _, tree := range []string{"/etc", "/proc", "/sys", "/dev", "/run", "/var/run", "/boot", "/usr", "/var/lib/containers"} {
+		if clean == tree || strings.HasPrefix(clean, tree+"/") {
+			return "a part of the system"
+		}
+	}
+	if clean == "/var" || clean == "/var/lib" {
+		return "a part of the system"
+	}
+	return ""
+}
+
+// floating says why an image may change under the same name, "" if it cannot.
+func floating(image string) string {
+	if strings.Contains(image, "@sha256:") || strings.Contains(image, "@sha512:") {
+		return ""
+	}
+	last := image[strings.LastIndex(image, "/")+1:]
+	switch _, tag, tagged := strings.Cut(last, ":"); {
+	case !tagged || tag == "latest":
+		return "is whatever is newest when it is pulled: name a version, better a digest"
+	default:
+		return "has a tag but no digest: the registry may put another image behind it"
+	}
+}
