@@ -1,0 +1,142 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"leger.run/leger"
+)
+
+// spentTokenGrace is how long a spent token is remembered after it expired: a
+// verifier may still accept it within its allowance for clocks that differ.
+const spentTokenGrace = 5 * time.Minute
+
+const (
+	sessionColumns = `hash, session_id, user_uuid, created_at, last_seen, expires_at, user_agent, remote_addr`
+
+	selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ?1`
+
+	// ?3 is the time before which a session seen last has gone idle.
+	selectLiveSessions = `
+SELECT ` + sessionColumns + ` FROM sessions
+WHERE user_uuid = ?1 AND expires_at > ?2 AND last_seen > ?3
+ORDER BY last_seen DESC, session_id`
+
+	insertSessionRow = `
+INSERT INTO sessions (` + sessionColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
+
+	touchSession = `UPDATE sessions SET last_seen = ?2 WHERE hash = ?1 AND last_seen < ?2`
+
+	deleteSession = `DELETE FROM sessions WHERE user_uuid = ?1 AND session_id = ?2`
+
+	insertSpentToken = `INSERT INTO spent_tokens (jti, expires_at) VALUES (?1, ?2) ON CONFLICT (jti) DO NOTHING`
+
+	selectSpentToken = `SELECT count(*) FROM spent_tokens WHERE jti = ?1`
+
+	pruneSessions = `DELETE FROM sessions WHERE expires_at <= ?1 OR last_seen <= ?2`
+
+	pruneSpentTokens = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
+)
+
+// Session implements leger.SessionStore.
+func (s *Store) Session(ctx context.Context, hash leger.SessionHash) (found leger.Session, err error) {
+	err = s.read(ctx, selectSession, []driver.Value{string(hash)}, func(r *row) error {
+		found = session(r)
+		return nil
+	})
+	if err == nil && found.Hash == "" {
+		err = noSession()
+	}
+	return found, err
+}
+
+// Sessions implements leger.SessionStore.
+func (s *Store) Sessions(ctx context.Context, user leger.UserID, now time.Time) (list []leger.Session, err error) {
+	args := []driver.Value{user.String(), timestamp(now), timestamp(now.Add(-leger.SessionIdle))}
+	err = s.read(ctx, selectLiveSessions, args, func(r *row) error {
+		list = append(list, session(r))
+		return nil
+	})
+	return list, err
+}
+
+// session reads sessionColumns.
+func session(r *row) leger.Session {
+	return leger.Session{
+		Hash: leger.SessionHash(r.text()), ID: r.text(), User: parsed(r, leger.ParseUserID),
+		CreatedAt: r.time(), LastSeen: r.time(), ExpiresAt: r.time(), UserAgent: r.text(), RemoteAddr: r.text(),
+	}
+}
+
+func noSession() error { return leger.Errorf(leger.CodeNotFound, "there is no such session") }
+
+func insertSession(ctx context.Context, tx *conn, in *leger.Session) error {
+	_, err := tx.exec(ctx, insertSessionRow, string(in.Hash), in.ID, in.User.String(),
+		timestamp(in.CreatedAt), timestamp(in.LastSeen), timestamp(in.ExpiresAt), in.UserAgent, in.RemoteAddr)
+	return err
+}
+
+// TouchSession implements leger.SessionStore. A session that is not there any
+// more stays away, and is no error.
+func (s *Store) TouchSession(ctx context.Context, hash leger.SessionHash, at time.Time) error {
+	return s.write(ctx, survivesProcessEnd, func(ctx context.Context, tx *conn) error {
+		_, err := tx.exec(ctx, touchSession, string(hash), timestamp(at))
+		return err
+	})
+}
+
+// DeleteSession implements leger.SessionStore.
+func (s *Store) DeleteSession(ctx context.Context, user leger.UserID, id string, audit leger.AuditEvent) error {
+	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
+		written, err := tx.exec(ctx, deleteSession, user.String(), id)
+		if err != nil {
+			return err
+		}
+		if written == 0 {
+			return noSession()
+		}
+		return s.auditChange(ctx, tx, audit)
+	})
+}
+
+// SpendToken implements leger.SessionStore.
+func (s *Store) SpendToken(ctx context.Context, jti string, expires time.Time) error {
+	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
+		written, err := tx.exec(ctx, insertSpentToken, jti, timestamp(expires))
+		if err == nil && written == 0 {
+			return leger.Errorf(leger.CodeConflict, "the token was used already")
+		}
+		return err
+	})
+}
+
+// TokenSpent implements leger.SessionStore.
+func (s *Store) TokenSpent(ctx context.Context, jti string) (spent bool, err error) {
+	err = s.read(ctx, selectSpentToken, []driver.Value{jti}, func(r *row) error {
+		spent = r.integer() > 0
+		return nil
+	})
+	return spent, err
+}
+
+// Prune implements leger.SessionStore. Spent tokens stay five minutes longer
+// than they are valid.
+func (s *Store) Prune(ctx context.Context, now time.Time) error {
+	steps := []struct {
+		text string
+		args []driver.Value
+	}{
+		{pruneSessions, []driver.Value{timestamp(now), timestamp(now.Add(-leger.SessionIdle))}},
+		{pruneSpentTokens, []driver.Value{timestamp(now.Add(-spentTokenGrace))}},
+		{pruneEvents, []driver.Value{timestamp(now.AddDate(0, 0, -leger.AuditRetentionDays))}},
+	}
+	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
+		for _, step := range steps {
+			if _, err := tx.exec(ctx, step.text, step.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,214 @@
+// Package sqlite keeps everything Leger stores in one SQLite file: secrets
+// (sealed), accounts, sessions, releases and the audit log.
+//
+// Its invariants: one process writes, through one connection; a write that was
+// answered with nil survives power loss, unless its contract says less; a change
+// and its audit event are written together or not at all; every conflict is
+// decided by one SQL statement that writes no row when it does not hold, so that
+// the same text decides it on Cloudflare D1, which has no transaction one could
+// read and then write in.
+//
+// It never sees a plaintext, holds no key, takes no decision about who may do
+// what, and reads the time only for its own bookkeeping.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/gofrs/flock"
+	"modernc.org/sqlite"
+
+	"leger.run/leger"
+	"leger.run/leger/migrations"
+)
+
+// Config says where the database is. Only Path is needed.
+type Config struct {
+	// Path is the database file. It is made, mode 0600, if it is not there, and so
+	// is its directory, mode 0700. SQLite's own "-wal" and "-shm" and Leger's
+	// ".lock" and ".before-NNNN" lie beside it.
+	Path string
+	// Now is the clock for bookkeeping and for events without a time; nil is time.Now.
+	Now func() time.Time
+	// Logger takes what no caller is told: migrations and lost transactions; nil
+	// discards it.
+	Logger *slog.Logger
+	// Readers is the number of connections that read at the same time; 0 is one for
+	// each core the process may use, at least 2 and at most 32.
+	Readers int
+	// SyncDelay is how long a write that need not survive power loss may stay
+	// unsynced; 0 is two seconds.
+	SyncDelay time.Duration
+	// Migrations is the schema; nil is all of package migrations. Tests use it to
+	// make a database of another version.
+	Migrations []migrations.Migration
+}
+
+// Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore and
+// AuditLog. Safe for concurrent use.
+type Store struct {
+	path    string
+	now     func() time.Time
+	lock    *flock.Flock
+	writer  *writer
+	readers *readers
+}
+
+var (
+	_ leger.SecretStore  = (*Store)(nil)
+	_ leger.UserStore    = (*Store)(nil)
+	_ leger.SessionStore = (*Store)(nil)
+	_ leger.ReleaseStore = (*Store)(nil)
+	_ leger.AuditLog     = (*Store)(nil)
+)
+
+// Open opens the database, makes it if it is not there, and migrates it to the
+// newest schema after copying it to "PATH.before-NNNN".
+//
+// ErrUnavailable: another process has it open, or it cannot be read or written;
+// ErrConflict: it was written by a newer Leger, or is not Leger's; the Hint says
+// what to do. Nothing is changed then.
+func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
+	if cfg, err = cfg.complete(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the data directory %s", filepath.Dir(cfg.Path))
+	}
+	s := &Store{path: cfg.Path, now: cfg.Now}
+	if s.lock, err = lockFile(cfg.Path); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, cfg); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	return s, nil
+}
+
+func (c Config) complete() (Config, error) {
+	path, err := filepath.Abs(c.Path)
+	if c.Path == "" || err != nil {
+		return c, leger.Wrap(leger.CodeInvalid, err, "the database has no path")
+	}
+	c.Path = path
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Readers == 0 {
+		c.Readers = min(max(runtime.GOMAXPROCS(0), 2), 32)
+	}
+	if c.SyncDelay == 0 {
+		c.SyncDelay = 2 * time.Second
+	}
+	if c.Migrations == nil {
+		if c.Migrations, err = migrations.All(); err != nil {
+			return c, leger.Wrap(leger.CodeInternal, err, "read the schema")
+		}
+	}
+	return c, nil
+}
+
+func (s *Store) start(ctx context.Context, cfg Config) error {
+	if err := makePrivate(cfg.Path); err != nil {
+		return err
+	}
+	// SQLite built for Linux syncs with fdatasync; this build asks to be told to. It
+	// is as durable and saves the file system's journal a commit for the timestamps.
+	// Where there is no fdatasync the setting stays as it is.
+	_, _ = sqlite.Fdatasync(true)
+
+	openWriter := func(ctx context.Context) (*conn, error) {
+		return dial(ctx, cfg.Path, []string{
+			"busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+			"trusted_schema=OFF",
+			"secure_delete=FAST",         // a deleted value is overwritten where that costs no further write
+			"journal_size_limit=8388608", // a long backup lets the log grow: shrink it afterwards
+		})
+	}
+	c, err := openWriter(ctx)
+	if err != nil {
+		return openError(cfg.Path, err)
+	}
+	m := migrator{path: cfg.Path, conn: c, known: cfg.Migrations, now: cfg.Now, logger: cfg.Logger}
+	if err := m.run(ctx); err != nil {
+		return errors.Join(err, c.close())
+	}
+	s.readers, err = newReaders(ctx, cfg.Readers, func(ctx context.Context) (*conn, error) {
+		return dial(ctx, cfg.Path, []string{"busy_timeout=5000", "query_only=ON", "trusted_schema=OFF"})
+	})
+	if err != nil {
+		return openError(cfg.Path, errors.Join(err, c.close()))
+	}
+	s.writer = newWriter(cfg, c, openWriter)
+	go s.writer.loop(context.WithoutCancel(ctx))
+	return nil
+}
+
+// openError says which file it was, and keeps the code and the hint.
+func openError(path string, err error) error {
+	var e *leger.Error
+	if !errors.As(storageError(err), &e) {
+		return err
+	}
+	named := *e
+	named.Message = "open database " + path + ": " + e.Message
+	return &named
+}
+
+// makePrivate makes the file before SQLite does, since SQLite gives it and the
+// files beside it the mode that the umask leaves.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the operator's own setting
+	if err == nil {
+		err = errors.Join(f.Chmod(0o600), f.Close())
+	}
+	if err != nil {
+		return leger.Wrap(leger.CodeUnavailable, err, "open database %s", path).
+			WithHint("check owner and mode of the data directory")
+	}
+	return nil
+}
+
+// Close lets running operations finish, folds SQLite's log into the file and
+// gives the lock back. Later calls of any method give ErrUnavailable.
+func (s *Store) Close() error {
+	err := errors.Join(s.readers.close(), s.writer.close())
+	return errors.Join(storageError(err), s.lock.Close())
+}
+
+// Ping reads from the database. ErrUnavailable if that is not possible.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, `SELECT count(*) FROM schema_migrations`, nil, func(*row) error { return nil })
+}
+
+// Stats counts what the writer did since Open, for metrics and tests.
+type Stats struct {
+	Operations   int64 // writes that were begun
+	Transactions int64 // transactions they shared
+	Synced       int64 // transactions that waited for the disk
+	Flushes      int64 // syncs of the log for writes that did not wait
+	Waiting      int   // writes that are waiting now to begin
+}
+
+// Stats gives the counters.
+func (s *Store) Stats() Stats {
+	c := &s.writer.stats
+	return Stats{
+		Operations: c.operations.Load(), Transactions: c.transactions.Load(),
+		Synced: c.synced.Load(), Flushes: c.flushes.Load(), Waiting: s.writer.waiting(),
+	}
+}
+
+// write commits what apply does, or nothing of it.
+func (s *Store) write(ctx context.Context, d durability, apply func(context.Context, *conn) error) error {
+	return s.writer.do(ctx, d, apply)
+}

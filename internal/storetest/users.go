@@ -1,0 +1,173 @@
+package storetest
+
+import (
+	"fmt"
+
+	"leger.run/leger"
+)
+
+func userTests() map[string]func(*harness) {
+	return map[string]func(*harness){
+		"the first sign-in makes the account":       testFirstSignIn,
+		"a later sign-in refreshes it":              testLaterSignIn,
+		"a sign-in without device or client":        testSignInWithoutDevice,
+		"50 first sign-ins make one account":        testConcurrentSignIn,
+		"an account nobody made":                    testNoUser,
+		"a display name":                            testDisplayName,
+		"sign out everywhere":                       testSignOutEverywhere,
+		"a deleted account takes all it owns along": testDeleteUser,
+	}
+}
+
+func testFirstSignIn(h *harness) {
+	u, created, err := h.Users.SignIn(h.Context(), signIn(1, 7), nil)
+	h.must(err)
+	h.same("created", created, true)
+	id := identity(1)
+	want := leger.User{
+		ID: id.UserID(), TailscaleUserID: id.TailscaleUserID, Email: id.Email, Tailnet: id.Tailnet,
+		CreatedAt: at(7), LastSeen: at(7), LastDeviceID: id.DeviceID, CLIVersion: "0.1.0", TotalAuthentications: 1,
+	}
+	h.same("account", u, want)
+	u, err = h.Users.User(h.Context(), want.ID)
+	h.must(err)
+	h.same("account, read again", u, want)
+	n, err := h.Users.CountUsers(h.Context())
+	h.must(err)
+	h.same("accounts", n, 1)
+	h.same("audit", h.actions(want.ID), []leger.Action{leger.ActionSignIn})
+}
+
+func testLaterSignIn(h *harness) {
+	h.account(1)
+	in := signIn(1, 9)
+	in.Identity.Email, in.Identity.Tailnet, in.Identity.DeviceID, in.CLIVersion = "new@github", "new.ts.net", "node9", "0.2.0"
+	u, created, err := h.Users.SignIn(h.Context(), in, nil)
+	h.must(err)
+	h.same("created", created, false)
+	h.same("account", u, leger.User{
+		ID: in.Identity.UserID(), TailscaleUserID: in.Identity.TailscaleUserID, Email: "new@github", Tailnet: "new.ts.net",
+		CreatedAt: at(0), LastSeen: at(9), LastDeviceID: "node9", CLIVersion: "0.2.0", TotalAuthentications: 2,
+	})
+}
+
+func testSignInWithoutDevice(h *harness) {
+	h.account(1)
+	in := signIn(1, 9)
+	in.Identity.DeviceID, in.CLIVersion = "", ""
+	u, _, err := h.Users.SignIn(h.Context(), in, nil)
+	h.must(err)
+	h.same("the device and client last heard of", []string{u.LastDeviceID, u.CLIVersion}, []string{"node1", "0.1.0"})
+}
+
+func testConcurrentSignIn(h *harness) {
+	created := make([]bool, writers)
+	h.together(func(i int) (err error) {
+		_, created[i], err = h.Users.SignIn(h.Context(), signIn(1, i), nil)
+		return err
+	})
+	n := 0
+	for _, c := range created {
+		if c {
+			n++
+		}
+	}
+	h.same("sign-ins that made the account", n, 1)
+	u, err := h.Users.User(h.Context(), identity(1).UserID())
+	h.must(err)
+	h.same("sign-ins", u.TotalAuthentications, int64(writers))
+	h.same("last seen", u.LastSeen, at(writers-1))
+}
+
+func testNoUser(h *harness) {
+	nobody := identity(99).UserID()
+	_, err := h.Users.User(h.Context(), nobody)
+	h.fails(err, leger.ErrNotFound)
+	_, err = h.Users.SetDisplayName(h.Context(), nobody, "Nobody", event(nobody, leger.ActionUserUpdate, "", 0, 0))
+	h.fails(err, leger.ErrNotFound)
+	_, err = h.Users.SignOutEverywhere(h.Context(), nobody, "", at(0), event(nobody, leger.ActionSignOutEverywhere, "", 0, 0))
+	h.fails(err, leger.ErrNotFound)
+	h.fails(h.Users.DeleteUser(h.Context(), nobody, event(nobody, leger.ActionUserDelete, "", 0, 0)), leger.ErrNotFound)
+	n, err := h.Users.CountUsers(h.Context())
+	h.must(err)
+	h.same("accounts", n, 0)
+	h.same("audit", h.actions(nobody), []leger.Action{})
+}
+
+func testDisplayName(h *harness) {
+	user, other := h.account(1), h.account(2)
+	u, err := h.Users.SetDisplayName(h.Context(), user, "Zoë 🦊", event(user, leger.ActionUserUpdate, "", 0, 1))
+	h.must(err)
+	h.same("name", u.DisplayName, "Zoë 🦊")
+	u, _, err = h.Users.SignIn(h.Context(), signIn(1, 2), nil)
+	h.must(err)
+	h.same("name after a sign-in", u.DisplayName, "Zoë 🦊")
+	u, err = h.Users.User(h.Context(), other)
+	h.must(err)
+	h.same("another's name", u.DisplayName, "")
+	h.same("audit", h.actions(user), []leger.Action{leger.ActionSignIn, leger.ActionUserUpdate, leger.ActionSignIn})
+}
+
+func testSignOutEverywhere(h *harness) {
+	user, other := h.account(1), h.account(2)
+	kept, lost, theirs := h.signInBrowser(1, "kept"), h.signInBrowser(1, "lost"), h.signInBrowser(2, "theirs")
+	n, err := h.Users.SignOutEverywhere(h.Context(), user, kept.Hash, at(5), event(user, leger.ActionSignOutEverywhere, "", 0, 5))
+	h.must(err)
+	h.same("sessions ended", n, 1)
+	_, err = h.Sessions.Session(h.Context(), lost.Hash)
+	h.fails(err, leger.ErrNotFound)
+	for _, s := range []leger.Session{kept, theirs} {
+		_, err = h.Sessions.Session(h.Context(), s.Hash)
+		h.must(err)
+	}
+	n, err = h.Users.SignOutEverywhere(h.Context(), user, "", at(4), event(user, leger.ActionSignOutEverywhere, "", 0, 5))
+	h.must(err)
+	h.same("sessions ended when none is kept", n, 1)
+	u, err := h.Users.User(h.Context(), user)
+	h.must(err)
+	h.same("tokens are valid after; never earlier than was said", u.TokensValidAfter, at(5))
+	u, err = h.Users.User(h.Context(), other)
+	h.must(err)
+	h.same("another's tokens", u.TokensValidAfter.IsZero(), true)
+}
+
+func testDeleteUser(h *harness) {
+	user, other := h.account(1), h.account(2)
+	for _, u := range []leger.UserID{user, other} {
+		h.put(u, "key", 0, "x")
+		h.put(u, "key", 1, "y")
+		h.createRelease(u, "web")
+	}
+	gone, stays := h.signInBrowser(1, "gone"), h.signInBrowser(2, "stays")
+	h.must(h.Users.DeleteUser(h.Context(), user, event(user, leger.ActionUserDelete, "", 0, 9)))
+
+	_, err := h.Users.User(h.Context(), user)
+	h.fails(err, leger.ErrNotFound)
+	_, err = h.Sessions.Session(h.Context(), gone.Hash)
+	h.fails(err, leger.ErrNotFound)
+	states, err := h.Secrets.SecretStates(h.Context(), user, []leger.SecretName{h.secretName("key")})
+	h.must(err)
+	h.same("secret", states, []leger.SecretState{{}})
+	releases, _, err := h.Releases.Releases(h.Context(), user, leger.ReleasePage{Limit: 10})
+	h.must(err)
+	h.same("releases", releases, []leger.Release{})
+	actions := h.actions(user)
+	h.same("the last audit event", actions[len(actions)-1], leger.ActionUserDelete)
+	h.same("earlier events stay", actions[0], leger.ActionSignIn)
+
+	_, err = h.Sessions.Session(h.Context(), stays.Hash)
+	h.must(err)
+	secrets, err := h.Secrets.SealedSecrets(h.Context(), other)
+	h.must(err)
+	h.same("another's secrets", len(secrets), 1)
+	releases, _, err = h.Releases.Releases(h.Context(), other, leger.ReleasePage{Limit: 10})
+	h.must(err)
+	h.same("another's releases", len(releases), 1)
+
+	_, created, err := h.Users.SignIn(h.Context(), signIn(1, 20), nil)
+	h.must(err)
+	h.same("who comes back is new", created, true)
+	secrets, err = h.Secrets.SealedSecrets(h.Context(), user)
+	h.must(err)
+	h.same("and owns nothing", fmt.Sprint(len(secrets)), "0")
+}
