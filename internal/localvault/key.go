@@ -1,0 +1,187 @@
+package localvault
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"leger.run/leger"
+)
+
+// KeySize is the length of a key in bytes: AES-256.
+const KeySize = 32
+
+// Names of the files that Leger keeps in the data directory.
+const (
+	keyFile      = "key"
+	databaseFile = "vault.db"
+	lockFile     = "lock"
+	credential   = "legerd-key" // in $CREDENTIALS_DIRECTORY
+)
+
+// Key is the key of the store. Printing it shows nothing of it.
+type Key struct{ b [KeySize]byte }
+
+// NewKey makes a Key of raw bytes.
+func NewKey(b [KeySize]byte) Key { return Key{b} }
+
+// ParseKey takes 32 bytes in standard base64, with white space around them.
+// ErrInvalid else; the error does not repeat the text.
+func ParseKey(text []byte) (Key, error) {
+	raw, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(text))
+	if err != nil || len(raw) != KeySize {
+		return Key{}, leger.Invalid("key", "the key is not %d bytes in base64", KeySize).
+			WithHint("make one: head -c %d /dev/urandom | base64", KeySize)
+	}
+	return Key{[KeySize]byte(raw)}, nil
+}
+
+func (k Key) String() string   { return leger.Redacted }
+func (k Key) GoString() string { return leger.Redacted }
+
+// Format gives "[redacted]" for every verb.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(leger.Redacted)) }
+
+// LogValue gives "[redacted]" to slog.
+func (k Key) LogValue() slog.Value { return slog.StringValue(leger.Redacted) }
+
+// aead makes the cipher that seals the database's own key (setec's "DEK", an
+// XChaCha20-Poly1305 keyset in the file): AES-256-GCM with Key as it is, no
+// derivation, a random 96-bit nonce in front of the ciphertext and the 128-bit
+// tag behind it, and no tink prefix. It seals once in the life of a database, so
+// the nonce cannot repeat; setec binds its own version text as additional data.
+func (k Key) aead() (tink.AEAD, error) {
+	a, err := subtle.NewAESGCM(k.b[:])
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeInternal, err, "make the cipher of the store")
+	}
+	return a, nil
+}
+
+// KeySource says where LoadKey may find the key.
+type KeySource struct {
+	// Lookup reads the environment (os.LookupEnv): LEGERD_KEY, LEGERD_KEY_FILE,
+	// CREDENTIALS_DIRECTORY.
+	Lookup func(string) (string, bool)
+	// Dir is the data directory, where a key is made when there is none.
+	Dir string
+	// Random is where a new key comes from (crypto/rand.Reader).
+	Random io.Reader
+}
+
+// LoadKey finds the key of the store, and says where: LEGERD_KEY, the file that
+// LEGERD_KEY_FILE names, systemd's credential legerd-key, or the file key in the
+// data directory, which is made (0600) at first start. Files hold the key in
+// base64.
+//
+// ErrInvalid: the key is malformed, named twice, or others may read its file.
+// ErrNotFound: the store exists and its key does not; no new one is made then,
+// because it would not open the store. ErrUnavailable: a file cannot be read or
+// made.
+func LoadKey(src KeySource) (key Key, from string, err error) {
+	text, given := src.lookup("LEGERD_KEY")
+	path, named := src.lookup("LEGERD_KEY_FILE")
+	switch {
+	case given && named:
+		return Key{}, "", leger.Invalid("key", "LEGERD_KEY and LEGERD_KEY_FILE are both set").WithHint("unset one of them")
+	case given:
+		key, err = ParseKey([]byte(text))
+		return key, "LEGERD_KEY", err
+	case named:
+		key, err = readKey(path, true)
+		return key, path, err
+	}
+	if dir, ok := src.lookup("CREDENTIALS_DIRECTORY"); ok {
+		path = filepath.Join(dir, credential)
+		// systemd guards this directory itself, with access lists that show as group
+		// permissions.
+		key, err = readKey(path, false)
+		if !errors.Is(err, leger.ErrNotFound) {
+			return key, path, err
+		}
+	}
+	path = filepath.Join(src.Dir, keyFile)
+	key, err = readKey(path, true)
+	if errors.Is(err, leger.ErrNotFound) {
+		key, err = src.makeKey(path)
+	}
+	return key, path, err
+}
+
+// lookup takes a variable that is empty for one that is not set.
+func (src KeySource) lookup(name string) (string, bool) {
+	v, ok := src.Lookup(name)
+	return v, ok && v != ""
+}
+
+func readKey(path string, guarded bool) (Key, error) {
+	f, err := os.Open(path) //nolint:gosec // G304: the user names the file of their own key
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Key{}, leger.Wrap(leger.CodeNotFound, err, "there is no key file")
+	case err != nil:
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "open the key file")
+	}
+	defer f.Close() //nolint:errcheck // only read
+	info, err := f.Stat()
+	if err != nil {
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "look at the key file")
+	}
+	if mode := info.Mode().Perm(); guarded && mode&0o077 != 0 {
+		return Key{}, leger.Invalid("key", "others may read the key file %s: its mode is %04o", path, mode).
+			WithHint("chmod 600 '%s'; if the machine has other users, take it for known to them", path)
+	}
+	// Longer than any key, so that a wrong file is malformed and not cut to fit.
+	text, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "read the key file")
+	}
+	key, err := ParseKey(text)
+	if err != nil {
+		return Key{}, leger.Wrap(leger.CodeInvalid, err, "the key file %s is malformed", path).
+			WithHint("a key is %d bytes in base64; make one: head -c %d /dev/urandom | base64", KeySize, KeySize)
+	}
+	return key, nil
+}
+
+// makeKey writes a new key under a name of its own and then gives it its place,
+// so that a process that ends in between leaves no half of a key. Of two that do
+// it at once, the second finds the place taken and uses the key of the first.
+func (src KeySource) makeKey(path string) (Key, error) {
+	if _, err := os.Stat(filepath.Join(src.Dir, databaseFile)); err == nil {
+		return Key{}, leger.Errorf(leger.CodeNotFound, "the store in %s has no key: %s is gone", src.Dir, path).
+			WithHint("bring the key back from a backup; or move %s away and run: leger secrets sync", filepath.Join(src.Dir, databaseFile))
+	}
+	var k Key
+	if _, err := io.ReadFull(src.Random, k.b[:]); err != nil {
+		return Key{}, leger.Wrap(leger.CodeInternal, err, "read random bytes")
+	}
+	if err := makePrivateDir(src.Dir); err != nil {
+		return Key{}, err
+	}
+	text := base64.StdEncoding.EncodeToString(k.b[:]) + "\n"
+	temp, err := writeTemp(src.Dir, keyFile, []byte(text))
+	if err != nil {
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "write a new key")
+	}
+	defer os.Remove(temp) //nolint:errcheck // its second name is what counts
+	switch err := os.Link(temp, path); {
+	case errors.Is(err, fs.ErrExist):
+		return readKey(path, true)
+	case err != nil:
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "put a new key in its place")
+	}
+	if err := syncDir(src.Dir); err != nil {
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "put a new key in its place")
+	}
+	return k, nil
+}

@@ -1,0 +1,284 @@
+package localvault
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/tailscale/setec/acl"
+	"github.com/tailscale/setec/audit"
+	"github.com/tailscale/setec/db"
+	"github.com/tailscale/setec/types/api"
+
+	"leger.run/leger"
+)
+
+// Config says what to open.
+type Config struct {
+	// Dir is the data directory. It is made 0700 if it does not exist and refused if
+	// others may enter it.
+	Dir string
+	// Key opens the store, and makes it when it does not exist.
+	Key Key
+}
+
+// Store is the machine's encrypted store. It is safe for concurrent use.
+type Store struct {
+	dir     string
+	held    *os.File
+	changed chan struct{}
+
+	mu sync.Mutex
+	db *db.DB
+}
+
+// Secret is what the store knows of one of Leger's secrets without its value.
+type Secret struct {
+	Name    leger.SecretName
+	Version leger.Version // the active one
+}
+
+// Open opens the store for this process alone, or makes an empty one. ErrConflict:
+// another process has it open (the message names it). ErrInvalid: the key does
+// not open it, or others may enter its directory; nothing was changed then.
+// ErrUnavailable: the disk does not let us.
+func Open(cfg Config) (*Store, error) {
+	cipher, err := cfg.Key.aead()
+	if err != nil {
+		return nil, err
+	}
+	if err := makePrivateDir(cfg.Dir); err != nil {
+		return nil, err
+	}
+	held, err := lock(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(cfg.Dir, databaseFile)
+	err = checkFile(path)
+	if err == nil {
+		err = sweepError(sweep(cfg.Dir))
+	}
+	if err != nil {
+		return nil, errors.Join(err, release(held))
+	}
+	// setec writes an audit line for each access. Who asks is always this one user,
+	// and the daemon logs what it does, so they go nowhere.
+	database, err := db.Open(path, cipher, audit.New(io.Discard))
+	if err != nil {
+		return nil, errors.Join(openError(path, err), release(held))
+	}
+	return &Store{dir: cfg.Dir, held: held, db: database, changed: make(chan struct{}, 1)}, nil
+}
+
+func sweepError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return leger.Wrap(leger.CodeUnavailable, err, "remove what an interrupted write left behind")
+}
+
+// checkFile tells a file that cannot be a store from one that the key does not
+// open: setec's errors do not.
+func checkFile(path string) error {
+	data, err := os.ReadFile(path) //nolint:gosec // G304: the data directory
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return leger.Wrap(leger.CodeUnavailable, err, "read the store")
+	}
+	damaged := func(cause error) error {
+		return leger.Wrap(leger.CodeInternal, cause, "the store %s is damaged", path).
+			WithHint("bring it back from a backup; or move it away, restart legerd and run: leger secrets sync")
+	}
+	var outer struct {
+		Version uint32
+		DEK, DB []byte
+	}
+	if err := json.Unmarshal(data, &outer); err != nil {
+		return damaged(err)
+	}
+	if outer.Version > 1 {
+		return leger.Errorf(leger.CodeInvalid, "the store %s was made by a newer Leger (its format is %d)", path, outer.Version).
+			WithHint("install the newest legerd")
+	}
+	if outer.Version == 0 || len(outer.DEK) == 0 || len(outer.DB) == 0 {
+		return damaged(errors.New("parts are missing"))
+	}
+	return nil
+}
+
+func openError(path string, err error) error {
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return leger.Wrap(leger.CodeUnavailable, err, "make the store")
+	}
+	return leger.Wrap(leger.CodeInvalid, err, "the key does not open the store %s: it was made with another key, or it is damaged", path).
+		WithHint("legerd looks for the key in LEGERD_KEY, LEGERD_KEY_FILE, the credential legerd-key and then in the data directory: give it the one the store was made with")
+}
+
+// Close lets go of the store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return nil
+	}
+	s.db = nil
+	if err := release(s.held); err != nil {
+		return leger.Wrap(leger.CodeUnavailable, err, "close the store")
+	}
+	return nil
+}
+
+// Changed gets a value after a write to one of Leger's secrets, and one value for
+// many writes if nobody listened meanwhile.
+func (s *Store) Changed() <-chan struct{} { return s.changed }
+
+// Secrets lists the user's secrets, in order of name.
+func (s *Store) Secrets(user leger.UserID) ([]Secret, error) {
+	infos, err := s.list()
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "list the store")
+	}
+	var out []Secret
+	for _, info := range infos {
+		if owner, name, ok := ParseStoredName(info.Name); ok && owner == user {
+			out = append(out, Secret{Name: name, Version: leger.Version(info.ActiveVersion)})
+		}
+	}
+	return out, nil
+}
+
+// Value gives the active value of a user's secret. ErrNotFound.
+func (s *Store) Value(user leger.UserID, name leger.SecretName) (leger.Plaintext, leger.Version, error) {
+	v, err := s.get(api.GetRequest{Name: StoredName(user, name)})
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		return leger.Plaintext{}, 0, leger.Errorf(leger.CodeNotFound, "the machine has no secret %s", name)
+	case err != nil:
+		return leger.Plaintext{}, 0, leger.Wrap(leger.CodeUnavailable, err, "read the secret %s", name)
+	}
+	return leger.NewPlaintext(v.Value), leger.Version(v.Version), nil
+}
+
+// errClosed is for requests that outlive the store.
+var errClosed = errors.New("the store is closed")
+
+func (s *Store) list() (infos []*api.SecretInfo, err error) {
+	err = s.with(func(d *db.DB) error { infos, err = d.List(self()); return err })
+	return infos, err
+}
+
+func (s *Store) info(r api.InfoRequest) (info *api.SecretInfo, err error) {
+	err = s.with(func(d *db.DB) error { info, err = d.Info(self(), r.Name); return err })
+	return info, err
+}
+
+func (s *Store) get(r api.GetRequest) (v *api.SecretValue, err error) {
+	err = s.with(func(d *db.DB) error {
+		switch {
+		case r.Version == api.SecretVersionDefault:
+			v, err = d.Get(self(), r.Name)
+		case r.UpdateIfChanged:
+			v, err = d.GetConditional(self(), r.Name, r.Version)
+		default:
+			v, err = d.GetVersion(self(), r.Name, r.Version)
+		}
+		return err
+	})
+	return v, err
+}
+
+func (s *Store) put(r api.PutRequest) (v api.SecretVersion, err error) {
+	err = s.write(r.Name, func(d *db.DB) error {
+		// The version after the last one would be 0, which means "none".
+		if err := roomForVersion(d, r.Name); err != nil {
+			return err
+		}
+		v, err = d.Put(self(), r.Name, r.Value)
+		return err
+	})
+	return v, err
+}
+
+// roomForVersion refuses to count past the last version number: setec would wrap
+// around to 0.
+func roomForVersion(d *db.DB, name string) error {
+	info, err := d.Info(self(), name)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
+	}
+	if err == nil && len(info.Versions) > 0 && info.Versions[len(info.Versions)-1] == math.MaxUint32 {
+		err = errors.New("no version numbers are left")
+	}
+	return err
+}
+
+func (s *Store) createVersion(r api.CreateVersionRequest) error {
+	return s.write(r.Name, func(d *db.DB) error { return d.CreateVersion(self(), r.Name, r.Version, r.Value) })
+}
+
+func (s *Store) activate(r api.ActivateRequest) error {
+	return s.write(r.Name, func(d *db.DB) error { return d.Activate(self(), r.Name, r.Version) })
+}
+
+func (s *Store) deleteVersion(r api.DeleteVersionRequest) error {
+	return s.write(r.Name, func(d *db.DB) error { return d.DeleteVersion(self(), r.Name, r.Version) })
+}
+
+func (s *Store) delete(r api.DeleteRequest) error {
+	return s.write(r.Name, func(d *db.DB) error { return d.Delete(self(), r.Name) })
+}
+
+// self is the one caller there is: whoever reaches the store is its owner.
+func self() db.Caller {
+	return db.Caller{
+		Principal: audit.Principal{Hostname: "localhost"},
+		Permissions: acl.Rules{{
+			Action: []acl.Action{acl.ActionGet, acl.ActionInfo, acl.ActionPut, acl.ActionCreateVersion, acl.ActionActivate, acl.ActionDelete},
+			Secret: []acl.Secret{"*"},
+		}},
+	}
+}
+
+// with runs do alone: setec's audit writer is not made for several at once.
+func (s *Store) with(do func(*db.DB) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return errClosed
+	}
+	return do(s.db)
+}
+
+// write does as with, and then sees to it that the change survives power loss:
+// setec writes a new file and renames it, but leaves the directory to the kernel.
+func (s *Store) write(name string, do func(*db.DB) error) error {
+	return s.with(func(d *db.DB) error {
+		before := d.WriteGen()
+		if err := do(d); err != nil {
+			return err
+		}
+		if d.WriteGen() == before {
+			return nil
+		}
+		if _, _, ours := ParseStoredName(name); ours {
+			select {
+			case s.changed <- struct{}{}:
+			default:
+			}
+		}
+		if err := syncDir(s.dir); err != nil {
+			return fmt.Errorf("make the write durable: %w", err)
+		}
+		return nil
+	})
+}
