@@ -16,12 +16,18 @@ type Version int64
 const Redacted = "[redacted]"
 
 // Plaintext holds a secret value in memory. Every way of printing it gives
-// "[redacted]"; only Reveal opens it.
-type Plaintext struct{ b []byte }
+// "[redacted]"; only Reveal opens it. Two of them cannot be compared with ==.
+//
+// The bytes lie behind a pointer because fmt asks an unexported field of another
+// struct no method and prints what it finds: so it finds an address.
+type Plaintext struct {
+	_ [0]func()
+	b *[]byte
+}
 
 // NewPlaintext takes ownership of b without checking it: for values that were
 // checked when they were stored.
-func NewPlaintext(b []byte) Plaintext { return Plaintext{b} }
+func NewPlaintext(b []byte) Plaintext { return Plaintext{b: &b} }
 
 // ParsePlaintext checks a value from outside: 1 byte to 64 KiB of UTF-8, kept
 // byte for byte. It fails with ErrInvalid or ErrTooLarge, field "value".
@@ -38,17 +44,32 @@ func ParsePlaintext(b []byte) (Plaintext, error) {
 		return Plaintext{}, Invalid("value", "the value is not UTF-8 text").
 			WithHint("encode binary data first, for example with base64")
 	}
-	return Plaintext{b}, nil
+	return NewPlaintext(b), nil
 }
 
-// Reveal gives the value itself. A test lists who calls it.
-func (p Plaintext) Reveal() []byte { return p.b }
+// Reveal gives the value itself, nil for the zero Plaintext. A test lists who
+// calls it.
+func (p Plaintext) Reveal() []byte {
+	if p.b == nil {
+		return nil
+	}
+	return *p.b
+}
 
 // Len is the value's length in bytes.
-func (p Plaintext) Len() int { return len(p.b) }
+func (p Plaintext) Len() int {
+	if p.b == nil {
+		return 0
+	}
+	return len(*p.b)
+}
 
 // Wipe overwrites the value in memory.
-func (p Plaintext) Wipe() { clear(p.b) }
+func (p Plaintext) Wipe() {
+	if p.b != nil {
+		clear(*p.b)
+	}
+}
 
 func (p Plaintext) String() string   { return Redacted }
 func (p Plaintext) GoString() string { return Redacted }

@@ -12,6 +12,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -51,6 +52,9 @@ func ParseSecret(b []byte) (Secret, error) {
 }
 
 func (s Secret) String() string { return s.p.String() }
+
+// Format gives "[redacted]" for every verb.
+func (s Secret) Format(f fmt.State, verb rune) { s.p.Format(f, verb) }
 
 // Claims is what a token says. Identity.UserID is its "sub".
 type Claims struct {
