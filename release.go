@@ -95,13 +95,15 @@ func ParseGitURL(s string) (GitURL, error) {
 	}
 	scheme, rest, hasScheme := strings.Cut(s, "://")
 	if !hasScheme {
-		if scpPattern.MatchString(s) && !strings.Contains(s, "::") {
+		// No "transport::address" gets here: what precedes the '@' has no colon.
+		if scpPattern.MatchString(s) {
 			return GitURL{s}, nil
 		}
-		return bad("%s is not a Git URL Leger takes: use https://host/path, ssh://host/path or user@host:path", quoteInput(s))
+		// The text is not shown: it may be user:password@host.
+		return bad("this is not a Git URL Leger takes: use https://host/path, ssh://host/path or user@host:path")
 	}
 	if scheme != "https" && scheme != "ssh" && scheme != "http" {
-		return bad("the scheme %s is not allowed: use https or ssh", quoteInput(scheme))
+		return bad("the URL's scheme is not allowed: use https or ssh")
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" || strings.HasPrefix(rest, "-") || strings.HasPrefix(u.Hostname(), "-") {
@@ -126,6 +128,10 @@ func checkGitURL(s, scheme string, u *url.URL) (GitURL, error) {
 	}
 	if u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
 		return bad("the Git URL has a query or a fragment: name the branch and the path in their own fields")
+	}
+	// Git decodes %0a and the like before it hands them on.
+	if !printable(u.Path) || !printable(u.User.Username()) {
+		return bad("the Git URL has an encoded character that cannot be printed")
 	}
 	if strings.Trim(u.Path, "/") == "" {
 		return bad("the Git URL names no repository: it ends after the host")
