@@ -13,6 +13,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"leger.run/leger"
@@ -58,6 +61,7 @@ type Limiter interface {
 type API struct {
 	Config
 	mux    *http.ServeMux
+	routed []string
 	origin *http.CrossOriginProtection
 	cookie cookie
 }
@@ -77,8 +81,11 @@ func New(c Config) (*API, error) {
 }
 
 func (a *API) routes() {
-	open := func(pattern string, h handler) { a.mux.Handle(pattern, a.handle(h)) }
-	user := func(pattern string, h userHandler) { a.mux.Handle(pattern, a.handle(a.signedIn(h))) }
+	open := func(pattern string, h handler) {
+		a.mux.Handle(pattern, a.handle(h))
+		a.routed = append(a.routed, pattern)
+	}
+	user := func(pattern string, h userHandler) { open(pattern, a.signedIn(h)) }
 
 	open("GET /health", a.health)
 	open("GET /ready", a.ready)
@@ -109,16 +116,33 @@ func (a *API) routes() {
 	user("DELETE /api/releases/{id}", a.deleteRelease)
 	user("GET /api/releases/{id}/versions", a.releaseVersions)
 
-	open("/api", a.unknownRoute)
-	open("/api/", a.unknownRoute)
-	open("/health", a.unknownRoute)
-	open("/ready", a.unknownRoute)
+	unknown := a.handle(a.unknownRoute)
+	for _, rest := range []string{"/api", "/api/", "/health", "/ready"} {
+		a.mux.Handle(rest, unknown)
+	}
 	a.mux.Handle("/", a.Web)
 }
 
+// Routes lists the routes of the contract as "METHOD /path/{parameter}".
+func (a *API) Routes() []string { return slices.Clone(a.routed) }
+
 // ServeHTTP gives every request an id, a log line and a net under panics.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if uncleanAPI(r.URL.EscapedPath()) {
+		a.observe(w, r, a.handle(a.unknownRoute))
+		return
+	}
 	a.observe(w, r, a.mux)
+}
+
+// uncleanAPI finds paths such as /api//secrets, which http.ServeMux would answer
+// with a redirect in HTML.
+func uncleanAPI(p string) bool {
+	clean := path.Clean(p)
+	if clean != "/api" && !strings.HasPrefix(clean, "/api/") {
+		return false
+	}
+	return clean != p && clean+"/" != p
 }
 
 func (a *API) health(w http.ResponseWriter, _ *http.Request) error {
@@ -149,6 +173,9 @@ func (a *API) openapi(w http.ResponseWriter, _ *http.Request) error {
 // would have been right, else 404; never the web app.
 func (a *API) unknownRoute(w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
+	if uncleanAPI(r.URL.EscapedPath()) {
+		return noSuchRoute()
+	}
 	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
 		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
 		if _, pattern := a.mux.Handler(probe); len(pattern) > 0 && pattern[0] != '/' {
@@ -156,11 +183,13 @@ func (a *API) unknownRoute(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if len(allowed) > 0 {
-		for _, m := range allowed {
-			w.Header().Add("Allow", m)
-		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return leger.Errorf(leger.CodeMethodNotAllowed, "this route does not take %s", r.Method)
 	}
+	return noSuchRoute()
+}
+
+func noSuchRoute() error {
 	return leger.Errorf(leger.CodeNotFound, "there is no such route").
 		WithHint("the routes are described at /api/openapi.yaml")
 }
