@@ -78,10 +78,14 @@ func (a *API) observe(w http.ResponseWriter, r *http.Request, next http.Handler)
 			// The stack, but not the panic's value, which could hold anything.
 			err := leger.Wrap(leger.CodeInternal, fmt.Errorf("panic of type %T", p), "something went wrong on the server")
 			a.Log.ErrorContext(r.Context(), "panic", slog.String("request_id", o.id), slog.String("stack", string(debug.Stack())))
-			if o.status == 0 {
+			begun := o.status != 0
+			if !begun {
 				a.fail(rec, r, err)
 			}
 			o.err = err
+			if begun { // cut the connection, or half an answer would look like a whole one
+				defer panic(http.ErrAbortHandler)
+			}
 		}
 		a.logRequest(r, o, a.Now().Sub(began).Microseconds())
 	}()
@@ -132,7 +136,9 @@ func clientAddr(r *http.Request) string {
 	if err != nil || !addr.IsLoopback() {
 		return host
 	}
-	forwarded := r.Header.Get("X-Forwarded-For")
+	// The proxy's word is the last one, whether it adds to the line it was sent or
+	// writes another line below, as HAProxy does.
+	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 	last := strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])
 	if via, err := netip.ParseAddr(last); err == nil {
 		return via.String()
