@@ -294,20 +294,22 @@ func (a *API) signIn(r *http.Request, c token.Claims, s *leger.Session) (leger.U
 	}
 	noteUser(r.Context(), u.ID)
 	if created {
-		return u, a.warnOfSecondUser(r)
+		a.warnOfSecondUser(r)
 	}
 	return u, nil
 }
 
 // warnOfSecondUser: whoever holds the shared secret can sign in as anybody, so
 // it suits one owner's own installation.
-func (a *API) warnOfSecondUser(r *http.Request) error {
+func (a *API) warnOfSecondUser(r *http.Request) {
 	n, err := a.Stores.CountUsers(r.Context())
-	if err == nil && n > 1 {
+	switch {
+	case err != nil: // the sign-in stands all the same: its link is used up
+		a.Log.ErrorContext(r.Context(), "count the users", slog.Any("error", err))
+	case n > 1:
 		a.Log.WarnContext(r.Context(), "more than one user signs in with the shared secret: each of them could sign in as any other",
 			slog.Int("users", n))
 	}
-	return err
 }
 
 // revokeToken makes the caller's own token unusable.

@@ -8,10 +8,11 @@ import (
 	"net/http"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/vault"
 	"leger.run/leger/internal/wire"
 )
 
-// maxUpdateAttempts bounds the retries of an update without If-Match.
+// maxUpdateAttempts bounds the retries of a change without If-Match.
 const maxUpdateAttempts = 20
 
 func (a *API) releases(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -137,12 +138,23 @@ func (a *API) updateRelease(w http.ResponseWriter, r *http.Request, c caller) er
 	if err != nil {
 		return err
 	}
-	for range maxUpdateAttempts {
-		var rel leger.Release
+	var rel leger.Release
+	err = retry(pre, func() (err error) {
 		rel, err = a.tryUpdate(r, c, id, pre.Version, body)
-		if err == nil {
-			return ok(w, wire.ReleaseOf(rel))
-		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return ok(w, wire.ReleaseOf(rel))
+}
+
+// retry repeats what another writer was faster than, unless the caller named the
+// version it wanted to meet: then the loss is the caller's answer.
+func retry(pre vault.Precondition, try func() error) error {
+	var err error
+	for range maxUpdateAttempts {
+		err = try()
 		var e *leger.Error
 		if lost := errors.As(err, &e) && e.Code == leger.CodeConflict && e.Version != 0; !lost || pre.Version != 0 {
 			return err
@@ -157,9 +169,7 @@ func (a *API) tryUpdate(r *http.Request, c caller, id string, expect leger.Versi
 		return leger.Release{}, err
 	}
 	if expect != 0 && expect != old.Version {
-		e := leger.Errorf(leger.CodeConflict, "release %s is at version %d now", old.Name, old.Version)
-		e.Version = old.Version
-		return leger.Release{}, e.WithHint("look at what changed, then try again")
+		return leger.Release{}, releaseMoved(old)
 	}
 	rel := old
 	if err := edit(&rel, body); err != nil {
@@ -183,12 +193,31 @@ func (a *API) deleteRelease(w http.ResponseWriter, r *http.Request, c caller) er
 	if err != nil {
 		return err
 	}
-	e := a.event(r, c)
-	e.Action, e.Subject = leger.ActionReleaseDelete, id
-	if err := a.Stores.DeleteRelease(r.Context(), c.user.ID, id, pre.Version, e); err != nil {
+	if err := retry(pre, func() error { return a.tryDelete(r, c, id, pre.Version) }); err != nil {
 		return err
 	}
 	return ok(w, wire.Deleted{Deleted: true})
+}
+
+// tryDelete deletes the version it has read, so that the audit log tells what was
+// deleted: afterwards the id means nothing to anybody.
+func (a *API) tryDelete(r *http.Request, c caller, id string, expect leger.Version) error {
+	old, err := a.Stores.Release(r.Context(), c.user.ID, id)
+	if err != nil {
+		return err
+	}
+	if expect != 0 && expect != old.Version {
+		return releaseMoved(old)
+	}
+	e := a.event(r, c)
+	e.Action, e.Subject, e.Version = leger.ActionReleaseDelete, old.Name.String(), old.Version
+	return a.Stores.DeleteRelease(r.Context(), c.user.ID, id, old.Version, e)
+}
+
+func releaseMoved(now leger.Release) error {
+	e := leger.Errorf(leger.CodeConflict, "release %s is at version %d now", now.Name, now.Version)
+	e.Version = now.Version
+	return e.WithHint("look at what changed, then try again")
 }
 
 func (a *API) releaseVersions(w http.ResponseWriter, r *http.Request, c caller) error {

@@ -147,11 +147,33 @@ func (v *Vault) PutAll(ctx context.Context, user leger.UserID, items []Item, dry
 		}
 		out = plan.written
 		if dryRun {
-			return nil
+			return v.checkRoom(ctx, user, out)
 		}
 		return v.commit(ctx, plan)
 	})
 	return out, err
+}
+
+// checkRoom fails as the store would if the user came to own too many secrets.
+func (v *Vault) checkRoom(ctx context.Context, user leger.UserID, planned []Written) error {
+	created := 0
+	for _, w := range planned {
+		if w.Created {
+			created++
+		}
+	}
+	if created == 0 {
+		return nil
+	}
+	owned, err := v.Secrets.Secrets(ctx, user)
+	if err != nil {
+		return err
+	}
+	if len(owned)+created > leger.MaxSecretsPerUser {
+		return leger.Errorf(leger.CodeConflict, "%d secrets are there and %d would be added: an account holds at most %d", len(owned), created, leger.MaxSecretsPerUser).
+			WithHint("delete secrets that are not needed any more")
+	}
+	return nil
 }
 
 // Restore makes the value of an old version the secret's newest. CodeNotFound
@@ -171,9 +193,23 @@ func (v *Vault) Restore(ctx context.Context, user leger.UserID, name leger.Secre
 }
 
 // Delete forgets a secret and every value it had. CodeNotFound, CodeConflict.
+// The audit event tells which version was the last.
 func (v *Vault) Delete(ctx context.Context, user leger.UserID, name leger.SecretName, pre Precondition, audit leger.AuditEvent) error {
 	audit.Action, audit.Subject = leger.ActionSecretDelete, name.String()
-	return v.Secrets.DeleteSecret(ctx, user, name, pre.Version, audit)
+	return v.retry(ctx, pre, func() error {
+		states, err := v.Secrets.SecretStates(ctx, user, []leger.SecretName{name})
+		if err != nil {
+			return err
+		}
+		expect := pre.Version
+		if current := states[0].Current; current != nil {
+			if err := pre.check(name, current.Version); err != nil {
+				return err
+			}
+			expect, audit.Version = current.Version, current.Version
+		}
+		return v.Secrets.DeleteSecret(ctx, user, name, expect, audit)
+	})
 }
 
 // Versions lists the kept versions, newest first. CodeNotFound.

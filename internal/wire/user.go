@@ -66,7 +66,7 @@ type Session struct {
 	RemoteAddr string `json:"remote_addr"`
 }
 
-// SignedOut is the answer of DELETE /api/sessions and DELETE /api/auth/token.
+// SignedOut is the answer of DELETE /api/sessions.
 type SignedOut struct {
 	Deleted  bool `json:"deleted"`
 	Sessions int  `json:"sessions"` // how many ended
