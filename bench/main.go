@@ -1,0 +1,140 @@
+// Command bench measures Leger side by side with setec and PocketBase, in one run
+// on one machine, and says whether Leger keeps the speed it promises.
+//
+// Every server is a process of its own on loopback, with its data on the same
+// disk, called by the same Go HTTP client over kept-alive connections. Samples are
+// taken in turn, A B C A B C, so that whatever else the machine does falls on all
+// alike. Ratios decide; absolute times are told and decide nothing, since they
+// belong to the machine. Every answer that is timed is also checked.
+//
+// It measures no network, no TLS and no container engine.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	bin        string
+	data       string
+	write      string
+	rounds     int
+	serverOnly bool
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.StringVar(&o.bin, "bin", "../bin", "directory of leger, legerd and leger-server")
+	set.StringVar(&o.data, "data", "", "directory for the servers' data, on the disk to measure; default a new one in $TMPDIR")
+	set.StringVar(&o.write, "write", "", "also write the tables into this file, between its markers")
+	set.IntVar(&o.rounds, "rounds", 60, "samples of each server for each operation")
+	set.BoolVar(&o.serverOnly, "server-only", false, "leave out the command and the daemon")
+	if err := set.Parse(args); err != nil {
+		return o, err
+	}
+	if o.rounds < 3 || set.NArg() > 0 {
+		return o, errors.New("usage: bench [-bin DIR] [-data DIR] [-write FILE] [-rounds N>=3] [-server-only]")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	if o.bin, err = filepath.Abs(o.bin); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(o.data, "leger-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	say := func(format string, a ...any) { _, _ = fmt.Fprintf(stderr, format+"\n", a...) }
+
+	say("building the peers")
+	peers := filepath.Join(dir, "peers")
+	if err := buildPeers(ctx, peers); err != nil {
+		return err
+	}
+	r := newReport(dir)
+	if err := measureServers(ctx, o, dir, peers, r, say); err != nil {
+		return err
+	}
+	if o.write != "" {
+		if err := r.writeInto(o.write); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(stdout, r.markdown()); err != nil {
+		return err
+	}
+	return r.failure()
+}
+
+func measureServers(ctx context.Context, o options, dir, peers string, r *report, say func(string, ...any)) (err error) {
+	all := contenders(o.bin, peers, dir)
+	defer func() {
+		for _, c := range all {
+			err = errors.Join(err, c.stop())
+		}
+	}()
+	w := newWorkload()
+	for _, c := range all {
+		say("starting %s", c.name())
+		if err := c.start(ctx); err != nil {
+			return fmt.Errorf("start %s: %w", c.name(), err)
+		}
+		rest, err := residentAtRest(ctx, c)
+		if err != nil {
+			return err
+		}
+		r.memory(c.name()).started = rest
+		if err := c.seed(ctx, w.secrets); err != nil {
+			return fmt.Errorf("give %s its secrets: %w", c.name(), err)
+		}
+	}
+	m := measurement{all: all, work: w, rounds: o.rounds, report: r, say: say}
+	if err := m.run(ctx); err != nil {
+		return err
+	}
+	if !o.serverOnly {
+		leger, ok := all[0].(*leger)
+		if !ok {
+			return errors.New("Leger is not the first contender")
+		}
+		if err := measureCommand(ctx, o.bin, dir, leger, w, r, say); err != nil {
+			return err
+		}
+	}
+	for _, c := range all {
+		say("what an acknowledged write survives: %s", c.name())
+		d, err := checkDurability(ctx, c)
+		if err != nil {
+			return fmt.Errorf("durability of %s: %w", c.name(), err)
+		}
+		r.durability = append(r.durability, d)
+	}
+	return nil
+}
