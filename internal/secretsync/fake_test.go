@@ -72,10 +72,10 @@ type entry struct {
 // store is a legerd in memory that fails on demand: at its n-th call (from 1),
 // before or after the call took effect.
 type store struct {
-	secrets map[string]*entry
+	secrets map[leger.SecretName]*entry
 	calls   []string
-	podman  map[string]leger.Version // what the last Reconcile made
-	verdict map[string]error
+	podman  map[leger.SecretName]leger.Version // what the last Reconcile made
+	verdict map[leger.SecretName]error
 
 	failAt int
 	after  bool
@@ -84,10 +84,10 @@ type store struct {
 }
 
 func newStore() *store {
-	return &store{secrets: map[string]*entry{}, podman: map[string]leger.Version{}, verdict: map[string]error{}}
+	return &store{secrets: map[leger.SecretName]*entry{}, podman: map[leger.SecretName]leger.Version{}, verdict: map[leger.SecretName]error{}}
 }
 
-func (s *store) put(name string, v leger.Version, text string, older ...leger.Version) {
+func (s *store) put(name leger.SecretName, v leger.Version, text string, older ...leger.Version) {
 	e := &entry{active: v, values: map[leger.Version]string{v: text}, used: map[leger.Version]bool{v: true}}
 	for _, o := range older {
 		e.values[o], e.used[o] = "old", true
@@ -123,7 +123,7 @@ func (s *store) List(context.Context) (held []secretsync.Held, err error) {
 	return held, err
 }
 
-func (s *store) Value(_ context.Context, name string) (p leger.Plaintext, err error) {
+func (s *store) Value(_ context.Context, name leger.SecretName) (p leger.Plaintext, err error) {
 	err = s.do("value", func() error {
 		e := s.secrets[name]
 		if e == nil {
@@ -135,7 +135,7 @@ func (s *store) Value(_ context.Context, name string) (p leger.Plaintext, err er
 	return p, err
 }
 
-func (s *store) Create(ctx context.Context, name string, v leger.Version, p leger.Plaintext) error {
+func (s *store) Create(ctx context.Context, name leger.SecretName, v leger.Version, p leger.Plaintext) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -153,7 +153,7 @@ func (s *store) Create(ctx context.Context, name string, v leger.Version, p lege
 	})
 }
 
-func (s *store) DeleteVersion(_ context.Context, name string, v leger.Version) error {
+func (s *store) DeleteVersion(_ context.Context, name leger.SecretName, v leger.Version) error {
 	return s.do("drop", func() error {
 		e := s.secrets[name]
 		if e == nil {
@@ -167,7 +167,7 @@ func (s *store) DeleteVersion(_ context.Context, name string, v leger.Version) e
 	})
 }
 
-func (s *store) Delete(ctx context.Context, name string) error {
+func (s *store) Delete(ctx context.Context, name leger.SecretName) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -182,7 +182,7 @@ func (s *store) Delete(ctx context.Context, name string) error {
 
 func (s *store) Reconcile(context.Context) (out []secretsync.Verdict, err error) {
 	err = s.do("reconcile", func() error {
-		s.podman = map[string]leger.Version{}
+		s.podman = map[leger.SecretName]leger.Version{}
 		for name, e := range s.secrets {
 			if s.verdict[name] == nil {
 				s.podman[name] = e.active
@@ -198,7 +198,7 @@ func (s *store) Reconcile(context.Context) (out []secretsync.Verdict, err error)
 func (s *store) state() map[string]string {
 	out := map[string]string{}
 	for name, e := range s.secrets {
-		out[name] = e.values[e.active]
+		out[name.String()] = e.values[e.active]
 	}
 	return out
 }

@@ -75,12 +75,11 @@ func (p Plan) String() string {
 
 // NewPlan compares the server's secrets with the machine's. differs tells for a
 // secret with the same version on both sides whether its values differ; it is
-// asked for no other. Secrets of other users are not looked at.
-func NewPlan(user leger.UserID, server []Value, local []Held, differs func(leger.SecretName) bool) Plan {
+// asked for no other.
+func NewPlan(server []Value, local []Held, differs func(leger.SecretName) bool) Plan {
 	held := map[leger.SecretName]Held{}
-	for _, h := range ownHeld(user, local) {
-		name, _ := own(user, h.Name)
-		held[name] = h
+	for _, h := range local {
+		held[h.Name] = h
 	}
 	var p Plan
 	for _, v := range server {
@@ -97,11 +96,10 @@ func NewPlan(user leger.UserID, server []Value, local []Held, differs func(leger
 
 // Tidy is the plan when the server says that nothing changed: every secret stays,
 // and old versions that an interrupted sync left are dropped.
-func Tidy(user leger.UserID, local []Held) Plan {
+func Tidy(local []Held) Plan {
 	var p Plan
-	for _, h := range ownHeld(user, local) {
-		name, _ := own(user, h.Name)
-		p.Steps = append(p.Steps, Step{Name: name, Action: ActionUnchanged, From: h.Active, To: h.Active, Drop: leftovers(h)})
+	for _, h := range local {
+		p.Steps = append(p.Steps, Step{Name: h.Name, Action: ActionUnchanged, From: h.Active, To: h.Active, Drop: leftovers(h)})
 	}
 	p.sort()
 	return p

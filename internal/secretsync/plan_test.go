@@ -15,8 +15,8 @@ import (
 )
 
 // Each file of testdata/plan is a server, a machine and the plan between them.
-// A line of the machine is: name, active version, value, kept versions; a name
-// with ~ belongs to another user. UPDATE_GOLDEN=1 writes the plans anew.
+// A line of the machine is: name, active version, value, kept versions.
+// UPDATE_GOLDEN=1 writes the plans anew.
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/plan/*.txtar")
@@ -54,7 +54,7 @@ type localSecret struct {
 func plan(t *testing.T, server []secretsync.Value, local []localSecret) secretsync.Plan {
 	t.Helper()
 	var held []secretsync.Held
-	values := map[string]string{}
+	values := map[leger.SecretName]string{}
 	for _, l := range local {
 		held = append(held, l.held)
 		values[l.held.Name] = l.value
@@ -63,8 +63,8 @@ func plan(t *testing.T, server []secretsync.Value, local []localSecret) secretsy
 	for _, v := range server {
 		theirs[v.Name] = string(v.Value.Reveal())
 	}
-	return secretsync.NewPlan(user(t), server, held, func(n leger.SecretName) bool {
-		return theirs[n] != values[secretsync.LocalName(user(t), n)]
+	return secretsync.NewPlan(server, held, func(n leger.SecretName) bool {
+		return theirs[n] != values[n]
 	})
 }
 
@@ -83,12 +83,7 @@ func sides(t *testing.T, a *txtar.Archive) (server []secretsync.Value, local []l
 	}
 	for line := range strings.Lines(string(a.Files[1].Data)) {
 		f := strings.Fields(line)
-		owner := user(t)
-		name, foreign := strings.CutPrefix(f[0], "~")
-		if foreign {
-			owner = leger.LocalIdentity("mallory@example.com").UserID()
-		}
-		l := localSecret{value: f[2], held: secretsync.Held{Name: secretsync.LocalName(owner, secretName(t, name)), Active: version(f[1])}}
+		l := localSecret{value: f[2], held: secretsync.Held{Name: secretName(t, f[0]), Active: version(f[1])}}
 		for k := range strings.SplitSeq(f[3], ",") {
 			l.held.Kept = append(l.held.Kept, version(k))
 		}
@@ -109,19 +104,5 @@ func TestReasonOfAReplacement(t *testing.T) {
 	}
 	if r := (secretsync.Step{Action: secretsync.ActionChanged}).Reason(); r != "" {
 		t.Errorf("reason of a change = %q", r)
-	}
-}
-
-// A store full of strange names does not make the plan fail or touch them.
-func TestForeignNamesAreLeftAlone(t *testing.T) {
-	t.Parallel()
-	u := user(t)
-	held := []secretsync.Held{
-		{Name: "prod/db", Active: 1}, {Name: "leger/" + u.String() + "/", Active: 1},
-		{Name: "leger/" + u.String() + "/a/b", Active: 1}, {Name: "leger/" + u.String() + "x/a", Active: 1},
-	}
-	p := secretsync.NewPlan(u, nil, held, func(leger.SecretName) bool { return true })
-	if !p.Empty() || len(p.Steps) != 0 {
-		t.Errorf("plan touches foreign names:\n%s", p)
 	}
 }

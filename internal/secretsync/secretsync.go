@@ -5,14 +5,13 @@
 // value, and the next sync finishes the job. The plan is a pure value; each of
 // its steps can be repeated.
 //
-// It deliberately knows neither HTTP nor Podman: the server and the store are the
-// small interfaces below. It never touches secrets of another user.
+// It deliberately knows neither HTTP nor Podman nor how the store names things:
+// the server and the store are the small interfaces below, and both are about one
+// user.
 package secretsync
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"leger.run/leger"
 )
@@ -34,25 +33,25 @@ type Server interface {
 
 // Held is one secret as the machine's store holds it.
 type Held struct {
-	Name   string // in full: leger/{user_uuid}/{name}
+	Name   leger.SecretName
 	Active leger.Version
 	Kept   []leger.Version // all that have a value, the active one among them
 }
 
-// Local is the machine's store. An ErrMissingPart from any method means that it
+// Local is the user's part of the machine's store. An ErrMissingPart from any method means that it
 // cannot be reached: the sync stops there.
 type Local interface {
-	// List gives every secret of the store, other users' too.
+	// List gives every secret of the user.
 	List(ctx context.Context) ([]Held, error)
 	// Value gives the active value. ErrNotFound.
-	Value(ctx context.Context, name string) (leger.Plaintext, error)
+	Value(ctx context.Context, name leger.SecretName) (leger.Plaintext, error)
 	// Create writes a version and makes it the active one. ErrConflict if the number
 	// was ever used for this secret.
-	Create(ctx context.Context, name string, v leger.Version, value leger.Plaintext) error
+	Create(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) error
 	// DeleteVersion forgets one version that is not active. ErrNotFound.
-	DeleteVersion(ctx context.Context, name string, v leger.Version) error
+	DeleteVersion(ctx context.Context, name leger.SecretName, v leger.Version) error
 	// Delete forgets the secret, its used numbers too. ErrNotFound.
-	Delete(ctx context.Context, name string) error
+	Delete(ctx context.Context, name leger.SecretName) error
 	// Reconcile makes Podman's secrets equal to the store's and tells, for each
 	// secret it looked at, how that went.
 	Reconcile(ctx context.Context) ([]Verdict, error)
@@ -60,34 +59,7 @@ type Local interface {
 
 // Verdict is what the store says of one secret after it was brought to Podman.
 type Verdict struct {
-	Name  string // in full
+	Name  leger.SecretName
 	State string // the store's own word, e.g. "created"
 	Err   error  // nil: the container side holds what the store holds
-}
-
-// LocalName is a secret's name in the machine's store.
-func LocalName(user leger.UserID, name leger.SecretName) string {
-	return prefix(user) + name.String()
-}
-
-func prefix(user leger.UserID) string { return "leger/" + user.String() + "/" }
-
-// own gives the name within the user's part of the store.
-func own(user leger.UserID, full string) (leger.SecretName, bool) {
-	rest, ok := strings.CutPrefix(full, prefix(user))
-	if !ok {
-		return leger.SecretName{}, false
-	}
-	name, err := leger.ParseSecretName(rest)
-	return name, err == nil
-}
-
-// ownHeld keeps what belongs to the user, in order of name.
-func ownHeld(user leger.UserID, all []Held) []Held {
-	mine := slices.DeleteFunc(slices.Clone(all), func(h Held) bool {
-		_, ok := own(user, h.Name)
-		return !ok
-	})
-	slices.SortFunc(mine, func(a, b Held) int { return strings.Compare(a.Name, b.Name) })
-	return mine
 }

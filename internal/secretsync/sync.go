@@ -17,7 +17,6 @@ const finish = 5 * time.Second
 
 // Config wires a Syncer.
 type Config struct {
-	User   leger.UserID
 	Server Server
 	Local  Local
 	// Memory remembers the server's state after a sync that wholly succeeded.
@@ -28,7 +27,7 @@ type Config struct {
 	Done func(Step)
 }
 
-// Syncer syncs one user's secrets.
+// Syncer syncs one user's secrets: Server and Local are bound to that user.
 type Syncer struct{ cfg Config }
 
 // New makes a Syncer.
@@ -124,18 +123,17 @@ func (j job) wipe() {
 // the machine still holds what that sync left: otherwise "not modified" would
 // hide what was lost here since.
 func (s *Syncer) prepare(ctx context.Context) (job, error) {
-	all, err := s.cfg.Local.List(ctx)
+	held, err := s.cfg.Local.List(ctx)
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
-	held := ownHeld(s.cfg.User, all)
-	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, s.cfg.Memory.etagFor(present(s.cfg.User, held)))
+	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, s.cfg.Memory.etagFor(present(held)))
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
 	j := job{values: make(map[leger.SecretName]leger.Plaintext, len(values)), etag: etag, notModified: notModified}
 	if notModified {
-		j.plan = Tidy(s.cfg.User, held)
+		j.plan = Tidy(held)
 		return j, nil
 	}
 	for _, v := range values {
@@ -146,20 +144,20 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 		j.wipe()
 		return job{}, stopped(ctx, err, nil)
 	}
-	j.plan = NewPlan(s.cfg.User, values, held, func(n leger.SecretName) bool { return differing[n] })
+	j.plan = NewPlan(values, held, func(n leger.SecretName) bool { return differing[n] })
 	return j, nil
 }
 
 // differing compares the values of secrets that have one version on both sides.
 // A server that was restored, or another server, may have given a number twice.
 func (s *Syncer) differing(ctx context.Context, values []Value, held []Held) (map[leger.SecretName]bool, error) {
-	active := present(s.cfg.User, held)
+	active := present(held)
 	out := map[leger.SecretName]bool{}
 	for _, v := range values {
 		if active[v.Name] != v.Version {
 			continue
 		}
-		here, err := s.cfg.Local.Value(ctx, LocalName(s.cfg.User, v.Name))
+		here, err := s.cfg.Local.Value(ctx, v.Name)
 		switch {
 		case errors.Is(err, leger.ErrNotFound):
 			out[v.Name] = true // gone since it was listed
@@ -199,19 +197,18 @@ func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
 }
 
 func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error {
-	name := LocalName(s.cfg.User, st.Name)
 	switch st.Action {
 	case ActionRemoved:
-		return ignoreNotFound(s.cfg.Local.Delete(ctx, name))
+		return ignoreNotFound(s.cfg.Local.Delete(ctx, st.Name))
 	case ActionNew, ActionChanged, ActionReplaced:
-		created, err := s.create(ctx, name, st.To, value)
+		created, err := s.create(ctx, st.Name, st.To, value)
 		if err != nil || created {
 			return err
 		}
 	case ActionUnchanged:
 	}
 	for _, v := range st.Drop {
-		if err := ignoreNotFound(s.cfg.Local.DeleteVersion(ctx, name, v)); err != nil {
+		if err := ignoreNotFound(s.cfg.Local.DeleteVersion(ctx, st.Name, v)); err != nil {
 			return err
 		}
 	}
@@ -221,7 +218,7 @@ func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error
 // create writes the server's version. A number that was used before cannot be
 // written again: then the secret is made anew (and has no old versions), both
 // halves even if the user interrupts between them.
-func (s *Syncer) create(ctx context.Context, name string, v leger.Version, value leger.Plaintext) (anew bool, err error) {
+func (s *Syncer) create(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) (anew bool, err error) {
 	err = s.cfg.Local.Create(ctx, name, v, value)
 	if !errors.Is(err, leger.ErrConflict) {
 		return false, err
@@ -236,13 +233,13 @@ func (s *Syncer) create(ctx context.Context, name string, v leger.Version, value
 
 // judge puts the store's verdicts beside the results.
 func (s *Syncer) judge(verdicts []Verdict, r *Report) {
-	by := make(map[string]Verdict, len(verdicts))
+	by := make(map[leger.SecretName]Verdict, len(verdicts))
 	for _, v := range verdicts {
 		by[v.Name] = v
 	}
 	for i := range r.Results {
 		res := &r.Results[i]
-		v, ok := by[LocalName(s.cfg.User, res.Name)]
+		v, ok := by[res.Name]
 		if !ok {
 			continue
 		}
@@ -253,13 +250,11 @@ func (s *Syncer) judge(verdicts []Verdict, r *Report) {
 	}
 }
 
-// present maps the user's names to their active versions.
-func present(user leger.UserID, held []Held) map[leger.SecretName]leger.Version {
+// present maps names to their active versions.
+func present(held []Held) map[leger.SecretName]leger.Version {
 	out := make(map[leger.SecretName]leger.Version, len(held))
 	for _, h := range held {
-		if name, ok := own(user, h.Name); ok {
-			out[name] = h.Active
-		}
+		out[h.Name] = h.Active
 	}
 	return out
 }

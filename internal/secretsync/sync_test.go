@@ -19,7 +19,7 @@ import (
 func syncer(t *testing.T, srv *server, st *store, dir string) *secretsync.Syncer {
 	t.Helper()
 	return secretsync.New(secretsync.Config{
-		User: user(t), Server: srv, Local: st,
+		Server: srv, Local: st,
 		Memory: secretsync.NewMemory(dir, "https://leger.example.ts.net", user(t)),
 	})
 }
@@ -27,15 +27,13 @@ func syncer(t *testing.T, srv *server, st *store, dir string) *secretsync.Syncer
 // world is a server ahead of a machine in every way there is.
 func world(t *testing.T) (*server, *store) {
 	t.Helper()
-	u := user(t)
-	local := func(s string) string { return secretsync.LocalName(u, secretName(t, s)) }
+	local := func(s string) leger.SecretName { return secretName(t, s) }
 	st := newStore()
 	st.put(local("later"), 4, "later-old", 2, 3)
 	st.put(local("back"), 7, "back-old", 6)
 	st.put(local("same_number"), 1, "same-old")
 	st.put(local("gone"), 9, "gone-old", 8)
 	st.put(local("stays"), 1, "stays")
-	st.put("leger/another/secret", 1, "not ours")
 	return &server{tag: `"t1"`, values: []secretsync.Value{
 		value(t, "fresh", 1, "fresh-"+canary), value(t, "later", 5, "later-new"), value(t, "back", 2, "back-new"),
 		value(t, "same_number", 1, "same-new"), value(t, "stays", 1, "stays"),
@@ -45,9 +43,9 @@ func world(t *testing.T) (*server, *store) {
 // wanted is what the machine serves after a sync with world's server.
 func wanted(t *testing.T, srv *server) map[string]string {
 	t.Helper()
-	out := map[string]string{"leger/another/secret": "not ours"}
+	out := map[string]string{}
 	for _, v := range srv.values {
-		out[secretsync.LocalName(user(t), v.Name)] = string(v.Value.Reveal())
+		out[v.Name.String()] = string(v.Value.Reveal())
 	}
 	return out
 }
@@ -63,7 +61,7 @@ func TestSyncBringsTheMachineToTheServersState(t *testing.T) {
 		t.Errorf("the store (-want +got):\n%s", diff)
 	}
 	for _, v := range srv.values {
-		name := secretsync.LocalName(user(t), v.Name)
+		name := v.Name
 		if e := st.secrets[name]; e.active != v.Version || st.podman[name] != v.Version {
 			t.Errorf("%s: active %d, Podman has %d, want %d", v.Name, e.active, st.podman[name], v.Version)
 		}
@@ -108,7 +106,6 @@ func TestLossOnTheMachineIsMendedAlthoughTheServerDidNotChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(st.secrets)
-	st.put("leger/another/secret", 1, "not ours")
 	srv.asked = nil
 	if _, err := syncer(t, srv, st, dir).Sync(t.Context()); err != nil {
 		t.Fatal(err)
@@ -127,11 +124,11 @@ func TestAnotherServerWithTheSameVersions(t *testing.T) {
 	second := &server{tag: `"x"`, values: []secretsync.Value{value(t, "key", 1, "of the second")}}
 	for range 2 { // there, and back again
 		for url, srv := range map[string]*server{"https://one.example": first, "https://two.example": second} {
-			s := secretsync.New(secretsync.Config{User: user(t), Server: srv, Local: st, Memory: secretsync.NewMemory(dir, url, user(t))})
+			s := secretsync.New(secretsync.Config{Server: srv, Local: st, Memory: secretsync.NewMemory(dir, url, user(t))})
 			if _, err := s.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got, want := st.state(), string(srv.values[0].Value.Reveal()); got[secretsync.LocalName(user(t), secretName(t, "key"))] != want {
+			if got, want := st.state(), string(srv.values[0].Value.Reveal()); got["key"] != want {
 				t.Errorf("after a sync with %s the machine holds %v, want %q", url, got, want)
 			}
 		}
@@ -229,7 +226,7 @@ func TestSyncNamesTheSecretsThatFailed(t *testing.T) {
 	srv, st := world(t)
 	conflict := leger.Errorf(leger.CodeConflict, "Podman has a secret called fresh that Leger did not make").
 		WithHint("leger secrets adopt fresh")
-	st.verdict[secretsync.LocalName(user(t), secretName(t, "fresh"))] = conflict
+	st.verdict[secretName(t, "fresh")] = conflict
 	dir := t.TempDir()
 	report, err := syncer(t, srv, st, dir).Sync(t.Context())
 	if !errors.Is(err, leger.ErrPartial) || !strings.Contains(err.Error(), "fresh") || strings.Contains(err.Error(), "later") {
@@ -306,7 +303,7 @@ func TestThePlanIsToldBeforeTheSteps(t *testing.T) {
 	srv, st := world(t)
 	var told []string
 	s := secretsync.New(secretsync.Config{
-		User: user(t), Server: srv, Local: st, Memory: secretsync.NewMemory(t.TempDir(), "s", user(t)),
+		Server: srv, Local: st, Memory: secretsync.NewMemory(t.TempDir(), "s", user(t)),
 		Planned: func(secretsync.Plan) { told = append(told, "plan") },
 		Done:    func(step secretsync.Step) { told = append(told, step.Name.String()) },
 	})
