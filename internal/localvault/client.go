@@ -242,7 +242,7 @@ func (c *Client) do(ctx context.Context, method, path string, request any) (code
 	if err != nil {
 		return 0, nil, unreached(ctx, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
+	defer resp.Body.Close() // read to its end or given up
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
 		return 0, nil, unreached(ctx, err)
@@ -252,8 +252,7 @@ func (c *Client) do(ctx context.Context, method, path string, request any) (code
 
 // unreached explains why there was no answer.
 func unreached(ctx context.Context, err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	switch {

@@ -104,7 +104,7 @@ func TestClientWithoutADaemon(t *testing.T) {
 	dir := shortDir(t)
 	c := localvault.NewClient(localvault.ClientConfig{Socket: filepath.Join(dir, "nobody")})
 	_, err := c.Status(t.Context())
-	if e := wantCode(t, err, leger.ErrMissingPart); !strings.Contains(e.Hint, "systemctl --user") || !strings.Contains(e.Message, "not running") {
+	if e := codeOf(t, err, leger.ErrMissingPart); !strings.Contains(e.Hint, "systemctl --user") || !strings.Contains(e.Message, "not running") {
 		t.Errorf("not a helpful error: %v (hint %q)", err, e.Hint)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -120,7 +120,7 @@ func TestClientGivesUpOnASilentDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close() //nolint:errcheck // the test ends
+	defer ln.Close() // the test ends
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	_, err = localvault.NewClient(localvault.ClientConfig{Socket: path}).Status(ctx)
@@ -172,7 +172,7 @@ func TestErrorsKeepTheirCodeAndHint(t *testing.T) {
 	}
 	k.err = errors.New("deep inside")
 	_, err := f.client.Adopt(t.Context(), name(t, "x"))
-	if e := wantCode(t, err, leger.ErrInternal); strings.Contains(e.Message, "deep inside") {
+	if e := codeOf(t, err, leger.ErrInternal); strings.Contains(e.Message, "deep inside") {
 		t.Errorf("an internal error was sent: %v", err)
 	}
 	f.client.Close()

@@ -72,7 +72,7 @@ func verify(t *testing.T, dir string, names []leger.SecretName, acked []leger.Ve
 	if err != nil {
 		t.Fatalf("round %d: %v", round, err)
 	}
-	defer store.Close() //nolint:errcheck // only read
+	defer store.Close() // only read
 	for i, n := range names {
 		if acked[i] == 0 {
 			continue

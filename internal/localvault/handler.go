@@ -124,7 +124,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, db.ErrVersionClaimed):
 		http.Error(w, "version already set", http.StatusPreconditionFailed)
 	default:
-		h.log.ErrorContext(r.Context(), "request to the store failed", "path", r.URL.Path, "error", err)
+		h.log.ErrorContext(r.Context(), "request to the store failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		// The caller owns the store: why the disk refused is theirs to know.
 		http.Error(w, "internal error: "+err.Error(), http.StatusInternalServerError)
 	}
@@ -133,7 +133,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, out any) {
 	body, err := json.Marshal(out)
 	if err != nil {
-		h.log.ErrorContext(r.Context(), "answer cannot be encoded", "path", r.URL.Path, "error", err)
+		h.log.ErrorContext(r.Context(), "answer cannot be encoded", slog.String("path", r.URL.Path), slog.Any("error", err))
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
@@ -191,8 +191,7 @@ func decode(r *http.Request, into any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		var known *leger.Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*leger.Error](err); ok {
 			return known
 		}
 		return leger.Wrap(leger.CodeInvalid, err, "the request is not the JSON that was expected")
@@ -204,7 +203,7 @@ func (h *handler) problem(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
 	code := statusOf(p.Code)
 	if code == http.StatusInternalServerError {
-		h.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
+		h.log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 	}
 	body, err := json.Marshal(problemBody{*p})
 	if err != nil {

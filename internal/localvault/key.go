@@ -45,7 +45,9 @@ func ParseKey(text []byte) (Key, error) {
 	return Key{[KeySize]byte(raw)}, nil
 }
 
-func (k Key) String() string   { return leger.Redacted }
+func (k Key) String() string { return leger.Redacted }
+
+// GoString gives "[redacted]" to %#v.
 func (k Key) GoString() string { return leger.Redacted }
 
 // Format gives "[redacted]" for every verb.
@@ -131,7 +133,7 @@ func readKey(path string, guarded bool) (Key, error) {
 	case err != nil:
 		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "open the key file")
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() // only read
 	info, err := f.Stat()
 	if err != nil {
 		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "look at the key file")
@@ -173,7 +175,7 @@ func (src KeySource) makeKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "write a new key")
 	}
-	defer os.Remove(temp) //nolint:errcheck // its second name is what counts
+	defer os.Remove(temp) // its second name is what counts
 	switch err := os.Link(temp, path); {
 	case errors.Is(err, fs.ErrExist):
 		return readKey(path, true)

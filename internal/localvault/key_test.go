@@ -139,7 +139,7 @@ func TestLoadKeyRefusals(t *testing.T) {
 		{"no such file", []string{"LEGERD_KEY_FILE", filepath.Join(dir, "none")}, leger.ErrNotFound, ""},
 	} {
 		_, _, err := localvault.LoadKey(source(dir, test.pairs...))
-		e := wantCode(t, err, test.want)
+		e := codeOf(t, err, test.want)
 		if !strings.Contains(e.Hint, test.hint) {
 			t.Errorf("%s: hint %q lacks %q", test.what, e.Hint, test.hint)
 		}

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/localvault"
@@ -131,7 +130,13 @@ func name(t testing.TB, s string) leger.SecretName {
 
 func text(s string) leger.Plaintext { return leger.NewPlaintext([]byte(s)) }
 
-func wantCode(t testing.TB, err error, want *leger.Error) *leger.Error {
+func wantCode(t testing.TB, err error, want *leger.Error) {
+	t.Helper()
+	_ = codeOf(t, err, want)
+}
+
+// codeOf checks the code of an error and gives the error.
+func codeOf(t testing.TB, err error, want *leger.Error) *leger.Error {
 	t.Helper()
 	var e *leger.Error
 	if !errors.Is(err, want) || !errors.As(err, &e) {
@@ -171,19 +176,4 @@ func serve(t testing.TB, cfg localvault.HandlerConfig) fixture {
 		<-ended
 	})
 	return f
-}
-
-// eventually waits until ok, and fails the test after ten seconds.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
 }

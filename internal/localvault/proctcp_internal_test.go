@@ -1,4 +1,4 @@
-package localvault //nolint:testpackage // the parser of a kernel table has no face outside the package
+package localvault // the parser of a kernel table has no face outside the package
 
 import (
 	"encoding/binary"

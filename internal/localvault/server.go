@@ -95,7 +95,7 @@ func NewServer(h http.Handler, uid int, log *slog.Logger) *http.Server {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p, ok := r.Context().Value(peerKey{}).(peer)
 			if !ok || p.err != nil || p.uid != uid {
-				log.WarnContext(r.Context(), "refused a caller", "uid", p.uid, "path", r.URL.Path, "error", p.err)
+				log.WarnContext(r.Context(), "refused a caller", slog.Int("uid", p.uid), slog.String("path", r.URL.Path), slog.Any("error", p.err))
 				http.Error(w, "access denied: this is another user's legerd", http.StatusForbidden)
 				return
 			}

@@ -37,8 +37,8 @@ func nobody(t *testing.T, env ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer from.Close() //nolint:errcheck // only read
-	to, err := os.OpenFile(program, os.O_CREATE|os.O_WRONLY, 0o755) //nolint:gosec // G302: another user runs it
+	defer from.Close()                                              // only read
+	to, err := os.OpenFile(program, os.O_CREATE|os.O_WRONLY, 0o755) // G302: another user runs it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func nobody(t *testing.T, env ...string) string {
 	if err := to.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program) //nolint:gosec // G204: a copy of this very program
+	cmd := exec.CommandContext(t.Context(), program) // G204: a copy of this very program
 	cmd.Dir = "/"
 	cmd.Env = append([]string{"LOCALVAULT_TEST_ROLE=call"}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -64,7 +64,7 @@ func nobody(t *testing.T, env ...string) string {
 func worldDir(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // G302: another user goes through it
+	if err := os.Chmod(dir, 0o755); err != nil { // G302: another user goes through it
 		t.Fatal(err)
 	}
 	return dir
@@ -139,7 +139,7 @@ func TestSocketThatNobodyServesIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close() //nolint:errcheck // the test ends
+	defer ln.Close() // the test ends
 	_, err = localvault.ListenUnix(t.Context(), path)
 	wantCode(t, err, leger.ErrConflict)
 	if _, err := os.Stat(path); err != nil {

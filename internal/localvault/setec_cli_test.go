@@ -45,7 +45,7 @@ func TestSetecsCommandLineOverTheLoopbackPort(t *testing.T) {
 	f := serve(t, localvault.HandlerConfig{})
 	addr := serveLoopback(t, f.store)
 	setec := func(stdin string, args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // G204: the program under test
+		cmd := exec.CommandContext(t.Context(), program, args...) // G204: the program under test
 		cmd.Env = append(os.Environ(), "SETEC_SERVER=http://"+addr)
 		cmd.Stdin = strings.NewReader(stdin)
 		var out, talk bytes.Buffer

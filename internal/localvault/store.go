@@ -116,8 +116,7 @@ func checkFile(path string) error {
 }
 
 func openError(path string, err error) error {
-	var disk *fs.PathError
-	if errors.As(err, &disk) {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return leger.Wrap(leger.CodeUnavailable, err, "make the store")
 	}
 	return leger.Wrap(leger.CodeInvalid, err, "the key does not open the store %s: it was made with another key, or it is damaged", path).

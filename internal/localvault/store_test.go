@@ -30,11 +30,11 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 func TestOpenDataDirectoryOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o750); err != nil { //nolint:gosec // G302: that is the point
+	if err := os.Chmod(dir, 0o750); err != nil { // G302: that is the point
 		t.Fatal(err)
 	}
 	_, err := localvault.Open(localvault.Config{Dir: dir, Key: randomKey(t)})
-	if e := wantCode(t, err, leger.ErrInvalid); !strings.Contains(e.Hint, "chmod 700") {
+	if e := codeOf(t, err, leger.ErrInvalid); !strings.Contains(e.Hint, "chmod 700") {
 		t.Errorf("hint %q does not say what to type", e.Hint)
 	}
 }
@@ -87,7 +87,7 @@ func TestWrongKeyTouchesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = localvault.Open(localvault.Config{Dir: dir, Key: testKey(2)})
-	if e := wantCode(t, err, leger.ErrInvalid); !strings.Contains(e.Message, "key does not open") || e.Hint == "" {
+	if e := codeOf(t, err, leger.ErrInvalid); !strings.Contains(e.Message, "key does not open") || e.Hint == "" {
 		t.Errorf("not a helpful error: %v (hint %q)", err, e.Hint)
 	}
 	after, err := os.ReadFile(filepath.Join(dir, "vault.db"))
@@ -114,7 +114,7 @@ func TestDamagedStoreIsSaidToBe(t *testing.T) {
 		}
 		writeFile(t, filepath.Join(dir, "vault.db"), test.text, 0o600)
 		_, err := localvault.Open(localvault.Config{Dir: dir, Key: testKey(1)})
-		if e := wantCode(t, err, test.want); e.Hint == "" {
+		if e := codeOf(t, err, test.want); e.Hint == "" {
 			t.Errorf("%s: no hint", what)
 		}
 		if got, err := os.ReadFile(filepath.Join(dir, "vault.db")); err != nil || string(got) != test.text {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -53,7 +54,7 @@ func (c *Client) connect(ctx context.Context) (backend, error) {
 	if r, ok := way.(*rest); ok {
 		r.prefix = "/v" + strconv.Itoa(v.Major) + ".0.0"
 	}
-	c.cfg.Logger.InfoContext(ctx, "connected to Podman", "version", v.String(), "way", name)
+	c.cfg.Logger.InfoContext(ctx, "connected to Podman", slog.String("version", v.String()), slog.String("way", name))
 	c.way = way
 	return way, nil
 }
@@ -93,7 +94,7 @@ func (c *Client) find(ctx context.Context) (way backend, name string, err error)
 		if err == nil {
 			return newREST(socket), socket, nil
 		}
-		c.cfg.Logger.WarnContext(ctx, "no Podman service, using the podman program for each request", "error", err)
+		c.cfg.Logger.WarnContext(ctx, "no Podman service, using the podman program for each request", slog.Any("error", err))
 	}
 	return &program{runner: c.cfg.Runner, env: c.cfg.Env}, "podman program", nil
 }
@@ -117,7 +118,7 @@ func (c *Client) startUnit(ctx context.Context) bool {
 		Path: "systemctl", Args: []string{"--user", "start", "podman.socket"}, Env: c.cfg.Env,
 	})
 	if err != nil || res.Code != 0 {
-		c.cfg.Logger.DebugContext(ctx, "systemd does not start podman.socket", "code", res.Code, "error", err)
+		c.cfg.Logger.DebugContext(ctx, "systemd does not start podman.socket", slog.Int("code", res.Code), slog.Any("error", err))
 		return false
 	}
 	return true

@@ -10,7 +10,6 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/podman"
-	"leger.run/leger/internal/podman/podmantest"
 )
 
 // contract is what Leger relies on in Podman. It runs against the fake here, and
@@ -107,6 +106,6 @@ func contract(t *testing.T, c *podman.Client) {
 
 func TestContractWithTheFake(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	contract(t, client(t, podman.Config{Socket: fake.Socket}))
 }

@@ -46,6 +46,22 @@ func client(t testing.TB, cfg podman.Config) *podman.Client {
 	return c
 }
 
+func startFake(t testing.TB) *podmantest.Fake {
+	t.Helper()
+	// Not t.TempDir, whose path may be too long for a socket's.
+	dir, err := os.MkdirTemp("", "podman")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	fake, err := podmantest.Start(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Stop)
+	return fake
+}
+
 func TestNoPodmanAtAll(t *testing.T) {
 	t.Parallel()
 	// No socket, and a PATH with nothing in it.
@@ -60,7 +76,7 @@ func TestNoPodmanAtAll(t *testing.T) {
 
 func TestNamedSocketIsTheOnlyOneTried(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	runtime := filepath.Dir(filepath.Dir(fake.Socket))
 	c := client(t, podman.Config{Socket: filepath.Join(t.TempDir(), "nobody.sock"), RuntimeDir: runtime})
 	_, err := c.Version(t.Context())
@@ -73,7 +89,7 @@ func TestNamedSocketIsTheOnlyOneTried(t *testing.T) {
 func TestTooOldAndNotPodman(t *testing.T) {
 	t.Parallel()
 	for version, wantHint := range map[string]string{"4.3.1": "newer Podman", "4.6.9": "newer Podman", "": "Docker"} {
-		fake := podmantest.Start(t)
+		fake := startFake(t)
 		fake.SetVersion(version)
 		_, err := client(t, podman.Config{Socket: fake.Socket}).Secrets(t.Context())
 		wantCode(t, err, leger.ErrMissingPart)
@@ -88,7 +104,7 @@ func TestTooOldAndNotPodman(t *testing.T) {
 // 4 (github.com/containers/podman, issue 27130): somebody's own secret was lost.
 func TestReplaceOfAMissingNameLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	fake.SetVersion("4.9.3")
 	fake.Put("theirs", "precious", nil)
 	c := client(t, podman.Config{Socket: fake.Socket})
@@ -107,7 +123,7 @@ func TestReplaceOfAMissingNameLeavesOthersAlone(t *testing.T) {
 // to exist as soon as any id began with 0.
 func TestBeginningOfAnIDIsNoName(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	fake.Put("theirs", "v", nil) // its id begins with zeros
 	c := client(t, podman.Config{Socket: fake.Socket})
 	_, err := c.SecretInfo(t.Context(), name(t, "000"))
@@ -120,7 +136,7 @@ func TestBeginningOfAnIDIsNoName(t *testing.T) {
 
 func TestComesBackAfterPodmanStopped(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	c := client(t, podman.Config{Socket: fake.Socket})
 	if _, err := c.Secrets(t.Context()); err != nil {
 		t.Fatal(err)
@@ -129,7 +145,9 @@ func TestComesBackAfterPodmanStopped(t *testing.T) {
 	if _, err := c.Secrets(t.Context()); err == nil {
 		t.Fatal("a stopped Podman answered")
 	}
-	fake.Listen(t)
+	if err := fake.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := c.Secrets(t.Context()); err != nil {
 		t.Fatalf("Podman is back, but: %v", err)
 	}
@@ -137,7 +155,7 @@ func TestComesBackAfterPodmanStopped(t *testing.T) {
 
 func TestPodmansOwnFailureIsUnavailable(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	c := client(t, podman.Config{Socket: fake.Socket})
 	if _, err := c.Version(t.Context()); err != nil {
 		t.Fatal(err)
@@ -169,7 +187,7 @@ func TestASilentPodmanTimesOut(t *testing.T) {
 
 func TestValueIsInNoURLNorLog(t *testing.T) {
 	t.Parallel()
-	fake := podmantest.Start(t)
+	fake := startFake(t)
 	var log bytes.Buffer
 	c := client(t, podman.Config{
 		Socket: fake.Socket,

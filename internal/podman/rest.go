@@ -185,13 +185,12 @@ func (r *rest) do(ctx context.Context, method, target string, body []byte) (answ
 	resp, err := r.http.Do(req)
 	if err != nil {
 		// url.Error would show the whole target; only its cause says anything new.
-		var u *url.Error
-		if errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
 		return answer{}, undelivered(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
+	defer resp.Body.Close() // read to its end or given up
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return answer{}, err

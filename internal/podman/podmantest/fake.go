@@ -10,17 +10,16 @@
 package podmantest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -47,29 +46,18 @@ type Secret struct {
 	UpdatedAt time.Time
 }
 
-// Start serves on a socket in a directory of the test's own until the test ends.
-func Start(t testing.TB) *Fake {
-	t.Helper()
-	// Not t.TempDir: a socket's path has at most 107 bytes.
-	dir, err := os.MkdirTemp("", "podman")
-	if err != nil {
-		t.Fatal(err)
-	}
+// Start serves on podman.sock in dir, which is to have a short path (a socket's
+// has at most 107 bytes), until Stop.
+func Start(ctx context.Context, dir string) (*Fake, error) {
 	f := &Fake{Socket: filepath.Join(dir, "podman.sock"), version: "5.8.6"}
-	t.Cleanup(func() {
-		f.Stop()
-		_ = os.RemoveAll(dir)
-	})
-	f.Listen(t)
-	return f
+	return f, f.Listen(ctx)
 }
 
 // Listen serves again after Stop.
-func (f *Fake) Listen(t testing.TB) {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", f.Socket)
+func (f *Fake) Listen(ctx context.Context) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", f.Socket)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_ping", f.ping)
@@ -82,6 +70,7 @@ func (f *Fake) Listen(t testing.TB) {
 	f.server = server
 	f.mu.Unlock()
 	go func() { _ = server.Serve(ln) }()
+	return nil
 }
 
 // Stop closes the socket and every connection. The secrets stay.
