@@ -22,8 +22,8 @@ const (
 	MaxTotalSize = 16 << 20 // bytes
 )
 
-// Load reads the quadlets of a directory and everything below it, except what
-// begins with a dot. Symbolic links and other things that are not regular files
+// Load reads the quadlets of a directory and everything below it, except Git's
+// own directory. Symbolic links and other things that are not regular files
 // are problems; they are never followed. The error is about reading: ErrTooLarge
 // over the limits above, ErrNotFound when the directory is not there.
 func Load(fsys fs.FS) (*Set, error) {
@@ -36,11 +36,8 @@ func Load(fsys fs.FS) (*Set, error) {
 			return err
 		case name == ".":
 			return nil
-		case strings.HasPrefix(entry.Name(), "."):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+		case strings.EqualFold(entry.Name(), ".git") && entry.IsDir():
+			return fs.SkipDir
 		case entry.IsDir():
 			return nil
 		case !entry.Type().IsRegular():

@@ -190,14 +190,15 @@ func TestLinksAreProblemsAndNeverFollowed(t *testing.T) {
 	}
 }
 
-func TestLoadLeavesOutWhatBeginsWithADot(t *testing.T) {
+// A work tree has Git's directory in it; files such as .env are ordinary ones.
+func TestLoadLeavesOutGitsDirectory(t *testing.T) {
 	t.Parallel()
 	s, err := quadlet.Load(fstest.MapFS{
 		".git/x.container": {Data: []byte("[Container]")},
-		".hidden.volume":   {Data: []byte("[Volume]")},
-		"a.container":      {Data: []byte("[Container]\nImage=a:1\n")},
+		".env":             {Data: []byte("A=1")},
+		"a.container":      {Data: []byte("[Container]\nImage=a:1\nEnvironmentFile=.env\n")},
 	})
-	if err != nil || len(s.Units) != 1 || len(s.Problems) != 0 {
+	if err != nil || len(s.Units) != 1 || len(s.Problems) != 0 || s.Files[".env"] == nil {
 		t.Errorf("units %v, problems %v, %v", s.Units, s.Problems, err)
 	}
 }
