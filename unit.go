@@ -24,7 +24,7 @@ type UnitState struct {
 	Result         string    // of a service: "success", "exit-code", "timeout", …
 	ExecMainStatus int       // exit code of a service's main process
 	Restarts       int       // how often systemd restarted it by itself
-	Job            string    // what is queued for it: "start", "stop", …; empty: nothing
+	Job            string    // "queued" while a start or stop waits or is under way; empty: nothing
 	Source         string    // the file it was made from: for a quadlet the quadlet's path
 	Since          time.Time // when it entered its active state; zero: never
 }

@@ -1,0 +1,168 @@
+//go:build machine
+
+package systemd_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/systemd"
+)
+
+// These run inside the test machine, as its user.
+
+func open(t *testing.T) *systemd.Manager {
+	t.Helper()
+	m, err := systemd.Open(systemd.Config{
+		Address: os.Getenv("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"),
+		Runner: run.New(run.Config{}), Env: run.MinimalEnv(os.LookupEnv),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// unit writes a unit file of the user and takes it away after the test.
+func unit(t *testing.T, m *systemd.Manager, name, text string) {
+	t.Helper()
+	file := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd", "user", name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_ = m.Stop(ctx, name)
+		_ = os.Remove(file)
+		_ = m.Reload(ctx)
+	})
+}
+
+func state(t *testing.T, m *systemd.Manager, name string) leger.UnitState {
+	t.Helper()
+	states, err := m.States(t.Context(), name)
+	if err != nil || len(states) != 1 {
+		t.Fatalf("states of %s: %v, %v", name, states, err)
+	}
+	return states[0]
+}
+
+func TestMachineAUnitStartsRestartsAndStops(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-ok.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+	if s := state(t, m, "leger-ok.service"); s.LoadState != "loaded" || s.ActiveState != "inactive" || !strings.HasSuffix(s.Source, "leger-ok.service") {
+		t.Errorf("before: %+v", s)
+	}
+	for verb, act := range map[string]func(context.Context, string) error{"start": m.Start, "restart": m.Restart} {
+		if err := act(t.Context(), "leger-ok.service"); err != nil {
+			t.Fatal(err)
+		}
+		if s := state(t, m, "leger-ok.service"); s.ActiveState != "active" || s.Since.IsZero() || s.Job != "" {
+			t.Errorf("after %s: %+v", verb, s)
+		}
+	}
+	for range 2 {
+		if err := m.Stop(t.Context(), "leger-ok.service"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := state(t, m, "leger-ok.service"); s.ActiveState != "inactive" {
+		t.Errorf("after stop: %+v", s)
+	}
+}
+
+func TestMachineAUnitThatFailsSaysWhy(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo the-reason; exit 3'\n")
+	begin := time.Now()
+	if err := m.Start(t.Context(), "leger-bad.service"); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Fatalf("start: %v, want unhealthy", err)
+	}
+	if s := state(t, m, "leger-bad.service"); s.ActiveState != "failed" || s.Result != "exit-code" || s.ExecMainStatus != 3 {
+		t.Errorf("state %+v", s)
+	}
+	// The journal takes a moment to hold what was printed.
+	deadline, tick := time.After(10*time.Second), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for {
+		lines, err := m.Why(t.Context(), "leger-bad.service", begin, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(lines, "the-reason") {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("the journal says %q", lines)
+		case <-tick.C:
+		}
+	}
+	if err := m.ResetFailed(t.Context(), "leger-bad.service"); err != nil {
+		t.Error(err)
+	}
+	if s := state(t, m, "leger-bad.service"); s.ActiveState != "inactive" {
+		t.Errorf("after reset: %+v", s)
+	}
+}
+
+func TestMachineADependencyThatFails(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-dep.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
+	unit(t, m, "leger-needs.service", "[Unit]\nRequires=leger-dep.service\nAfter=leger-dep.service\n[Service]\nExecStart=/bin/sleep 1000\n")
+	if err := m.Start(t.Context(), "leger-needs.service"); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Errorf("start: %v, want unhealthy", err)
+	}
+}
+
+func TestMachineWaitingEndsWithTheContext(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-slow.service", "[Service]\nType=oneshot\nExecStart=/bin/sleep 1000\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := m.Start(ctx, "leger-slow.service"); !errors.Is(err, leger.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("start: %v, want unavailable", err)
+	}
+	if s := state(t, m, "leger-slow.service"); s.ActiveState != "activating" || s.Job != "queued" {
+		t.Errorf("while it starts: %+v", s)
+	}
+}
+
+func TestMachineUnitsThatDoNotExist(t *testing.T) {
+	m := open(t)
+	if s := state(t, m, "leger-none.service"); s.LoadState != "not-found" || s.ActiveState != "inactive" {
+		t.Errorf("state %+v", s)
+	}
+	if err := m.Start(t.Context(), "leger-none.service"); !errors.Is(err, leger.ErrNotFound) {
+		t.Errorf("start: %v, want not_found", err)
+	}
+	if err := m.Stop(t.Context(), "leger-none.service"); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := m.ResetFailed(t.Context(), "leger-none.service"); err != nil {
+		t.Errorf("reset: %v", err)
+	}
+	for _, name := range []string{"a/b.service", "*.service", "-x.service", "plain"} {
+		if err := m.Start(t.Context(), name); !errors.Is(err, leger.ErrInvalid) {
+			t.Errorf("start %q: %v, want invalid_request", name, err)
+		}
+	}
+	if !systemd.Lingering("leger-test") || systemd.Lingering("leger-nobody") {
+		t.Error("lingering is not what the machine was built with")
+	}
+}

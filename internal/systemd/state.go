@@ -1,0 +1,109 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/run"
+)
+
+// States tells how units are, in the order asked. One that does not exist has
+// LoadState "not-found".
+func (m *Manager) States(ctx context.Context, units ...string) ([]leger.UnitState, error) {
+	states := make([]leger.UnitState, 0, len(units))
+	for _, unit := range units {
+		if err := checkName(unit); err != nil {
+			return nil, err
+		}
+		properties, err := m.conn.GetAllPropertiesContext(ctx, unit)
+		if err != nil {
+			return nil, wrap(ctx, err, "ask for the state of "+unit)
+		}
+		states = append(states, StateOf(unit, properties))
+	}
+	return states, nil
+}
+
+// StateOf reads a unit's state from its properties on D-Bus
+// (org.freedesktop.systemd1.Unit and .Service). What is missing stays zero.
+func StateOf(unit string, properties map[string]any) leger.UnitState {
+	text := func(name string) string {
+		s, _ := properties[name].(string)
+		return s
+	}
+	s := leger.UnitState{
+		Name: unit, LoadState: text("LoadState"), ActiveState: text("ActiveState"), SubState: text("SubState"),
+		Result: text("Result"), Source: text("SourcePath"),
+	}
+	if s.Source == "" {
+		s.Source = text("FragmentPath")
+	}
+	if n, ok := properties["ExecMainStatus"].(int32); ok {
+		s.ExecMainStatus = int(n)
+	}
+	if n, ok := properties["NRestarts"].(uint32); ok {
+		s.Restarts = int(n)
+	}
+	// CLOCK_REALTIME in microseconds.
+	if us, ok := properties["ActiveEnterTimestamp"].(uint64); ok && us > 0 && us < 1<<62 {
+		s.Since = time.UnixMicro(int64(us)).UTC() //nolint:gosec // G115: bounded above
+	}
+	// Job is (id, object path), id 0 for none. Its type is another call away; that
+	// something is queued is what matters.
+	if job, ok := properties["Job"].([]any); ok && len(job) == 2 {
+		if id, ok := job[0].(uint32); ok && id != 0 {
+			s.Job = "queued"
+		}
+	}
+	return s
+}
+
+// Why gives the newest lines of the journal about a unit, oldest first, since a
+// time (zero: since boot), as the unit and systemd wrote them. They are for the
+// user's own terminal: a program may print anything. ErrMissingPart without
+// journalctl; no journal is no lines.
+func (m *Manager) Why(ctx context.Context, unit string, since time.Time, lines int) ([]string, error) {
+	if err := checkName(unit); err != nil {
+		return nil, err
+	}
+	args := []string{"--user", "--unit=" + unit, "--no-pager", "--quiet", "--output=cat", "--lines=" + strconv.Itoa(lines)}
+	if since.IsZero() {
+		args = append(args, "--boot")
+	} else {
+		args = append(args, fmt.Sprintf("--since=@%d", since.Unix()))
+	}
+	res, err := m.cfg.Runner.Run(ctx, run.Command{Path: "journalctl", Args: args, Env: m.cfg.Env})
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for line := range strings.Lines(string(res.Stdout)) {
+		if line = printable(line); line != "" {
+			found = append(found, line)
+		}
+	}
+	return found, nil
+}
+
+// printable keeps a program's output from acting on the terminal.
+func printable(line string) string {
+	const most = 500
+	line = strings.TrimRight(strings.ToValidUTF8(line, "?"), "\r\n")
+	if len(line) > most {
+		line = strings.ToValidUTF8(line[:most], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case r < ' ' || (r >= 0x7f && r < 0xa0):
+			return '?'
+		default:
+			return r
+		}
+	}, line)
+}
