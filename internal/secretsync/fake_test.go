@@ -62,6 +62,13 @@ func (s *server) SecretValues(_ context.Context, etag string) ([]secretsync.Valu
 	return out, s.tag, false, nil
 }
 
+// copied is a secret of Podman's: as in the daemon, one that carries the right
+// version is taken to have the right value.
+type copied struct {
+	version leger.Version
+	value   string
+}
+
 // entry is one secret of the store, with setec's rules about numbers.
 type entry struct {
 	active leger.Version
@@ -74,17 +81,19 @@ type entry struct {
 type store struct {
 	secrets map[leger.SecretName]*entry
 	calls   []string
-	podman  map[leger.SecretName]leger.Version // what the last Reconcile made
+	podman  map[leger.SecretName]copied // what Reconcile made of it
 	verdict map[leger.SecretName]error
 
 	failAt int
 	after  bool
 	fail   func() error // what the failing call answers; nil: it only happens (Ctrl-C)
 	dead   bool         // every call after it fails, too
+
+	noPodman error // what Reconcile answers; nil: Podman is there
 }
 
 func newStore() *store {
-	return &store{secrets: map[leger.SecretName]*entry{}, podman: map[leger.SecretName]leger.Version{}, verdict: map[leger.SecretName]error{}}
+	return &store{secrets: map[leger.SecretName]*entry{}, podman: map[leger.SecretName]copied{}, verdict: map[leger.SecretName]error{}}
 }
 
 func (s *store) put(name leger.SecretName, v leger.Version, text string, older ...leger.Version) {
@@ -93,6 +102,7 @@ func (s *store) put(name leger.SecretName, v leger.Version, text string, older .
 		e.values[o], e.used[o] = "old", true
 	}
 	s.secrets[name] = e
+	s.podman[name] = copied{v, text}
 }
 
 func (s *store) do(call string, effect func() error) error {
@@ -182,12 +192,19 @@ func (s *store) Delete(ctx context.Context, name leger.SecretName) error {
 
 func (s *store) Reconcile(context.Context) (out []secretsync.Verdict, err error) {
 	err = s.do("reconcile", func() error {
-		s.podman = map[leger.SecretName]leger.Version{}
+		if s.noPodman != nil {
+			return s.noPodman
+		}
 		for name, e := range s.secrets {
-			if s.verdict[name] == nil {
-				s.podman[name] = e.active
+			if s.verdict[name] == nil && s.podman[name].version != e.active {
+				s.podman[name] = copied{e.active, e.values[e.active]}
 			}
 			out = append(out, secretsync.Verdict{Name: name, State: "ok", Err: s.verdict[name]})
+		}
+		for name := range s.podman {
+			if s.secrets[name] == nil {
+				delete(s.podman, name)
+			}
 		}
 		return nil
 	})
@@ -199,6 +216,15 @@ func (s *store) state() map[string]string {
 	out := map[string]string{}
 	for name, e := range s.secrets {
 		out[name.String()] = e.values[e.active]
+	}
+	return out
+}
+
+// inPodman is what containers get: name → value.
+func (s *store) inPodman() map[string]string {
+	out := map[string]string{}
+	for name, c := range s.podman {
+		out[name.String()] = c.value
 	}
 	return out
 }

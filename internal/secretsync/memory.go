@@ -41,19 +41,22 @@ func NewMemory(dir, server string, user leger.UserID) *Memory {
 	return &Memory{path: filepath.Join(dir, memoryFile), server: server, user: user}
 }
 
-// etagFor gives the tag of the last sync if that was with this server and user
-// and the machine still holds what it left; else "". A file that cannot be read
-// costs one full sync and nothing more.
-func (m *Memory) etagFor(held map[leger.SecretName]leger.Version) string {
+// recall gives the tag of the last sync if that was with this server and user
+// (known) and the machine still holds what it left; else "". A file that cannot
+// be read costs one full sync and nothing more.
+func (m *Memory) recall(held map[leger.SecretName]leger.Version) (etag string, known bool) {
 	b, err := os.ReadFile(m.path)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	var r record
-	if json.Unmarshal(b, &r) != nil || r.Server != m.server || r.User != m.user || r.Held != digest(held) {
-		return ""
+	if json.Unmarshal(b, &r) != nil || r.Server != m.server || r.User != m.user {
+		return "", false
 	}
-	return r.ETag
+	if r.Held != digest(held) {
+		return "", true
+	}
+	return r.ETag, true
 }
 
 // keep writes the tag down, in place of what was remembered.

@@ -27,6 +27,10 @@ type Step struct {
 	From   leger.Version   // on the machine now; 0: not there
 	To     leger.Version   // on the server; 0: not there
 	Drop   []leger.Version // old versions the machine need not keep
+	// Via is, for another value under the same version, a free number under which
+	// the value goes first: Podman's side is told apart by number, so it would not
+	// see the change otherwise. 0: none is needed.
+	Via leger.Version
 }
 
 // Reason tells why a secret is replaced; empty for the other actions.
@@ -65,6 +69,9 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "%-9s %s %d -> %d", s.Action, s.Name, s.From, s.To)
+		if s.Via > 0 {
+			fmt.Fprintf(&b, " via %d", s.Via)
+		}
 		if len(s.Drop) > 0 {
 			fmt.Fprintf(&b, " drop %v", s.Drop)
 		}
@@ -117,8 +124,12 @@ func step(v Value, h Held, there bool, differs func(leger.SecretName) bool) Step
 		return s
 	case v.Version > h.Active:
 		s.Action = ActionChanged
-	case v.Version < h.Active || differs(v.Name):
+	case v.Version < h.Active:
 		s.Action = ActionReplaced
+	case differs(v.Name):
+		// It is made anew, which drops every old version.
+		s.Action, s.Via = ActionReplaced, slices.Max(append(h.Kept, h.Active))+1
+		return s
 	default:
 		s.Action = ActionUnchanged
 		s.Drop = leftovers(h)

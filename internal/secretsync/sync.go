@@ -111,6 +111,7 @@ type job struct {
 	values      map[leger.SecretName]leger.Plaintext
 	etag        string
 	notModified bool
+	knownServer bool // the last whole sync was with this server
 }
 
 func (j job) wipe() {
@@ -127,11 +128,15 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
-	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, s.cfg.Memory.etagFor(present(held)))
+	tag, known := s.cfg.Memory.recall(present(held))
+	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, tag)
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
-	j := job{values: make(map[leger.SecretName]leger.Plaintext, len(values)), etag: etag, notModified: notModified}
+	j := job{
+		values: make(map[leger.SecretName]leger.Plaintext, len(values)),
+		etag:   etag, notModified: notModified, knownServer: known,
+	}
 	if notModified {
 		j.plan = Tidy(held)
 		return j, nil
@@ -174,11 +179,17 @@ func (s *Syncer) differing(ctx context.Context, values []Value, held []Held) (ma
 // apply does the plan's steps. A step that fails does not keep the others from
 // being done, unless the user or the store has gone.
 func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
+	if err := s.settle(ctx, j, r); err != nil {
+		return err
+	}
 	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Err != nil {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return stopped(ctx, err, r)
 		}
-		res := &r.Results[i]
 		err := s.step(ctx, res.Step, j.values[res.Name])
 		res.Done = err == nil
 		switch {
@@ -194,6 +205,59 @@ func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
 		}
 	}
 	return nil
+}
+
+// settle brings Podman level with the store before numbers are used for other
+// values than they had here: Podman's side is compared by number alone, so a
+// number that it has seen must not come back with another value. Values that take
+// the place of another under the same number go there under one of their own.
+func (s *Syncer) settle(ctx context.Context, j job, r *Report) error {
+	var waiting []*Result
+	replaces := j.plan.Count(ActionReplaced) > 0
+	for i := range r.Results {
+		res := &r.Results[i]
+		if res.Via == 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return stopped(ctx, err, r)
+		}
+		if res.Err = s.createFree(ctx, res.Name, res.Via, j.values[res.Name]); res.Err == nil {
+			waiting = append(waiting, res)
+		} else if ctx.Err() != nil || errors.Is(res.Err, leger.ErrMissingPart) {
+			return stopped(ctx, res.Err, r)
+		}
+	}
+	if !replaces && (j.knownServer || j.plan.Count(ActionNew) == 0) {
+		return nil
+	}
+	verdicts, err := s.cfg.Local.Reconcile(ctx)
+	switch {
+	case err != nil && (replaces || ctx.Err() != nil):
+		return stopped(ctx, err, r)
+	case err != nil:
+		return nil // no Podman yet: the secrets wait for it in the store
+	}
+	for _, v := range verdicts {
+		for _, res := range waiting {
+			if res.Name == v.Name && v.Err != nil {
+				res.Err = v.Err
+			}
+		}
+	}
+	return nil
+}
+
+// createFree writes a value under the first number from v on that was never used.
+func (s *Syncer) createFree(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) error {
+	const most = 32
+	var err error
+	for n := range leger.Version(most) {
+		if err = s.cfg.Local.Create(ctx, name, v+n, value); !errors.Is(err, leger.ErrConflict) {
+			return err
+		}
+	}
+	return err
 }
 
 func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error {

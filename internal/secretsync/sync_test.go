@@ -62,8 +62,11 @@ func TestSyncBringsTheMachineToTheServersState(t *testing.T) {
 	}
 	for _, v := range srv.values {
 		name := v.Name
-		if e := st.secrets[name]; e.active != v.Version || st.podman[name] != v.Version {
-			t.Errorf("%s: active %d, Podman has %d, want %d", v.Name, e.active, st.podman[name], v.Version)
+		if e := st.secrets[name]; e.active != v.Version {
+			t.Errorf("%s: active %d, want %d", v.Name, e.active, v.Version)
+		}
+		if want := (copied{v.Version, string(v.Value.Reveal())}); st.podman[name] != want {
+			t.Errorf("%s: Podman has %v, want %v", v.Name, st.podman[name], want)
 		}
 		if n := len(st.secrets[name].values); n > 2 {
 			t.Errorf("%s keeps %d versions; want the active one and the one before", v.Name, n)
@@ -115,6 +118,21 @@ func TestLossOnTheMachineIsMendedAlthoughTheServerDidNotChange(t *testing.T) {
 	}
 }
 
+// legerd's store was lost, and the server is another one, which gives other values
+// under numbers that Podman has seen.
+func TestAnotherServerAfterTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	st := newStore()
+	st.podman[secretName(t, "key")] = copied{1, "of the former server"}
+	srv := &server{tag: `"x"`, values: []secretsync.Value{value(t, "key", 1, "of this one")}}
+	if _, err := syncer(t, srv, st, t.TempDir()).Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wanted(t, srv), st.inPodman()); diff != "" {
+		t.Errorf("Podman (-want +got):\n%s", diff)
+	}
+}
+
 // Another server's tag says nothing about this one, even if names and versions
 // are the same on both.
 func TestAnotherServerWithTheSameVersions(t *testing.T) {
@@ -130,6 +148,9 @@ func TestAnotherServerWithTheSameVersions(t *testing.T) {
 			}
 			if got, want := st.state(), string(srv.values[0].Value.Reveal()); got["key"] != want {
 				t.Errorf("after a sync with %s the machine holds %v, want %q", url, got, want)
+			}
+			if got := st.inPodman()["key"]; got != string(srv.values[0].Value.Reveal()) {
+				t.Errorf("after a sync with %s Podman holds %q", url, got)
 			}
 		}
 	}
@@ -186,6 +207,9 @@ func cutAndFinish(t *testing.T, n int, after bool, how string) {
 	if diff := cmp.Diff(wanted(t, srv), st.state()); diff != "" {
 		t.Errorf("after the second sync (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(wanted(t, srv), st.inPodman()); diff != "" {
+		t.Errorf("Podman after the second sync (-want +got):\n%s", diff)
+	}
 }
 
 func assertCut(t *testing.T, err error, how string) {
@@ -237,6 +261,21 @@ func TestSyncNamesTheSecretsThatFailed(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "sync.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a sync that failed in part was remembered as done")
+	}
+}
+
+// Without Podman the secrets wait in legerd's store, and the error says what is
+// missing.
+func TestWithoutPodmanTheStoreStillGetsTheSecrets(t *testing.T) {
+	t.Parallel()
+	srv := &server{tag: `"x"`, values: []secretsync.Value{value(t, "key", 1, "v")}}
+	st := newStore()
+	st.noPodman = leger.Errorf(leger.CodeMissingPart, "podman is not installed")
+	if _, err := syncer(t, srv, st, t.TempDir()).Sync(t.Context()); !errors.Is(err, leger.ErrMissingPart) {
+		t.Errorf("error = %v", err)
+	}
+	if diff := cmp.Diff(wanted(t, srv), st.state()); diff != "" {
+		t.Errorf("the store (-want +got):\n%s", diff)
 	}
 }
 
