@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -115,6 +116,10 @@ func (n *Node) askSocket(ctx context.Context) ([]byte, error) {
 	}
 	res, err := n.http.Do(req)
 	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) { // drop the method and URL it repeats
+			err = u.Err
+		}
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
