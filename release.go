@@ -177,7 +177,7 @@ func ParseGitRef(s string) (GitRef, error) {
 		strings.HasPrefix(s, "-") || strings.HasSuffix(s, ".") ||
 		strings.Contains(s, "..") || strings.Contains(s, "@{") ||
 		strings.ContainsAny(s, " ~^:?*[\\\x7f") || !utf8.ValidString(s)
-	for _, part := range strings.Split(s, "/") {
+	for part := range strings.SplitSeq(s, "/") {
 		bad = bad || part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock")
 	}
 	for _, r := range s {
@@ -212,7 +212,7 @@ func ParseGitPath(s string) (GitPath, error) {
 	s = strings.TrimSuffix(s, "/")
 	bad := len(s) > MaxGitPath || s == "" || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "-") ||
 		path.Clean(s) != s || strings.Contains(s, "\\") || !printable(s)
-	for _, part := range strings.Split(s, "/") {
+	for part := range strings.SplitSeq(s, "/") {
 		bad = bad || part == ".." || strings.EqualFold(part, ".git")
 	}
 	if bad {

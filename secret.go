@@ -71,7 +71,10 @@ func (p Plaintext) Wipe() {
 	}
 }
 
-func (p Plaintext) String() string   { return Redacted }
+// String gives "[redacted]".
+func (p Plaintext) String() string { return Redacted }
+
+// GoString gives "[redacted]" to %#v.
 func (p Plaintext) GoString() string { return Redacted }
 
 // Format gives "[redacted]" for every verb, %x and %v alike.

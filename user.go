@@ -15,7 +15,7 @@ type UserID struct{ s string }
 
 // UserIDOf derives the id of a Tailscale user.
 func UserIDOf(id TailscaleUserID) UserID {
-	return UserID{uuidV5(uuidV5(namespaceDNS, "leger.run"), id.s).String()}
+	return UserID{uuidV5(uuidV5(namespaceDNS(), "leger.run"), id.s).String()}
 }
 
 // ParseUserID takes a UUID in its canonical lower-case form; ErrInvalid else.
@@ -105,7 +105,7 @@ func (i Identity) Validate() error {
 // outside the range Tailscale gives out.
 func LocalIdentity(email string) Identity {
 	const local = uint64(1) << 62
-	sum := uuidV5(namespaceDNS, "local.leger.run/"+strings.ToLower(email))
+	sum := uuidV5(namespaceDNS(), "local.leger.run/"+strings.ToLower(email))
 	var n uint64
 	for _, b := range sum[:7] {
 		n = n<<8 | uint64(b)

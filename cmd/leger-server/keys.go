@@ -46,7 +46,7 @@ func (p program) keys(data string) (keys, error) {
 		return k, err
 	}
 	k.made = append(k.made, made...)
-	previous, _, err := p.lookup("ENCRYPTION_KEY_PREVIOUS")
+	previous, err := p.lookup("ENCRYPTION_KEY_PREVIOUS")
 	if err != nil {
 		return k, err
 	}
@@ -76,7 +76,7 @@ func (p program) sharedSecret(data string) (token.Secret, error) {
 
 // key gives a key from the settings, else from its file, else makes it there.
 func (p program) key(name, data, file string, create func() (string, error)) (text string, made []string, err error) {
-	text, _, err = p.lookup(name)
+	text, err = p.lookup(name)
 	if err != nil || text != "" {
 		return text, nil, err
 	}

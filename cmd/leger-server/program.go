@@ -13,7 +13,7 @@ import (
 
 // version is the program's own, as /health and `leger-server version` tell it.
 // The build sets it with -ldflags "-X main.version=…".
-var version = "0.1.0" //nolint:gochecknoglobals // the linker can set only a package variable
+var version = "0.1.0"
 
 // program is one run of leger-server with all it takes from outside.
 type program struct {

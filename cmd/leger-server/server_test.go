@@ -61,10 +61,10 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 }
 
 // start runs the server on a port of its own choice until the test ends.
-func start(t *testing.T, data string, env []string, args ...string) *server {
+func start(t *testing.T, data string, env []string) *server {
 	t.Helper()
 	s := &server{t: t, data: data}
-	s.cmd = command(t, env, append([]string{"--listen", "127.0.0.1:0", "--data", data, "--rate-limit", "0"}, args...)...)
+	s.cmd = command(t, env, "--listen", "127.0.0.1:0", "--data", data, "--rate-limit", "0")
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -86,37 +86,37 @@ func (p program) choose(flagged, name, fallback string) (string, error) {
 	if flagged != "" {
 		return flagged, nil
 	}
-	v, _, err := p.lookup(name)
+	v, err := p.lookup(name)
 	if err != nil || v != "" {
 		return v, err
 	}
 	return fallback, nil
 }
 
-// lookup reads a variable, its _FILE twin or the systemd credential of its name,
-// and says where it found it. One trailing line break of a file is dropped.
-func (p program) lookup(name string) (value, source string, err error) {
+// lookup reads a variable, its _FILE twin or the systemd credential of its name;
+// "" when there is none. One trailing line break of a file is dropped.
+func (p program) lookup(name string) (string, error) {
 	if v := p.getenv(name); v != "" {
-		return v, "the environment", nil
+		return v, nil
 	}
 	if file := p.getenv(name + "_FILE"); file != "" {
 		v, err := readSecretFile(file)
 		if err != nil {
-			return "", "", leger.Wrap(leger.CodeInvalid, err, "read the file named by %s_FILE", name)
+			return "", leger.Wrap(leger.CodeInvalid, err, "read the file named by %s_FILE", name)
 		}
-		return v, file, nil
+		return v, nil
 	}
 	if dir := p.getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 		file := filepath.Join(dir, name)
 		v, err := readSecretFile(file)
 		if err == nil {
-			return v, file, nil
+			return v, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", "", leger.Wrap(leger.CodeInvalid, err, "read the credential %s", name)
+			return "", leger.Wrap(leger.CodeInvalid, err, "read the credential %s", name)
 		}
 	}
-	return "", "", nil
+	return "", nil
 }
 
 // readSecretFile reads a small file and drops one trailing line break.

@@ -188,8 +188,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, context.Canceled) {
 		return leger.Wrap(leger.CodeInterrupted, cause, "interrupted")
 	}
-	var uerr *url.Error
-	if errors.As(err, &uerr) { // drop the method and URL it repeats
+	if uerr, ok := errors.AsType[*url.Error](err); ok { // drop the method and URL it repeats
 		err = uerr.Err
 	}
 	return leger.Wrap(leger.CodeUnreachable, err, "the server %s did not answer", c.base).

@@ -58,7 +58,7 @@ func (c *Client) SecretValues(ctx context.Context, etag string) (list []wire.Sec
 // Secret gives one secret with its value.
 func (c *Client) Secret(ctx context.Context, name leger.SecretName) (wire.Secret, error) {
 	var out wire.Secret
-	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/secrets/"+name.String(), out: &out})
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/secrets/" + name.String(), out: &out})
 	return out, err
 }
 
@@ -67,7 +67,7 @@ func (c *Client) Secret(ctx context.Context, name leger.SecretName) (wire.Secret
 func (c *Client) SetSecret(ctx context.Context, name leger.SecretName, value leger.Plaintext, expect leger.Version) (wire.SecretWritten, error) {
 	var out wire.SecretWritten
 	_, err := c.do(ctx, request{
-		method: http.MethodPost, path: "/api/secrets/"+name.String(),
+		method: http.MethodPost, path: "/api/secrets/" + name.String(),
 		body: wire.SecretPut{Value: string(value.Reveal())}, ifMatch: expect, out: &out,
 	})
 	return out, err
@@ -75,7 +75,7 @@ func (c *Client) SetSecret(ctx context.Context, name leger.SecretName, value leg
 
 // DeleteSecret deletes a secret; expect as in SetSecret.
 func (c *Client) DeleteSecret(ctx context.Context, name leger.SecretName, expect leger.Version) error {
-	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/api/secrets/"+name.String(), ifMatch: expect})
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/api/secrets/" + name.String(), ifMatch: expect})
 	return err
 }
 
@@ -123,7 +123,7 @@ func (c *Client) CreateRelease(ctx context.Context, in wire.ReleaseCreate) (wire
 
 // DeleteRelease removes a release by its id; expect as in SetSecret.
 func (c *Client) DeleteRelease(ctx context.Context, id string, expect leger.Version) error {
-	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/api/releases/"+url.PathEscape(id), ifMatch: expect})
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/api/releases/" + url.PathEscape(id), ifMatch: expect})
 	return err
 }
 
