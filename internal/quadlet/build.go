@@ -2,6 +2,7 @@ package quadlet
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -9,15 +10,17 @@ import (
 func (l *loader) unit(name string) {
 	kind, _ := kindOf(path.Base(name))
 	doc := l.docs[name]
+	parts := []string{name}
 	for _, d := range l.dropInsFor(name, kind) {
+		parts = append(parts, d.Name)
 		doc.Sections = append(doc.Sections, d.Sections...)
 		l.risk(RiskDropIn, d.Name, 0, "%s changes %s", path.Base(d.Name), name)
 	}
 	l.checkSections(doc, kind)
 
-	section := kind.section()
+	section := kind.Section()
 	stem := strings.TrimSuffix(path.Base(name), "."+string(kind))
-	u := Unit{File: name, Kind: kind, Service: stem + kind.suffix() + ".service", Template: strings.HasSuffix(stem, "@")}
+	u := Unit{Parts: parts, File: name, Kind: kind, Service: stem + kind.suffix() + ".service", Template: strings.HasSuffix(stem, "@")}
 	if a, ok := doc.last(section, "ServiceName"); ok {
 		u.Service = a.Value + ".service"
 	}
@@ -45,6 +48,8 @@ func (l *loader) unit(name string) {
 	u.Volumes = append(volumes(doc, section), mounts(doc, section)...)
 	l.references(&u, doc)
 	l.named(&u, doc)
+	slices.Sort(u.Parts)
+	u.Parts = slices.Compact(u.Parts)
 	l.checkRequired(u, doc)
 	l.risks(u, doc)
 	l.set.Units = append(l.set.Units, u)
@@ -68,7 +73,7 @@ func resource(doc Document, u Unit, stem string) string {
 	case Kube, Image, Build, Artifact:
 		return ""
 	}
-	if a, ok := doc.last(u.Kind.section(), key); ok {
+	if a, ok := doc.last(u.Kind.Section(), key); ok {
 		return a.Value
 	}
 	return "systemd-" + stem
@@ -145,7 +150,7 @@ func mounts(doc Document, section string) []Mount {
 
 // references finds the other quadlets that a unit names, by their file names.
 func (l *loader) references(u *Unit, doc Document) {
-	section := u.Kind.section()
+	section := u.Kind.Section()
 	for _, key := range []string{"Image", "Rootfs", "Artifact"} {
 		a, ok := doc.last(section, key)
 		switch {
@@ -202,7 +207,7 @@ func (l *loader) use(u *Unit, a Assignment, name string) string {
 // named marks the files that a unit names by a relative path as files to
 // install. Podman resolves them against the quadlet's own directory.
 func (l *loader) named(u *Unit, doc Document) {
-	section := u.Kind.section()
+	section := u.Kind.Section()
 	for _, key := range []string{"EnvironmentFile", "ConfigMap", "Yaml", "AuthFile", "SeccompProfile", "DecryptionKey", "IgnoreFile"} {
 		for _, a := range doc.words(section, key) {
 			l.install(u, a, a.Value, key == "EnvironmentFile" || key == "ConfigMap" || key == "Yaml")
@@ -245,6 +250,7 @@ func (l *loader) install(u *Unit, a Assignment, value string, must bool) {
 	for name, data := range l.files {
 		if name == full || strings.HasPrefix(name, full+"/") || full == "." {
 			l.set.Files[name] = data
+			u.Parts = append(u.Parts, name)
 			found = true
 		}
 	}

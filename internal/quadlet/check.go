@@ -12,14 +12,14 @@ import (
 // checkSections reports sections and keys that Podman does not know.
 func (l *loader) checkSections(doc Document, kind Kind) {
 	for _, s := range doc.Sections {
-		keys, podmans := keysOf(s.Name)
+		keys, podmans := Keys(s.Name)
 		switch {
 		case passedOn(s.Name):
 			continue
 		case !podmans:
 			l.problem(fileOf(doc, s), s.Line, hintFrom("did you mean [%s]?", s.Name, sections(kind)), "%s is not a section that Podman or systemd knows", show(s.Name))
 			continue
-		case s.Name != kind.section() && s.Name != "Quadlet":
+		case s.Name != kind.Section() && s.Name != "Quadlet":
 			l.problem(fileOf(doc, s), s.Line, "move it into a file of its own that ends in ."+strings.ToLower(s.Name),
 				"[%s] has no effect in a .%s file", s.Name, kind)
 			continue
@@ -45,12 +45,12 @@ func fileOf(doc Document, s Section) string {
 }
 
 func sections(kind Kind) []string {
-	return []string{kind.section(), "Unit", "Service", "Install", "Quadlet"}
+	return []string{kind.Section(), "Unit", "Service", "Install", "Quadlet"}
 }
 
 // checkRequired reports what Podman's generator would refuse in one unit.
 func (l *loader) checkRequired(u Unit, doc Document) {
-	section := u.Kind.section()
+	section := u.Kind.Section()
 	if optional := u.Kind == Pod || u.Kind == Volume || u.Kind == Network; !doc.has(section) && !optional {
 		l.problem(u.File, 0, fmt.Sprintf("begin it with [%s]", section), "the file has no section [%s]", section)
 		return

@@ -17,13 +17,13 @@ const (
 	Artifact  Kind = "artifact"
 )
 
-// kinds lists every Kind, in the order in which messages name them.
-func kinds() []Kind {
+// Kinds lists every Kind.
+func Kinds() []Kind {
 	return []Kind{Container, Pod, Volume, Network, Kube, Image, Build, Artifact}
 }
 
-// section is the name of the section that belongs to the kind.
-func (k Kind) section() string { return strings.ToUpper(string(k[:1])) + string(k[1:]) }
+// Section is the name of the section that belongs to the kind: "Container".
+func (k Kind) Section() string { return strings.ToUpper(string(k[:1])) + string(k[1:]) }
 
 // suffix is what the kind's service has after the file's name and before
 // ".service" (measured on Podman 5.8.6).
@@ -38,12 +38,12 @@ func (k Kind) suffix() string {
 	}
 }
 
-// keysOf is the table of the keys that each of Podman's sections takes, as the
+// Keys is the table of the keys that each of Podman's sections takes, as the
 // generator of Podman 5.8.6 accepted them one by one; ok is false for a section
 // that is not Podman's. Podman 5.6 knows the same but for the section
 // [Artifact], AppArmor and HttpProxy in [Container], BuildArg and IgnoreFile in
 // [Build] and StopTimeout in [Pod].
-func keysOf(section string) (keys []string, ok bool) {
+func Keys(section string) (keys []string, ok bool) {
 	var table string
 	switch section {
 	case "Container":

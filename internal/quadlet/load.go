@@ -167,7 +167,7 @@ func (l *loader) read(name string) {
 // kindOf tells a quadlet by its file's suffix.
 func kindOf(base string) (Kind, bool) {
 	ext := strings.TrimPrefix(path.Ext(base), ".")
-	if slices.Contains(kinds(), Kind(ext)) && base != "."+ext {
+	if slices.Contains(Kinds(), Kind(ext)) && base != "."+ext {
 		return Kind(ext), true
 	}
 	return "", false

@@ -92,6 +92,9 @@ func describe(s *quadlet.Set) string {
 		for _, x := range u.Uses {
 			fmt.Fprintf(&b, "  uses %s [%s:%d]\n", x.Value, x.File, x.Line)
 		}
+		if len(u.Parts) > 1 {
+			fmt.Fprintf(&b, "  parts %s\n", strings.Join(u.Parts, " "))
+		}
 		if len(u.WantedBy) > 0 {
 			fmt.Fprintf(&b, "  wanted by %s\n", strings.Join(u.WantedBy, " "))
 		}

@@ -53,7 +53,7 @@ func (l *loader) risks(u Unit, doc Document) {
 			if s.Name == "Service" && strings.HasPrefix(a.Key, "Exec") {
 				l.risk(RiskCommand, a.File, a.Line, "%s= runs a command on this machine, outside the container", a.Key)
 			}
-			if s.Name == u.Kind.section() {
+			if s.Name == u.Kind.Section() {
 				l.keyRisk(a)
 			}
 		}

@@ -41,6 +41,9 @@ type Unit struct {
 	Networks []Ref    // Network= as written
 	Uses     []Ref    // files of other quadlets that it refers to: "db.volume"
 	WantedBy []string // [Install] WantedBy=, RequiredBy= and UpheldBy=
+	// Parts lists the files of the set that make the unit what it is: its own, its
+	// drop-ins, and those that it names. Sorted.
+	Parts []string
 }
 
 // Ref is a value with the place where it is written.
