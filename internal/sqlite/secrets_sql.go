@@ -25,13 +25,16 @@ FROM secrets AS s
 JOIN secret_versions AS v ON v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = ?3
 WHERE s.user_uuid = ?1 AND s.name = ?2 AND s.deleted_at IS NULL`
 
-	// ?2 is a JSON array of names: D1 takes at most 100 parameters.
+	// ?2 is a JSON array of names: D1 takes at most 100 parameters. CROSS JOIN keeps
+	// the order (https://www.sqlite.org/lang_select.html, "Side note"): left to
+	// itself SQLite goes through all of the user's secrets and reads the array anew
+	// for each.
 	selectStates = `
 SELECT s.name, s.version, s.deleted_at IS NOT NULL,
        s.secret_id, s.name, s.version, s.created_at, s.updated_at, s.last_accessed,
        v.encrypted_value, v.nonce, v.encryption_version, v.key_id
 FROM json_each(?2) AS asked
-JOIN secrets AS s ON s.user_uuid = ?1 AND s.name = asked.value
+CROSS JOIN secrets AS s ON s.user_uuid = ?1 AND s.name = asked.value
 LEFT JOIN secret_versions AS v
        ON v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = s.version AND s.deleted_at IS NULL`
 
