@@ -218,14 +218,6 @@ const timestampLayout = "2006-01-02T15:04:05.000000Z"
 
 func timestamp(t time.Time) string { return t.UTC().Format(timestampLayout) }
 
-// timestampOrNull stores the zero time as NULL.
-func timestampOrNull(t time.Time) driver.Value {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamp(t)
-}
-
 // textOrNull stores "" as NULL.
 func textOrNull(s string) driver.Value {
 	if s == "" {

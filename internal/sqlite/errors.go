@@ -14,6 +14,10 @@ func errClosed() error {
 	return leger.Errorf(leger.CodeUnavailable, "the store is closed")
 }
 
+func errReadOnly() error {
+	return leger.Errorf(leger.CodeUnavailable, "the store was opened for reading only")
+}
+
 // storageError turns whatever a statement failed with into a *leger.Error, by
 // SQLite's result code. What already is one stays as it is.
 func storageError(err error) error {

@@ -29,19 +29,9 @@ type migrator struct {
 // run brings the database up to the newest known migration, all steps or none.
 // A database that already holds something is copied first.
 func (m *migrator) run(ctx context.Context) error {
-	applied, fresh, err := m.applied(ctx)
-	if err != nil {
+	pending, fresh, err := m.pending(ctx)
+	if err != nil || len(pending) == 0 {
 		return err
-	}
-	for number, name := range applied {
-		if number > len(m.known) || m.known[number-1].Name != name {
-			return leger.Errorf(leger.CodeConflict, "%s was written by a newer Leger: this one does not know its migration %s", m.path, name).
-				WithHint("install that version or a newer one; or put back the copy that it made beside the file before it migrated")
-		}
-	}
-	pending := m.known[len(applied):]
-	if len(pending) == 0 {
-		return nil
 	}
 	hint := "nothing was changed"
 	if !fresh {
@@ -49,14 +39,40 @@ func (m *migrator) run(ctx context.Context) error {
 		if err := copyInto(ctx, m.conn, target, replaceExisting); err != nil {
 			return err
 		}
-		m.logger.InfoContext(ctx, "copied the database before migrating it", "copy", target)
+		m.logger.InfoContext(ctx, "copied the database before migrating it", slog.String("copy", target))
 		hint = "nothing was changed; a copy is at " + target
 	}
 	if err := m.apply(ctx, pending, fresh); err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "migrate %s", m.path).WithHint("%s", hint)
 	}
-	m.logger.InfoContext(ctx, "migrated the database", "to", pending[len(pending)-1].Name)
+	m.logger.InfoContext(ctx, "migrated the database", slog.String("to", pending[len(pending)-1].Name))
 	return nil
+}
+
+// check fails unless every known migration was applied, and no other.
+func (m *migrator) check(ctx context.Context) error {
+	pending, _, err := m.pending(ctx)
+	if err == nil && len(pending) > 0 {
+		err = leger.Errorf(leger.CodeConflict, "%s still lacks the migration %s", m.path, pending[0].Name).
+			WithHint("start leger-server once: it migrates the database, after copying it")
+	}
+	return err
+}
+
+// pending gives the known migrations that were not applied yet, and fails if
+// others were. fresh tells that the database is empty.
+func (m *migrator) pending(ctx context.Context) (steps []migrations.Migration, fresh bool, err error) {
+	applied, fresh, err := m.applied(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for number, name := range applied {
+		if number > len(m.known) || m.known[number-1].Name != name {
+			return nil, false, leger.Errorf(leger.CodeConflict, "%s was written by a newer Leger: this one does not know its migration %s", m.path, name).
+				WithHint("install that version or a newer one; or put back the copy that it made beside the file before it migrated")
+		}
+	}
+	return m.known[len(applied):], fresh, nil
 }
 
 // applied gives the names of the migrations that were applied, by number. fresh

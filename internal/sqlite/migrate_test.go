@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "leger.db")
 	all := schema(t)
-	newer := append(all[:len(all):len(all)], migrations.Migration{
+	newer := append(slices.Clip(all), migrations.Migration{
 		Number: len(all) + 1, Name: "9999_from_the_future", SQL: "CREATE TABLE future (x)",
 	})
 	if err := mustOpen(t, sqlite.Config{Path: path, Migrations: newer}).Close(); err != nil {
@@ -87,7 +88,7 @@ func TestFailedMigrationChangesNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "leger.db")
 	all := schema(t)
-	old, broken := all[:2], append(all[:3:3], migrations.Migration{Number: 4, Name: "0004_broken", SQL: "CREATE TABLE t (x); CREATE TABLE users (x);"})
+	old, broken := all[:2], append(slices.Clip(all[:3]), migrations.Migration{Number: 4, Name: "0004_broken", SQL: "CREATE TABLE t (x); CREATE TABLE users (x);"})
 	s := mustOpen(t, sqlite.Config{Path: path, Migrations: old})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

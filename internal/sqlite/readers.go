@@ -15,15 +15,15 @@ type readers struct {
 	once   sync.Once
 }
 
-func newReaders(ctx context.Context, n int, open func(context.Context) (*conn, error)) (*readers, error) {
-	r := &readers{idle: make(chan *conn, n), closed: make(chan struct{})}
-	for range n {
-		c, err := open(ctx)
+func newReaders(ctx context.Context, cfg Config) (*readers, error) {
+	r := &readers{idle: make(chan *conn, cfg.Readers), closed: make(chan struct{})}
+	for range cfg.Readers {
+		c, err := dial(ctx, cfg.Path, []string{"busy_timeout=5000", "query_only=ON", "trusted_schema=OFF"})
 		if err != nil {
 			for len(r.idle) > 0 {
 				err = errors.Join(err, (<-r.idle).close())
 			}
-			return nil, err
+			return nil, openError(cfg.Path, err)
 		}
 		r.idle <- c
 	}

@@ -30,13 +30,13 @@ INSERT INTO sessions (` + sessionColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7
 
 	deleteSession = `DELETE FROM sessions WHERE user_uuid = ?1 AND session_id = ?2`
 
-	insertSpentToken = `INSERT INTO spent_tokens (jti, expires_at) VALUES (?1, ?2) ON CONFLICT (jti) DO NOTHING`
+	markSpent = `INSERT INTO spent_tokens (jti, expires_at) VALUES (?1, ?2) ON CONFLICT (jti) DO NOTHING`
 
-	selectSpentToken = `SELECT count(*) FROM spent_tokens WHERE jti = ?1`
+	countSpent = `SELECT count(*) FROM spent_tokens WHERE jti = ?1`
 
 	pruneSessions = `DELETE FROM sessions WHERE expires_at <= ?1 OR last_seen <= ?2`
 
-	pruneSpentTokens = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
+	pruneSpent = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
 )
 
 // Session implements leger.SessionStore.
@@ -103,7 +103,7 @@ func (s *Store) DeleteSession(ctx context.Context, user leger.UserID, id string,
 // SpendToken implements leger.SessionStore.
 func (s *Store) SpendToken(ctx context.Context, jti string, expires time.Time) error {
 	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		written, err := tx.exec(ctx, insertSpentToken, jti, timestamp(expires))
+		written, err := tx.exec(ctx, markSpent, jti, timestamp(expires))
 		if err == nil && written == 0 {
 			return leger.Errorf(leger.CodeConflict, "the token was used already")
 		}
@@ -113,7 +113,7 @@ func (s *Store) SpendToken(ctx context.Context, jti string, expires time.Time) e
 
 // TokenSpent implements leger.SessionStore.
 func (s *Store) TokenSpent(ctx context.Context, jti string) (spent bool, err error) {
-	err = s.read(ctx, selectSpentToken, []driver.Value{jti}, func(r *row) error {
+	err = s.read(ctx, countSpent, []driver.Value{jti}, func(r *row) error {
 		spent = r.integer() > 0
 		return nil
 	})
@@ -128,7 +128,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) error {
 		args []driver.Value
 	}{
 		{pruneSessions, []driver.Value{timestamp(now), timestamp(now.Add(-leger.SessionIdle))}},
-		{pruneSpentTokens, []driver.Value{timestamp(now.Add(-spentTokenGrace))}},
+		{pruneSpent, []driver.Value{timestamp(now.Add(-spentTokenGrace))}},
 		{pruneEvents, []driver.Value{timestamp(now.AddDate(0, 0, -leger.AuditRetentionDays))}},
 	}
 	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {

@@ -45,6 +45,11 @@ type Config struct {
 	// SyncDelay is how long a write that need not survive power loss may stay
 	// unsynced; 0 is two seconds.
 	SyncDelay time.Duration
+	// ReadOnly opens a database beside the process that writes to it, or without
+	// one: to read the audit log or to make a backup. Every write is ErrUnavailable,
+	// the lock is not taken, nothing is made and nothing migrated: a database that
+	// is not of this schema is ErrConflict.
+	ReadOnly bool
 	// Migrations is the schema; nil is all of package migrations. Tests use it to
 	// make a database of another version.
 	Migrations []migrations.Migration
@@ -55,7 +60,7 @@ type Config struct {
 type Store struct {
 	path    string
 	now     func() time.Time
-	lock    *flock.Flock
+	lock    *flock.Flock // nil when read-only
 	writer  *writer
 	readers *readers
 }
@@ -78,10 +83,17 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if cfg, err = cfg.complete(); err != nil {
 		return nil, err
 	}
+	s := &Store{path: cfg.Path, now: cfg.Now}
+	if cfg.ReadOnly {
+		s.writer = noWriter()
+		if err := s.startReading(ctx, cfg); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
 		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the data directory %s", filepath.Dir(cfg.Path))
 	}
-	s := &Store{path: cfg.Path, now: cfg.Now}
 	if s.lock, err = lockFile(cfg.Path); err != nil {
 		return nil, err
 	}
@@ -142,14 +154,25 @@ func (s *Store) start(ctx context.Context, cfg Config) error {
 	if err := m.run(ctx); err != nil {
 		return errors.Join(err, c.close())
 	}
-	s.readers, err = newReaders(ctx, cfg.Readers, func(ctx context.Context) (*conn, error) {
-		return dial(ctx, cfg.Path, []string{"busy_timeout=5000", "query_only=ON", "trusted_schema=OFF"})
-	})
-	if err != nil {
-		return openError(cfg.Path, errors.Join(err, c.close()))
+	if s.readers, err = newReaders(ctx, cfg); err != nil {
+		return errors.Join(err, c.close())
 	}
 	s.writer = newWriter(cfg, c, openWriter)
 	go s.writer.loop(context.WithoutCancel(ctx))
+	return nil
+}
+
+func (s *Store) startReading(ctx context.Context, cfg Config) (err error) {
+	if s.readers, err = newReaders(ctx, cfg); err != nil {
+		return err
+	}
+	err = s.readers.with(ctx, func(c *conn) error {
+		m := migrator{path: cfg.Path, conn: c, known: cfg.Migrations}
+		return m.check(ctx)
+	})
+	if err != nil {
+		return errors.Join(err, s.readers.close())
+	}
 	return nil
 }
 
@@ -181,8 +204,11 @@ func makePrivate(path string) error {
 // Close lets running operations finish, folds SQLite's log into the file and
 // gives the lock back. Later calls of any method give ErrUnavailable.
 func (s *Store) Close() error {
-	err := errors.Join(s.readers.close(), s.writer.close())
-	return errors.Join(storageError(err), s.lock.Close())
+	err := storageError(errors.Join(s.readers.close(), s.writer.close()))
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 // Ping reads from the database. ErrUnavailable if that is not possible.

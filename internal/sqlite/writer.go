@@ -49,6 +49,7 @@ type writer struct {
 	log       string
 	syncDelay time.Duration
 	logger    *slog.Logger
+	refusal   func() error // why nothing is accepted when closed
 	stats     counters
 
 	mu     sync.Mutex
@@ -69,11 +70,18 @@ type counters struct {
 
 func newWriter(cfg Config, c *conn, open func(context.Context) (*conn, error)) *writer {
 	w := &writer{
-		open: open, conn: c, log: cfg.Path + "-wal", syncDelay: cfg.SyncDelay, logger: cfg.Logger,
+		open: open, conn: c, refusal: errClosed, log: cfg.Path + "-wal", syncDelay: cfg.SyncDelay, logger: cfg.Logger,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 		level: survivesPowerLoss, syncTime: time.NewTimer(cfg.SyncDelay),
 	}
 	w.syncTime.Stop()
+	return w
+}
+
+// noWriter refuses every write.
+func noWriter() *writer {
+	w := &writer{refusal: errReadOnly, closed: true, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	close(w.stopped)
 	return w
 }
 
@@ -86,7 +94,7 @@ func (w *writer) do(ctx context.Context, d durability, apply func(context.Contex
 	}
 	op := &operation{ctx: ctx, durability: d, apply: apply, done: make(chan error, 1)}
 	if !w.enqueue(op) {
-		return errClosed()
+		return w.refusal()
 	}
 	select {
 	case err := <-op.done:
@@ -276,8 +284,7 @@ func (w *writer) runAlone(ctx context.Context, op *operation) (answer, err error
 // lostBy picks the error that tells why a transaction is gone: the one that the
 // operation met, unless that was its own conflict.
 func lostBy(answer, rollback error) error {
-	var own *leger.Error
-	if errors.As(answer, &own) {
+	if _, own := errors.AsType[*leger.Error](answer); own {
 		return rollback
 	}
 	return answer
@@ -286,7 +293,7 @@ func lostBy(answer, rollback error) error {
 // abandon leaves the connection outside any transaction, if need be by closing
 // it: the next batch then opens another.
 func (w *writer) abandon(ctx context.Context, cause error) {
-	w.logger.ErrorContext(ctx, "a transaction was not committed", "error", cause)
+	w.logger.ErrorContext(ctx, "a transaction was not committed", slog.Any("error", cause))
 	if w.conn == nil {
 		return
 	}
@@ -297,7 +304,7 @@ func (w *writer) abandon(ctx context.Context, cause error) {
 		return
 	}
 	if err := w.conn.close(); err != nil {
-		w.logger.ErrorContext(ctx, "close the connection that cannot go on", "error", err)
+		w.logger.ErrorContext(ctx, "close the connection that cannot go on", slog.Any("error", err))
 	}
 	w.conn = nil
 }
@@ -315,7 +322,7 @@ func (w *writer) flush(ctx context.Context) {
 		err = errors.Join(f.Sync(), f.Close())
 	}
 	if err != nil {
-		w.logger.ErrorContext(ctx, "sync the database log", "error", err)
+		w.logger.ErrorContext(ctx, "sync the database log", slog.Any("error", err))
 		w.unsynced = true
 		w.syncTime.Reset(w.syncDelay)
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -199,6 +200,17 @@ func TestReadsAreRecordedWithoutWaitingForTheDisk(t *testing.T) {
 	mustPut(t, s, user, "key", 1, "y")
 	if got := s.Stats().Synced; got != before.Synced+1 {
 		t.Errorf("a write after them took %d syncs, want 1", got-before.Synced)
+	}
+}
+
+// The counters say what the writer meant; this asks the connection itself.
+func TestConnectionIsSetToTheDurabilityOfEachWrite(t *testing.T) {
+	t.Parallel()
+	const normal, full = 1, 2 // https://www.sqlite.org/pragma.html#pragma_synchronous
+	s := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "leger.db")})
+	got, err := s.SyncLevels(t.Context(), true, false, false, true, true, false)
+	if want := []int64{full, normal, normal, full, full, normal}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("levels = %v, %v; want %v", got, err, want)
 	}
 }
 

@@ -40,7 +40,7 @@ func testAuditPages(h *harness) {
 	}
 	var got []string
 	var before int64
-	for pages := 0; pages < 10; pages++ {
+	for pages := range 10 {
 		events, next, err := h.Audit.AuditEvents(h.Context(), user, leger.AuditPage{Limit: 4, Before: before})
 		h.must(err)
 		for _, e := range events {

@@ -92,7 +92,7 @@ func testReleaseNames(h *harness) {
 	user := h.account(1)
 	want := h.createRelease(user, "Web.App")
 	for _, name := range []string{"Web.App", "web.app", "WEB.APP"} {
-		e := h.fails(h.tryCreate(h.newRelease(user, name)), leger.ErrConflict)
+		e := h.conflict(h.tryCreate(h.newRelease(user, name)))
 		h.same("field", e.Field, "name")
 		n := h.releaseName(name)
 		list, next, err := h.Releases.Releases(h.Context(), user, leger.ReleasePage{Name: &n, Limit: 10})
@@ -119,7 +119,7 @@ func testUpdateRelease(h *harness) {
 	want.Version, want.CreatedAt = 2, r.CreatedAt
 	h.same("after the edit", h.release(user, r.ID), want)
 	for _, expect := range []leger.Version{0, 1, 3} {
-		if e := h.fails(h.update(r, expect), leger.ErrConflict); e.Version != 2 {
+		if e := h.conflict(h.update(r, expect)); e.Version != 2 {
 			h.Errorf("expecting %d: the conflict names version %d, want 2", expect, e.Version)
 		}
 	}
@@ -134,9 +134,9 @@ func testRenameRelease(h *harness) {
 	a := h.createRelease(user, "a")
 	h.createRelease(user, "b")
 	a.Name = h.releaseName("B")
-	e := h.fails(h.update(a, 1), leger.ErrConflict)
+	e := h.conflict(h.update(a, 1))
 	h.same("field", e.Field, "name")
-	e = h.fails(h.update(a, 7), leger.ErrConflict)
+	e = h.conflict(h.update(a, 7))
 	h.same("a version that moved on comes first", e.Version, leger.Version(1))
 	a.Name = h.releaseName("c")
 	h.must(h.update(a, 1))
@@ -164,7 +164,7 @@ func testDeleteRelease(h *harness) {
 	user := h.account(1)
 	r := h.createRelease(user, "web")
 	h.must(h.update(r, 1))
-	if e := h.fails(h.deleteRelease(r, 1), leger.ErrConflict); e.Version != 2 {
+	if e := h.conflict(h.deleteRelease(r, 1)); e.Version != 2 {
 		h.Errorf("the conflict names version %d, want 2", e.Version)
 	}
 	h.must(h.deleteRelease(r, 2))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"leger.run/leger"
@@ -98,11 +99,11 @@ func testExpect(h *harness) {
 	before := h.actions(user)
 	for _, expect := range []leger.Version{0, 1, 3, 100} {
 		err := h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{h.write(user, "key", expect, "late")})
-		if e := h.fails(err, leger.ErrConflict); e.Version != 2 {
+		if e := h.conflict(err); e.Version != 2 {
 			h.Errorf("expecting %d: the conflict names version %d, want 2", expect, e.Version)
 		}
 	}
-	e := h.fails(h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{h.write(user, "new", 4, "never was")}), leger.ErrConflict)
+	e := h.conflict(h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{h.write(user, "new", 4, "never was")}))
 	h.same("current version of a secret that never was", e.Version, leger.Version(0))
 
 	got, err := h.Secrets.SealedSecret(h.Context(), user, want.Name)
@@ -133,7 +134,7 @@ func testTombstone(h *harness) {
 	h.must(err)
 	h.same("state", states, []leger.SecretState{{Version: 2, Deleted: true}})
 
-	e := h.fails(h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{h.write(user, "key", 0, "again")}), leger.ErrConflict)
+	e := h.conflict(h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{h.write(user, "key", 0, "again")}))
 	h.same("the tombstone's version", e.Version, leger.Version(2))
 	third := h.put(user, "key", 2, "three")
 	if third.ID == first.ID {
@@ -151,7 +152,7 @@ func testDeleteExpect(h *harness) {
 	user := h.account(1)
 	h.put(user, "key", 0, "one")
 	h.put(user, "key", 1, "two")
-	if e := h.fails(h.deleteSecret(user, "key", 1), leger.ErrConflict); e.Version != 2 {
+	if e := h.conflict(h.deleteSecret(user, "key", 1)); e.Version != 2 {
 		h.Errorf("the conflict names version %d, want 2", e.Version)
 	}
 	if _, err := h.Secrets.SealedSecret(h.Context(), user, h.secretName("key")); err != nil {
@@ -244,7 +245,7 @@ func testAllOrNothing(h *harness) {
 	err := h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{
 		h.write(user, "a", 0, "new a"), h.write(user, "b", 0, "stale b"), h.write(user, "c", 0, "new c"),
 	})
-	h.same("current version", h.fails(err, leger.ErrConflict).Version, leger.Version(1))
+	h.same("current version", h.conflict(err).Version, leger.Version(1))
 	infos, err := h.Secrets.Secrets(h.Context(), user)
 	h.must(err)
 	if len(infos) != 1 || infos[0].Name.String() != "b" || infos[0].Version != 1 {
@@ -273,7 +274,7 @@ func testSecretLimit(h *harness) {
 	}
 	extra := h.write(user, "extra", 0, "x")
 	h.same("version of a conflict over the limit",
-		h.fails(h.Secrets.PutSecrets(h.Context(), append(writes[:len(writes):len(writes)], extra)), leger.ErrConflict).Version, leger.Version(0))
+		h.conflict(h.Secrets.PutSecrets(h.Context(), append(slices.Clip(writes), extra))).Version, leger.Version(0))
 	infos, err := h.Secrets.Secrets(h.Context(), user)
 	h.must(err)
 	h.same("secrets after one too many", len(infos), 0)

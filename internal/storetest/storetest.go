@@ -158,16 +158,23 @@ func (h *harness) must(err error) {
 	}
 }
 
-// fails checks the code of an error and gives it back for a closer look.
-func (h *harness) fails(err error, want *leger.Error) *leger.Error {
+// fails checks the code of an error.
+func (h *harness) fails(err error, want *leger.Error) {
 	h.Helper()
-	var e *leger.Error
-	if !errors.Is(err, want) || !errors.As(err, &e) {
+	e, ok := errors.AsType[*leger.Error](err)
+	if !ok || !errors.Is(err, want) {
 		h.Fatalf("error = %v, want one with code %s", err, want.Code)
 	}
 	if e.Message == "" {
 		h.Errorf("a %s error without a message", e.Code)
 	}
+}
+
+// conflict checks that an error is one and gives it for a closer look.
+func (h *harness) conflict(err error) *leger.Error {
+	h.Helper()
+	h.fails(err, leger.ErrConflict)
+	e, _ := errors.AsType[*leger.Error](err)
 	return e
 }
 
