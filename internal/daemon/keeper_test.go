@@ -65,6 +65,13 @@ func (m *memory) set(do func(*memory)) {
 	do(m)
 }
 
+// counts gives how often Podman's secrets were listed, and Podman asked at all.
+func (m *memory) counts() (looks, asked int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.looks, m.asked
+}
+
 // podmanHas shows Podman's secrets as "name=value@version".
 func (m *memory) podmanHas() string {
 	m.mu.Lock()
@@ -329,13 +336,14 @@ func TestLoop(t *testing.T) {
 			want(t, "Podman", m.podmanHas(), "a=1-a-2@2")
 		},
 		"many writes wake Podman once": func(t *testing.T, m *memory, _ *daemon.Keeper) {
-			before := m.looks
+			before, _ := m.counts()
 			for v := range 50 {
 				m.store(name(t, "a"), leger.Version(v+2))
 				pass(time.Millisecond)
 			}
 			pass(time.Second)
-			if got := m.looks - before; got != 1 {
+			looks, _ := m.counts()
+			if got := looks - before; got != 1 {
 				t.Errorf("looked %d times", got)
 			}
 			want(t, "Podman", m.podmanHas(), "a=1-a-51@51")
@@ -346,9 +354,10 @@ func TestLoop(t *testing.T) {
 			want(t, "Podman", m.podmanHas(), "a=1-a-1@1")
 		},
 		"an idle hour is twelve looks": func(t *testing.T, m *memory, _ *daemon.Keeper) {
-			before := m.looks
+			before, _ := m.counts()
 			pass(time.Hour + time.Second)
-			if got := m.looks - before; got != 12 {
+			looks, _ := m.counts()
+			if got := looks - before; got != 12 {
 				t.Errorf("looked %d times", got)
 			}
 		},
@@ -357,8 +366,8 @@ func TestLoop(t *testing.T) {
 			m.store(name(t, "a"), 2)
 			pass(time.Minute)
 			// At once, and then after 1, 2, 4, 8, 16 seconds; 32 more are not over yet.
-			if m.asked != 6 {
-				t.Errorf("asked %d times in a minute", m.asked)
+			if _, asked := m.counts(); asked != 6 {
+				t.Errorf("asked %d times in a minute", asked)
 			}
 			m.set(func(m *memory) { m.away = nil })
 			pass(10 * time.Second)

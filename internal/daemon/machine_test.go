@@ -98,7 +98,9 @@ func TestMachineAHundredSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = d.cmd.Process.Kill()
-	<-d.ended
+	if err := <-d.ended; err == nil {
+		t.Error("a daemon that was killed ended well")
+	}
 	d = start(t, dir, []string{"--podman-socket", socket})
 	eventually(t, "the secret to come back", func() bool { _, err := c.SecretInfo(ctx, one); return err == nil })
 
