@@ -1,0 +1,120 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/api"
+	"leger.run/leger/internal/httpapi"
+	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/token"
+	"leger.run/leger/internal/vault"
+)
+
+// server is the API over SQLite, behind a real listener.
+type server struct {
+	*httptest.Server
+	api    *httpapi.API
+	store  *sqlite.Store
+	path   string // of the database
+	key    string // ENCRYPTION_KEY
+	shared string // JWT_SECRET
+	secret token.Secret
+	log    *syncBuffer
+}
+
+// startServer runs the API of the contract; change, if not nil, has the last word
+// on its parts.
+func startServer(t *testing.T, change func(*httpapi.Config)) *server {
+	t.Helper()
+	s := &server{log: &syncBuffer{}, path: filepath.Join(t.TempDir(), "leger.db")}
+	s.key, s.shared = randomText(t), randomText(t)
+	ring, err := vault.ParseKeyRing(s.key, "")
+	must(t, err)
+	s.secret, err = token.ParseSecret([]byte(s.shared))
+	must(t, err)
+	s.store, err = sqlite.Open(t.Context(), sqlite.Config{Path: s.path})
+	must(t, err)
+	t.Cleanup(func() { _ = s.store.Close() })
+
+	s.Server = httptest.NewUnstartedServer(nil)
+	c := httpapi.Config{
+		Vault:  vault.New(vault.Config{Keys: ring, Secrets: s.store, Now: time.Now, Random: rand.Reader}),
+		Stores: s.store, SharedSecret: s.secret, PublicURL: "http://" + s.Listener.Addr().String(),
+		Version: "test", OpenAPI: api.OpenAPI, Web: http.NotFoundHandler(),
+		Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
+		Now: time.Now, Random: rand.Reader,
+		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if change != nil {
+		change(&c)
+	}
+	s.api, err = httpapi.New(c)
+	must(t, err)
+	s.Config.Handler = s.api
+	s.Config.ErrorLog = slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// target says where the server is and how to sign tokens for it: all that a
+// script may know.
+func (s *server) target() target { return target{base: s.URL, secret: s.secret, shared: s.shared} }
+
+// syncBuffer takes log lines from many goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// allAudit reads every audit event of a user.
+func (s *server) allAudit(ctx context.Context, t *testing.T, user leger.UserID) []leger.AuditEvent {
+	t.Helper()
+	var all []leger.AuditEvent
+	for before := int64(0); ; {
+		events, next, err := s.store.AuditEvents(ctx, user, leger.AuditPage{Limit: leger.MaxPageSize, Before: before})
+		must(t, err)
+		all = append(all, events...)
+		if before = next; before == 0 {
+			return all
+		}
+	}
+}
+
+func randomText(t *testing.T) string {
+	t.Helper()
+	b := make([]byte, 32)
+	_, err := rand.Read(b)
+	must(t, err)
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
