@@ -232,11 +232,9 @@ func (s *Syncer) settle(ctx context.Context, j job, r *Report) error {
 		return nil
 	}
 	verdicts, err := s.cfg.Local.Reconcile(ctx)
-	switch {
-	case err != nil && (replaces || ctx.Err() != nil):
+	// Without Podman new secrets wait for it in the store.
+	if err != nil && (replaces || ctx.Err() != nil) {
 		return stopped(ctx, err, r)
-	case err != nil:
-		return nil // no Podman yet: the secrets wait for it in the store
 	}
 	for _, v := range verdicts {
 		for _, res := range waiting {

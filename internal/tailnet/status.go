@@ -54,7 +54,7 @@ func (s status) identity(now time.Time) (leger.Identity, error) {
 		return leger.Identity{}, noUser("it names a user it does not describe")
 	}
 	id := leger.Identity{
-		TailscaleUserID: leger.TailscaleUserIDOf(uint64(s.Self.UserID)), //nolint:gosec // positive: checked above
+		TailscaleUserID: leger.TailscaleUserIDOf(uint64(s.Self.UserID)),
 		Email:           user.LoginName,
 		Tailnet:         s.tailnet(),
 		DeviceID:        s.Self.ID,

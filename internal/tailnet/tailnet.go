@@ -116,8 +116,7 @@ func (n *Node) askSocket(ctx context.Context) ([]byte, error) {
 	}
 	res, err := n.http.Do(req)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) { // drop the method and URL it repeats
+		if u, ok := errors.AsType[*url.Error](err); ok { // drop the method and URL it repeats
 			err = u.Err
 		}
 		return nil, err

@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+)
+
+func (a *app) authCmd() *cobra.Command {
+	var in login
+	loginCmd := &cobra.Command{
+		Use: "login", Short: "Sign in with this machine's Tailscale identity",
+		Long: `Sign in with this machine's Tailscale identity: the server checks it, the sign-in
+is kept on this machine for 30 days, and a link that works once, for 2 minutes,
+signs a browser in too.`,
+		Example: `  leger auth login
+  leger auth login --no-browser            # print the link instead of opening it
+  leger auth login --server http://127.0.0.1:8787 --local-identity me@example.com`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.login(cmd.Context(), in) },
+	}
+	loginCmd.Flags().BoolVar(&in.noBrowser, "no-browser", false, "print the link, open nothing")
+	loginCmd.Flags().StringVar(&in.localIdentity, "local-identity", "",
+		"sign in as this e-mail without Tailscale; only at a server on this machine")
+	logout := &cobra.Command{
+		Use: "logout", Short: "Sign this machine out, on the server too",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context()) },
+	}
+	status := &cobra.Command{
+		Use: "status", Short: "Who is signed in here, and does the server agree",
+		Example: "  leger auth status --json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.authStatus(cmd.Context()) },
+	}
+	tok := &cobra.Command{
+		Use: "token", Short: "Print the sign-in's token, for scripts",
+		Example: `  curl -H "Authorization: Bearer $(leger auth token)" "$(leger config get server)/api/secrets"`,
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.authToken() },
+	}
+	return group("auth", "Sign in and out", loginCmd, logout, status, tok)
+}
+
+// logout revokes the token and forgets it. Without the server it still forgets,
+// and warns that the token itself lives on.
+func (a *app) logout(ctx context.Context) error {
+	path, err := a.authPath()
+	if err != nil {
+		return err
+	}
+	f, unreadable := a.readAuth()
+	if unreadable == nil && f.ExpiresAt.After(a.env.Now()) {
+		if err := a.revoke(ctx, f); err != nil {
+			if errors.Is(err, leger.ErrInterrupted) {
+				return err
+			}
+			a.warn("the server was not told (%v): a copy of the token would work until %s", err, f.ExpiresAt.Local().Format(time.DateOnly))
+		}
+	}
+	err = os.Remove(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.say("You were not signed in.")
+		return nil
+	case err != nil:
+		return leger.Wrap(leger.CodeInvalid, fileCause(err), "delete %s", path)
+	}
+	if unreadable == nil {
+		a.say("%s is signed out of %s.", f.Email, f.Server)
+	} else {
+		a.say("Signed out.")
+	}
+	return nil
+}
+
+// revoke makes a token unusable. One the server does not take any more is.
+func (a *app) revoke(ctx context.Context, f authFile) error {
+	c, err := a.client(f.Server, f.Token)
+	if err != nil {
+		return err
+	}
+	if err := c.RevokeToken(ctx); err != nil && !errors.Is(err, leger.ErrInvalidToken) {
+		return err
+	}
+	return nil
+}
+
+// authJSON is the sign-in in --json.
+type authJSON struct {
+	Server          string       `json:"server"`
+	UserUUID        string       `json:"user_uuid"`
+	Email           string       `json:"email"`
+	Tailnet         string       `json:"tailnet"`
+	TailscaleUserID string       `json:"tailscale_user_id"`
+	DeviceID        string       `json:"device_id,omitempty"`
+	LocalIdentity   bool         `json:"local_identity"`
+	ExpiresAt       time.Time    `json:"expires_at"`
+	Confirmed       bool         `json:"confirmed"` // the server took the token just now
+	Error           *failureJSON `json:"error,omitempty"`
+}
+
+func (f authFile) json() authJSON {
+	return authJSON{
+		Server: f.Server, UserUUID: f.UserUUID.String(), Email: f.Email, Tailnet: f.Tailnet,
+		TailscaleUserID: f.TailscaleUserID, DeviceID: f.DeviceID, LocalIdentity: f.Local, ExpiresAt: f.ExpiresAt.UTC(),
+	}
+}
+
+// authStatus shows the sign-in and asks the server whether it holds. An
+// unreachable server is no reason to hide what is known here.
+func (a *app) authStatus(ctx context.Context) error {
+	f, c, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	_, askErr := c.User(ctx)
+	if errors.Is(askErr, leger.ErrInterrupted) || errors.Is(askErr, leger.ErrInvalidToken) {
+		return askErr
+	}
+	out := f.json()
+	out.Confirmed, out.Error = askErr == nil, failureOf(askErr)
+	if a.flags.json {
+		return a.printJSON(out)
+	}
+	if askErr != nil {
+		a.warn("not confirmed: %v", askErr)
+	}
+	return a.print(lines(
+		"server", f.Server,
+		"user", f.who(),
+		"user id", f.UserUUID.String(),
+		"device", f.DeviceID,
+		"signed in until", f.ExpiresAt.Local().Format("2 January 2006 15:04"),
+		"confirmed by the server", yesNo(askErr == nil),
+	))
+}
+
+func (f authFile) who() string {
+	if f.Local {
+		return f.Email + " (local identity, not vouched for by Tailscale)"
+	}
+	return f.Email + " on " + f.Tailnet
+}
+
+func (a *app) authToken() error {
+	f, _, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	a.warn("whoever has this token can read your secrets until %s; leger auth logout revokes it", f.ExpiresAt.Local().Format(time.DateOnly))
+	return a.print(f.Token + "\n")
+}
+
+// lines aligns label and value pairs; those without a value are left out.
+func lines(pairs ...string) string {
+	width := 0
+	for pair := range slices.Chunk(pairs, 2) {
+		width = max(width, len(pair[0]))
+	}
+	var out strings.Builder
+	for pair := range slices.Chunk(pairs, 2) {
+		if value := pair[len(pair)-1]; value != "" {
+			out.WriteString(clean(pad(pair[0]+":", width+2)+value) + "\n")
+		}
+	}
+	return out.String()
+}
+
+func pad(s string, width int) string {
+	for len(s) < width {
+		s += " "
+	}
+	return s
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/tailnet"
+	"leger.run/leger/internal/token"
+)
+
+func (a *app) checkSettings(context.Context) finding {
+	const check = "settings"
+	s, err := a.settings()
+	if err != nil {
+		return failing(check, err)
+	}
+	for _, k := range keys() {
+		if _, err := a.setting(k.name); err != nil {
+			return failing(check, err)
+		}
+	}
+	if len(s.user.unknown) > 0 {
+		return warned(check, "%s has keys leger does not know: %s", s.userPath, strings.Join(s.user.unknown, ", ")).
+			withMend("leger config list shows the keys there are")
+	}
+	if len(s.system.unknown) > 0 {
+		return warned(check, "%s has keys leger does not know: %s", s.systemPath, strings.Join(s.system.unknown, ", ")).
+			withMend("leger config list shows the keys there are")
+	}
+	return fine(check, "%s", s.userPath)
+}
+
+// checkTailscale does not fail a machine that is signed in without Tailscale.
+func (a *app) checkTailscale(ctx context.Context) finding {
+	const check = "Tailscale"
+	id, err := tailnet.New(a.tailnetConfig()).Identity(ctx)
+	if err == nil {
+		return fine(check, "%s on %s", id.Email, id.Tailnet)
+	}
+	f := failing(check, err)
+	if auth, err := a.readAuth(); err == nil && auth.Local {
+		f.State = conditionWarn
+	}
+	return f
+}
+
+func (a *app) checkSecret(context.Context) finding {
+	const check = "shared secret"
+	if _, err := a.sharedSecret(); err != nil {
+		return failing(check, err)
+	}
+	from, file, err := a.sharedSecretFile()
+	if err != nil {
+		return failing(check, err)
+	}
+	if file != "" {
+		return fine(check, "%s, only yours", file)
+	}
+	return fine(check, "from %s", from)
+}
+
+// checkServer compares clocks, too: a token from the future is refused
+// (token.Skew), and one from the past ends early.
+func (a *app) checkServer(ctx context.Context) finding {
+	const check = "server"
+	server, err := a.value("server")
+	if err != nil {
+		return failing(check, err)
+	}
+	c, err := a.client(server, "")
+	if err != nil {
+		return failing(check, err)
+	}
+	asked := a.env.Now()
+	h, err := c.Health(ctx)
+	if err != nil {
+		return failing(check, err)
+	}
+	answered := a.env.Now()
+	skew := asked.Add(answered.Sub(asked) / 2).Sub(h.Timestamp.Time).Round(time.Second)
+	const noticed = 10 * time.Second
+	switch {
+	case skew.Abs() > token.Skew:
+		return failing(check, leger.Errorf(leger.CodeInvalidToken, "%s answers, but this machine's clock is %s %s", server, skew.Abs(), aheadOrBehind(skew)).
+			WithHint("set the clock: sudo timedatectl set-ntp true"))
+	case skew.Abs() > noticed:
+		return warned(check, "%s answers; this machine's clock is %s %s", server, skew.Abs(), aheadOrBehind(skew)).
+			withMend("set the clock: sudo timedatectl set-ntp true")
+	}
+	return fine(check, "%s, version %s", server, h.Version)
+}
+
+func aheadOrBehind(skew time.Duration) string {
+	if skew > 0 {
+		return "ahead of the server's"
+	}
+	return "behind the server's"
+}
+
+func (a *app) checkSignIn(ctx context.Context) finding {
+	const check = "sign-in"
+	f, c, err := a.signedIn()
+	if err != nil {
+		return failing(check, err)
+	}
+	switch _, err := c.User(ctx); {
+	case errors.Is(err, leger.ErrInvalidToken):
+		return failing(check, err)
+	case err != nil:
+		return warned(check, "%s, not confirmed: %v", f.who(), err)
+	}
+	if left := f.ExpiresAt.Sub(a.env.Now()); left < 3*24*time.Hour {
+		return warned(check, "%s, until %s only", f.who(), a.when(f.ExpiresAt)).withMend("leger auth login")
+	}
+	return fine(check, "%s, until %s", f.who(), f.ExpiresAt.Local().Format(time.DateOnly))
+}
+
+func (a *app) checkLegerd(ctx context.Context) finding {
+	const check = "legerd"
+	c, err := a.legerd()
+	if err != nil {
+		return failing(check, err)
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		return failing(check, err)
+	}
+	if s.Podman.Error != nil {
+		f := failing(check, s.Podman.Error.Err())
+		f.Message = "legerd " + s.Version + " runs, but cannot reach Podman: " + f.Message
+		return f
+	}
+	if s.Version != a.env.Version {
+		return warned(check, "legerd is version %s, leger %s", s.Version, a.env.Version).
+			withMend("systemctl --user restart legerd")
+	}
+	return fine(check, "version %s, %s", s.Version, plural(s.Secrets, "secret"))
+}
+
+// newestQuadlet is the first Podman with "podman quadlet install".
+func newestQuadlet() podman.Version { return podman.Version{Major: 5, Minor: 6} }
+
+func (a *app) checkPodman(ctx context.Context) finding {
+	const check = "Podman"
+	res, err := a.program(ctx, "podman", "version", "--format", "{{.Client.Version}}")
+	if err != nil {
+		return failing(check, err)
+	}
+	v, err := podman.ParseVersion(string(res.Stdout))
+	switch {
+	case err != nil:
+		return failing(check, leger.Wrap(leger.CodeMissingPart, err, "podman does not tell its version").
+			WithHint("run it yourself: podman version"))
+	case v.Before(podman.MinVersion()):
+		return failing(check, leger.Errorf(leger.CodeMissingPart, "Podman %s is too old: leger needs %s", v, podman.MinVersion()).
+			WithHint("install a newer Podman; %s or newer is best", newestQuadlet()))
+	case v.Before(newestQuadlet()):
+		return warned(check, "version %s; from %s on Podman manages quadlets itself", v, newestQuadlet())
+	}
+	return fine(check, "version %s", v)
+}
+
+func (a *app) checkPodmanSocket(ctx context.Context) finding {
+	const check = "Podman socket"
+	c := podman.New(podman.Config{RuntimeDir: a.env.get("XDG_RUNTIME_DIR")})
+	defer func() { _ = c.Close() }()
+	if _, err := c.Version(ctx); err != nil {
+		return warned(check, "does not answer: syncing starts Podman's service by itself, which is slower").
+			withMend("systemctl --user enable --now podman.socket")
+	}
+	return fine(check, "answers")
+}
+
+// generators are where Podman's packages put the quadlet generator.
+func generators() []string {
+	return []string{
+		"/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet",
+		"/usr/lib/systemd/user-generators/podman-user-generator",
+	}
+}
+
+func (a *app) checkGenerator(context.Context) finding {
+	const check = "generator"
+	for _, path := range generators() {
+		if _, err := a.runner().LookPath(path); err == nil {
+			return fine(check, "%s", path)
+		}
+	}
+	return failing(check, leger.Errorf(leger.CodeMissingPart, "Podman's quadlet generator is not installed, so systemd makes no services of quadlets").
+		WithHint("install Podman from your distribution's packages; it comes with them"))
+}
+
+func (a *app) checkSystemd(ctx context.Context) finding {
+	const check = "systemd"
+	res, err := a.program(ctx, "systemctl", "--user", "show", "--property=Version", "--value")
+	if err != nil {
+		return failing(check, err)
+	}
+	if res.Code != 0 {
+		return failing(check, leger.Errorf(leger.CodeMissingPart, "there is no systemd user session: %s", firstLine(res.Stderr)).
+			WithHint("log in as this user (not through su or sudo); on a server: sudo loginctl enable-linger $USER"))
+	}
+	return fine(check, "user session of systemd %s", strings.TrimSpace(string(res.Stdout)))
+}
+
+func (a *app) checkLinger(ctx context.Context) finding {
+	const check = "lingering"
+	res, err := a.program(ctx, "loginctl", "show-user", "--property=Linger", "--value", "self")
+	switch {
+	case err != nil:
+		return warned(check, "not known: %v", err)
+	case strings.TrimSpace(string(res.Stdout)) == "yes" || a.lingers():
+		return fine(check, "your services run without you being logged in")
+	}
+	return warned(check, "your services stop when you log out").withMend("loginctl enable-linger")
+}
+
+// lingers looks where logind remembers it: a user who is logged out now has no
+// session to ask about.
+func (a *app) lingers() bool {
+	user := a.env.get("USER")
+	if user == "" || user != filepath.Base(user) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join("/var/lib/systemd/linger", user))
+	return err == nil
+}
+
+func (a *app) checkGit(ctx context.Context) finding {
+	const check = "git"
+	res, err := a.program(ctx, "git", "version")
+	if err != nil {
+		return failing(check, err)
+	}
+	return fine(check, "%s", strings.TrimPrefix(firstLine(res.Stdout), "git "))
+}
+
+// program runs a program of the user's with the environment it needs.
+func (a *app) program(ctx context.Context, name string, args ...string) (run.Result, error) {
+	return a.runner().Run(ctx, run.Command{Path: name, Args: args, Env: run.MinimalEnv(a.env.LookupEnv)})
+}

@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+)
+
+func (a *app) configCmd() *cobra.Command {
+	var names []string
+	for _, k := range keys() {
+		names = append(names, k.name)
+	}
+	get := &cobra.Command{
+		Use: "get KEY", Short: "Print one setting as it is in force",
+		Example: "  leger config get server",
+		Args:    exactArgs("the name of a setting"), ValidArgs: names,
+		RunE: func(_ *cobra.Command, args []string) error { return a.configGet(args[0]) },
+	}
+	set := &cobra.Command{
+		Use: "set KEY VALUE", Short: "Write a setting to your own settings file",
+		Example: `  leger config set server https://leger.example.ts.net
+  leger config set auth.shared_secret_file ~/.config/leger/shared-secret`,
+		Args: exactArgs("the name of a setting", "its value"), ValidArgs: names,
+		RunE: func(_ *cobra.Command, args []string) error { return a.configSet(args[0], args[1]) },
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "Print all settings and where each comes from",
+		Long: `Print all settings and where each comes from: a flag, a LEGER_ variable, your own
+settings file, the machine's (` + DefaultSystemConfig + `), or the default.`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return a.configList() },
+	}
+	path := &cobra.Command{
+		Use: "path", Short: "Print where your own settings file is",
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			dir, err := a.env.configDir()
+			if err != nil {
+				return err
+			}
+			return a.print(filepath.Join(dir, configName) + "\n")
+		},
+	}
+	return group("config", "Read and change leger's settings", get, set, list, path)
+}
+
+// settingJSON is a setting in --json.
+type settingJSON struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	From  string `json:"from"`
+}
+
+func (a *app) configGet(name string) error {
+	s, err := a.setting(name)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(settingJSON{s.name, s.value, s.from})
+	}
+	return a.print(s.value + "\n")
+}
+
+func (a *app) configList() error {
+	var list []settingJSON
+	var rows [][]string
+	for _, k := range keys() {
+		s, err := a.setting(k.name)
+		if err != nil {
+			return err
+		}
+		list = append(list, settingJSON{s.name, s.value, s.from})
+		rows = append(rows, []string{s.name, s.value, s.from})
+	}
+	if a.flags.json {
+		return a.printJSON(map[string]any{"settings": list})
+	}
+	return a.table([]string{"KEY", "VALUE", "FROM"}, rows)
+}
+
+func (a *app) configSet(name, value string) error {
+	k, ok := keyNamed(name)
+	if !ok {
+		return unknownKey(name)
+	}
+	if k.kind == kindPath && strings.HasPrefix(value, ".") {
+		abs, err := filepath.Abs(value)
+		if err != nil {
+			return leger.Wrap(leger.CodeInvalid, err, "find out the whole path")
+		}
+		value = abs
+	}
+	if err := k.valid(value); err != nil {
+		return err
+	}
+	dir, err := a.env.configDir()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, configName)
+	before, err := os.ReadFile(path) //nolint:gosec // the user's own settings file
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return leger.Wrap(leger.CodeInvalid, fileCause(err), "read the settings file %s", path)
+	}
+	after, err := setTOML(before, k, value)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(path, after, 0o600); err != nil {
+		return leger.Wrap(leger.CodeInvalid, fileCause(err), "write the settings file %s", path)
+	}
+	a.say("%s is set in %s", name, path)
+	if s, err := a.setting(name); err == nil && s.from != path && s.value != value {
+		a.warn("%s still wins over it, with %s", s.from, s.value)
+	}
+	return nil
+}
+
+func unknownKey(name string) error {
+	var names []string
+	for _, k := range keys() {
+		names = append(names, k.name)
+	}
+	return leger.Invalid("key", "leger has no setting %q", name).WithHint("one of: %s", strings.Join(names, ", "))
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+)
+
+// patience bounds each check: doctor is for when things do not answer.
+const patience = 5 * time.Second
+
+// condition is how a checked part is.
+type condition string
+
+const (
+	conditionOK   condition = "ok"
+	conditionWarn condition = "warn" // works, or is not needed for everything
+	conditionFail condition = "fail" // something needed is missing
+)
+
+// finding is one line of the doctor's.
+type finding struct {
+	Check   string    `json:"check"`
+	State   condition `json:"state"`
+	Message string    `json:"message"`
+	Mend    string    `json:"mend,omitempty"` // what to do about it
+}
+
+func fine(check, format string, args ...any) finding {
+	return finding{Check: check, State: conditionOK, Message: fmt.Sprintf(format, args...)}
+}
+
+func (f finding) withMend(mend string) finding {
+	f.Mend = mend
+	return f
+}
+
+func warned(check, format string, args ...any) finding {
+	f := fine(check, format, args...)
+	f.State = conditionWarn
+	return f
+}
+
+func failing(check string, err error) finding {
+	f := finding{Check: check, State: conditionFail, Message: err.Error()}
+	if e, ok := errors.AsType[*leger.Error](err); ok {
+		f.Mend = e.Hint
+	}
+	return f
+}
+
+func (a *app) doctorCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check everything that can be wrong, with the mend",
+		Long: `Check everything leger needs: the sign-in, the server and its clock, legerd,
+Podman, systemd, git, the settings. Nothing is changed. Ends with code 6 if
+something needed is missing.`,
+		Example: "  leger doctor\n  leger doctor --json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+	}
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	checks := []func(context.Context) finding{
+		a.checkSettings, a.checkTailscale, a.checkSecret, a.checkServer, a.checkSignIn,
+		a.checkLegerd, a.checkPodman, a.checkPodmanSocket, a.checkGenerator, a.checkSystemd, a.checkLinger, a.checkGit,
+	}
+	var found []finding
+	broken := 0
+	for _, check := range checks {
+		one, cancel := context.WithTimeout(ctx, patience)
+		f := check(one)
+		cancel()
+		if ctx.Err() != nil {
+			return leger.Errorf(leger.CodeInterrupted, "interrupted")
+		}
+		if f.State == conditionFail {
+			broken++
+		}
+		found = append(found, f)
+		if !a.flags.json {
+			if err := a.printFinding(f); err != nil {
+				return err
+			}
+		}
+	}
+	if a.flags.json {
+		if err := a.printJSON(map[string]any{"checks": found, "ok": broken == 0}); err != nil {
+			return err
+		}
+	}
+	if broken > 0 {
+		return leger.Errorf(leger.CodeMissingPart, "%s failed", plural(broken, "check")).
+			WithHint("the mend is beside each")
+	}
+	return nil
+}
+
+func (a *app) printFinding(f finding) error {
+	c := green
+	switch f.State {
+	case conditionOK:
+	case conditionWarn:
+		c = yellow
+	case conditionFail:
+		c = red
+	}
+	line := a.paint(c, pad(string(f.State), 6)) + clean(pad(f.Check, 16)+f.Message) + "\n"
+	if f.Mend != "" {
+		line += pad("", 22) + clean("-> "+f.Mend) + "\n"
+	}
+	return a.print(line)
+}

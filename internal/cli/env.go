@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+)
+
+// DefaultSystemConfig is the settings file of the whole machine.
+const DefaultSystemConfig = "/etc/leger/config.toml"
+
+// Env is everything a run of leger takes from outside.
+type Env struct {
+	Args           []string // without the program's name
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	LookupEnv      func(string) (string, bool)
+	Now            func() time.Time
+	Random         io.Reader // cryptographically secure
+	Version        string
+	// Executable is this program's path; legerd is looked for beside it. Empty:
+	// only PATH is searched.
+	Executable string
+	// Terminal tells what the streams are and asks questions; nil: found out from
+	// the streams themselves.
+	Terminal Terminal
+	// SystemConfig is the settings file of the whole machine; empty:
+	// DefaultSystemConfig.
+	SystemConfig string
+}
+
+// OSEnv is the environment of a real process.
+func OSEnv(version string, random io.Reader) Env {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = ""
+	}
+	return Env{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		LookupEnv: os.LookupEnv, Now: time.Now, Random: random, Version: version, Executable: exe,
+	}
+}
+
+// maxVariableFile bounds a file named by a NAME_FILE variable.
+const maxVariableFile = 64 << 10
+
+// get gives a variable, "" when it is not set.
+func (e Env) get(name string) string {
+	v, _ := e.LookupEnv(name)
+	return v
+}
+
+// lookup gives a setting from NAME, else from the file that NAME_FILE names, else
+// from the systemd credential NAME. from says which, for messages; "" is none.
+func (e Env) lookup(name string) (value, from string, err error) {
+	if v := e.get(name); v != "" {
+		return v, name, nil
+	}
+	if file := e.get(name + "_FILE"); file != "" {
+		v, err := readSmall(file)
+		if err != nil {
+			return "", "", leger.Wrap(leger.CodeInvalid, fileCause(err), "read %s, which %s_FILE names", file, name)
+		}
+		return v, name + "_FILE", nil
+	}
+	if dir := e.get("CREDENTIALS_DIRECTORY"); dir != "" {
+		v, err := readSmall(filepath.Join(dir, name))
+		if err == nil {
+			return v, "systemd credential " + name, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", "", leger.Wrap(leger.CodeInvalid, fileCause(err), "read the systemd credential %s", name)
+		}
+	}
+	return "", "", nil
+}
+
+// readSmall reads a file without one trailing newline.
+func readSmall(file string) (string, error) {
+	f, err := os.Open(file) //nolint:gosec // the user names their own files
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxVariableFile))
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSuffix(string(b), "\n")
+	return strings.TrimSuffix(s, "\r"), nil
+}
+
+// fileCause drops operation and path, which our messages say already.
+func fileCause(err error) error {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+// xdg gives a base directory of the XDG specification with leger's part in it;
+// a relative value is to be ignored, it says.
+func (e Env) xdg(variable, fallback string) (string, error) {
+	if dir := e.get(variable); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "leger"), nil
+	}
+	home := e.get("HOME")
+	if !filepath.IsAbs(home) {
+		return "", leger.Invalid("HOME", "neither %s nor HOME names a directory", variable).
+			WithHint("export HOME=/home/you")
+	}
+	return filepath.Join(home, fallback, "leger"), nil
+}
+
+func (e Env) configDir() (string, error) { return e.xdg("XDG_CONFIG_HOME", ".config") }
+func (e Env) dataDir() (string, error)   { return e.xdg("XDG_DATA_HOME", ".local/share") }
+func (e Env) stateDir() (string, error)  { return e.xdg("XDG_STATE_HOME", ".local/state") }

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/run"
+)
+
+// Main runs leger and gives its exit code. When ctx is cancelled the command
+// stops at a safe point and the code is 130.
+func Main(ctx context.Context, e Env) int {
+	if e.SystemConfig == "" {
+		e.SystemConfig = DefaultSystemConfig
+	}
+	if e.Terminal == nil {
+		e.Terminal = streams{e}
+	}
+	a := &app{env: e}
+	root := a.root() //nolint:contextcheck // cobra hands the context to each command
+	root.SetArgs(e.Args)
+	root.SetIn(e.Stdin)
+	root.SetOut(e.Stdout)
+	root.SetErr(e.Stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if ctx.Err() != nil && leger.CodeOf(err) == leger.CodeInternal {
+		err = leger.Errorf(leger.CodeInterrupted, "interrupted")
+	}
+	a.printError(cmd, err)
+	return exitCode(leger.CodeOf(err))
+}
+
+// app is one run of the command.
+type app struct {
+	env   Env
+	flags flags
+	known *settings // read at first use
+}
+
+// flags are those every command takes.
+type flags struct {
+	server                                 string
+	json, quiet, verbose, noInput, noColor bool
+}
+
+// usageError is a mistake on the command line: the only error that shows usage.
+type usageError struct{ err *leger.Error }
+
+func (u usageError) Error() string { return u.err.Error() }
+func (u usageError) Unwrap() error { return u.err }
+
+func usage(format string, args ...any) error {
+	return usageError{leger.Errorf(leger.CodeInvalid, format, args...)}
+}
+
+// printError says what happened and what to do next, once.
+func (a *app) printError(cmd *cobra.Command, err error) {
+	text := err.Error()
+	hint := ""
+	if e, ok := errors.AsType[*leger.Error](err); ok {
+		hint = e.Hint
+		if e.Code == leger.CodeInternal && e.RequestID != "" {
+			text += " (request " + e.RequestID + ")"
+		}
+		if e.RetryAfter > 0 && hint == "" {
+			hint = fmt.Sprintf("try again in %d s", e.RetryAfter)
+		}
+	}
+	a.errln("leger: " + clean(text))
+	if _, ok := errors.AsType[usageError](err); ok {
+		a.errln("usage: " + cmd.UseLine())
+		if hint == "" {
+			hint = cmd.CommandPath() + " --help"
+		}
+	}
+	if hint != "" {
+		a.errln("hint: " + clean(hint))
+	}
+}
+
+func (a *app) errln(s string) { _, _ = fmt.Fprintln(a.env.Stderr, s) }
+
+// clean keeps text that came from elsewhere from steering the terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
+}
+
+// runner executes programs with the user's own PATH.
+func (a *app) runner() *run.Runner { return run.New(run.Config{Path: a.env.get("PATH")}) }

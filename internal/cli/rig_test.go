@@ -1,0 +1,221 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"leger.run/leger/internal/daemon"
+	"leger.run/leger/internal/httpapi"
+	"leger.run/leger/internal/localvault"
+	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/podman/podmantest"
+	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/token"
+	"leger.run/leger/internal/vault"
+)
+
+// sharedSecret is what the test's server and machine share.
+const sharedSecret = "a-shared-secret-of-a-test-0123456789abcdef"
+
+// rig is a machine and its server: the real server on a real database, the real
+// legerd in this process, a stand-in for Podman's socket and for tailscaled's.
+type rig struct {
+	t       testing.TB
+	runtime string // XDG_RUNTIME_DIR; its path is short, for sockets
+	state   string
+
+	api      *httptest.Server
+	handler  atomic.Pointer[http.Handler]
+	down     atomic.Bool  // the server hangs up on everybody
+	ahead    atomic.Int64 // of the server's clock, in ns
+	requests atomic.Int64 // that reached the server
+
+	podman *podmantest.Fake
+	legerd func() // stops it; nil: it does not run
+
+	tailscale atomic.Pointer[[]byte] // what tailscaled answers
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{t: t, runtime: shortDir(t), state: t.TempDir()}
+	r.startServer()
+	var err error
+	if r.podman, err = podmantest.Start(context.Background(), r.runtime); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.podman.Stop)
+	t.Cleanup(r.stopLegerd)
+	r.startTailscaled()
+	return r
+}
+
+// shortDir is not t.TempDir: a socket's path holds 107 bytes at most.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func (r *rig) startServer() {
+	r.t.Helper()
+	r.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		r.requests.Add(1)
+		(*r.handler.Load()).ServeHTTP(w, req)
+	}))
+	r.t.Cleanup(r.api.Close)
+	r.restoreServer()
+}
+
+// restoreServer makes the server one on an empty database, at the same address.
+func (r *rig) restoreServer() {
+	r.t.Helper()
+	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
+	dir, err := os.MkdirTemp(r.state, "server")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	store, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "leger.db"), Now: now})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		r.api.Close() // twice is as good as once
+		if err := store.Close(); err != nil {
+			r.t.Error(err)
+		}
+	})
+	key, err := vault.NewKey(rand.Reader)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ring, err := vault.ParseKeyRing(key, "")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	shared, err := token.ParseSecret([]byte(sharedSecret))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	api, err := httpapi.New(httpapi.Config{
+		Vault:  vault.New(vault.Config{Keys: ring, Secrets: store, Now: now, Random: rand.Reader}),
+		Stores: store, SharedSecret: shared, PublicURL: r.api.URL, Version: "0.0.0-test",
+		Web: http.NotFoundHandler(), Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
+		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var h http.Handler = api
+	r.handler.Store(&h)
+}
+
+func (r *rig) socket() string { return localvault.SocketPath(r.runtime) }
+
+func (r *rig) startLegerd() {
+	r.t.Helper()
+	dir := filepath.Join(r.state, "legerd")
+	store, err := localvault.Open(localvault.Config{Dir: dir, Key: localvault.NewKey([localvault.KeySize]byte(bytes.Repeat([]byte{7}, localvault.KeySize)))})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	keeper, err := daemon.NewKeeper(daemon.KeeperConfig{
+		Store: store, Podman: podman.New(podman.Config{Socket: r.podman.Socket}), Dir: dir, Version: "0.0.0-test", Logger: log,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ln, err := localvault.ListenUnix(context.Background(), r.socket())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	srv := localvault.NewServer(localvault.NewHandler(localvault.HandlerConfig{Store: store, Keeper: keeper, Logger: log}), os.Geteuid(), log)
+	ctx, cancel := context.WithCancel(context.Background())
+	loop := make(chan struct{})
+	go func() { defer close(loop); keeper.Run(ctx) }()
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(ln) }()
+	r.legerd = func() {
+		cancel()
+		if err := srv.Close(); err != nil {
+			r.t.Error(err)
+		}
+		<-served
+		<-loop
+		if err := store.Close(); err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
+func (r *rig) stopLegerd() {
+	if r.legerd != nil {
+		r.legerd()
+		r.legerd = nil
+	}
+}
+
+func (r *rig) tailscaleSocket() string { return filepath.Join(r.runtime, "ts.sock") }
+
+// startTailscaled answers as alice's node until setTailscale says otherwise.
+func (r *rig) startTailscaled() {
+	r.t.Helper()
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", r.tailscaleSocket())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.setTailscale("running")
+	srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Host != "local-tailscaled.sock" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write(*r.tailscale.Load())
+	})}
+	go func() { _ = srv.Serve(ln) }()
+	r.t.Cleanup(func() { _ = srv.Close() })
+}
+
+// setTailscale takes a state's name, as in tailnet's fixtures.
+func (r *rig) setTailscale(state string) {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "tailnet", "testdata", state+".json"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	// The fixture's key is valid until 2026; these tests run on the real clock.
+	b = bytes.ReplaceAll(b, []byte(`"KeyExpiry":"2026-`), []byte(`"KeyExpiry":"2126-`))
+	r.tailscale.Store(&b)
+}
+
+// env is the environment in which leger finds the rig.
+func (r *rig) env(home string) map[string]string {
+	r.t.Helper()
+	secret := filepath.Join(home, "shared-secret")
+	if err := errors.Join(os.MkdirAll(home, 0o700), os.WriteFile(secret, []byte(sharedSecret+"\n"), 0o600)); err != nil {
+		r.t.Fatal(err)
+	}
+	return map[string]string{
+		"HOME": home, "XDG_RUNTIME_DIR": r.runtime, "LEGER_SERVER": r.api.URL,
+		"LEGER_SHARED_SECRET_FILE": secret, "LEGER_TAILSCALE_SOCKET": r.tailscaleSocket(),
+	}
+}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/wire"
+)
+
+func (a *app) secretsCmd() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List your secrets, without their values",
+		Example: "  leger secrets list\n  leger secrets list --json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.secretsList(cmd.Context()) },
+	}
+	var yes bool
+	get := &cobra.Command{
+		Use: "get NAME", Short: "Print a secret's value, byte for byte",
+		Example: "  leger secrets get openai_key > key.txt\n  leger secrets get openai_key --yes",
+		Args:    exactArgs("the name of a secret"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.secretsGet(cmd.Context(), args[0], yes) },
+	}
+	get.Flags().BoolVarP(&yes, "yes", "y", false, "show it on a terminal without asking")
+	var yesDelete bool
+	del := &cobra.Command{
+		Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a secret and all its versions",
+		Example: "  leger secrets delete openai_key --yes",
+		Args:    exactArgs("the name of a secret"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.secretsDelete(cmd.Context(), args[0], yesDelete)
+		},
+	}
+	del.Flags().BoolVarP(&yesDelete, "yes", "y", false, "do not ask")
+	return group("secrets", "Your secrets: on the server, and on this machine", list, a.syncCmd(), a.setCmd(), get, del)
+}
+
+func (a *app) secretsList(ctx context.Context) error {
+	_, c, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	list, err := c.Secrets(ctx)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		if list == nil {
+			list = []wire.Secret{}
+		}
+		return a.printJSON(wire.Secrets{Secrets: list})
+	}
+	if len(list) == 0 {
+		a.say("You have no secrets yet. leger secrets set NAME makes one.")
+		return nil
+	}
+	var rows [][]string
+	for _, s := range list {
+		rows = append(rows, []string{s.Name.String(), fmt.Sprint(s.Version), a.when(s.UpdatedAt.Time)})
+	}
+	return a.table([]string{"NAME", "VERSION", "CHANGED"}, rows)
+}
+
+// when shows an instant in local time, to the minute.
+func (a *app) when(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// valueJSON is secrets get in --json.
+type valueJSON struct {
+	Name    leger.SecretName `json:"name"`
+	Version leger.Version    `json:"version"`
+	Value   string           `json:"value"`
+}
+
+func (a *app) secretsGet(ctx context.Context, text string, yes bool) error {
+	name, err := leger.ParseSecretName(text)
+	if err != nil {
+		return err
+	}
+	_, c, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	if a.env.Terminal.Out() && !yes {
+		if err := a.mustConfirm(ctx, fmt.Sprintf("Show the value of %s on this screen?", name)); err != nil {
+			return err
+		}
+	}
+	s, err := c.Secret(ctx, name)
+	if err != nil {
+		return err
+	}
+	if s.Value == nil {
+		return leger.Errorf(leger.CodeUnreachable, "the server sent no value for %s", name).WithHint("update leger: the server may be newer")
+	}
+	if a.flags.json {
+		return a.printJSON(valueJSON{s.Name, s.Version, *s.Value})
+	}
+	if err := a.print(*s.Value); err != nil {
+		return err
+	}
+	if a.env.Terminal.Out() && !strings.HasSuffix(*s.Value, "\n") {
+		a.errln("") // the prompt begins on a line of its own; stdout has the bytes alone
+	}
+	return nil
+}
+
+// mustConfirm asks, and fails where nobody can be asked or the answer is no.
+func (a *app) mustConfirm(ctx context.Context, question string) error {
+	if !a.mayAsk() {
+		return leger.Errorf(leger.CodeInvalid, "this needs your consent, and there is nobody to ask").
+			WithHint("add --yes to give it beforehand")
+	}
+	ok, err := a.confirm(ctx, question)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return leger.Errorf(leger.CodeInterrupted, "not confirmed: nothing was changed")
+	}
+	return nil
+}
+
+func (a *app) secretsDelete(ctx context.Context, text string, yes bool) error {
+	name, err := leger.ParseSecretName(text)
+	if err != nil {
+		return err
+	}
+	_, c, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	if !yes {
+		if err := a.mustConfirm(ctx, fmt.Sprintf("Delete %s and all its versions?", name)); err != nil {
+			return err
+		}
+	}
+	if err := c.DeleteSecret(ctx, name, 0); err != nil {
+		return err
+	}
+	a.say("%s is deleted. Machines forget it at their next leger secrets sync.", name)
+	if a.flags.json {
+		return a.printJSON(wire.Deleted{Deleted: true})
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+)
+
+// setSource says where secrets set takes the value from: never from the command
+// line, which other users of the machine can read.
+type setSource struct {
+	file string // "" is stdin, or the terminal
+	trim bool   // drop one last newline
+	have int64  // --if-version; 0: whatever is there
+}
+
+func (a *app) setCmd() *cobra.Command {
+	var src setSource
+	set := &cobra.Command{
+		Use: "set NAME", Short: "Create a secret or give it a new value",
+		Long: `Create a secret or give it a new value. On a terminal the value is asked for and
+not shown; otherwise standard input is taken to its end, byte for byte. A value
+never goes on the command line: other users of the machine could read it there.`,
+		Example: `  leger secrets set openai_key
+  leger secrets set openai_key --file key.txt --trim
+  pass show openai | leger secrets set openai_key --trim`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("a secret's value is not taken from the command line, where others could read it: leave it out and you are asked for it")
+			}
+			return exactArgs("the name of a secret")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.secretsSet(cmd.Context(), args[0], src) },
+	}
+	// What looks like an unknown flag may be a value that begins with a dash.
+	set.SetFlagErrorFunc(func(*cobra.Command, error) error {
+		return usage("there is a flag that leger secrets set does not have (a value never goes on the command line)")
+	})
+	set.Flags().StringVar(&src.file, "file", "", "take the value from this file")
+	set.Flags().BoolVar(&src.trim, "trim", false, "drop one newline at the end")
+	set.Flags().Int64Var(&src.have, "if-version", 0, "only if the secret is at this version now")
+	return set
+}
+
+func (a *app) secretsSet(ctx context.Context, text string, src setSource) error {
+	name, err := leger.ParseSecretName(text)
+	if err != nil {
+		return err
+	}
+	_, c, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	raw, err := a.readValue(ctx, name, src)
+	if err != nil {
+		return err
+	}
+	value, err := leger.ParsePlaintext(raw)
+	if err != nil {
+		clear(raw)
+		return err
+	}
+	defer value.Wipe()
+	out, err := c.SetSecret(ctx, name, value, leger.Version(src.have))
+	if err != nil {
+		return err
+	}
+	switch {
+	case !out.Changed:
+		a.say("%s held this value already: it stays at version %d.", name, out.Version)
+	default:
+		a.say("%s is at version %d now. leger secrets sync brings it to this machine.", name, out.Version)
+	}
+	if a.flags.json {
+		return a.printJSON(out)
+	}
+	return nil
+}
+
+// readValue takes the value from the file, the terminal or stdin. The bytes are
+// the caller's to wipe.
+func (a *app) readValue(ctx context.Context, name leger.SecretName, src setSource) ([]byte, error) {
+	var b []byte
+	var err error
+	switch {
+	case src.file != "" && src.file != "-":
+		b, err = readFileValue(src.file)
+	case src.file == "" && a.env.Terminal.In():
+		if a.flags.noInput {
+			return nil, leger.Errorf(leger.CodeInvalid, "there is no value: --no-input forbids asking for it").
+				WithHint("give it on standard input, or with --file")
+		}
+		b, err = a.hidden(ctx, "Value of "+name.String()+" (not shown): ")
+	default:
+		b, err = await(ctx, func() ([]byte, error) { return readBounded(a.env.Stdin) }, func() {})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if src.trim {
+		b = bytes.TrimSuffix(b, []byte("\n"))
+		b = bytes.TrimSuffix(b, []byte("\r"))
+	}
+	return b, nil
+}
+
+func readFileValue(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the user names their own file
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the value from %s", path)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := readBounded(f)
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the value from %s", path)
+	}
+	return b, nil
+}
+
+// readBounded reads to the end, or one byte further than a value may be long.
+func readBounded(r io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(r, leger.MaxSecretValue+1))
+}

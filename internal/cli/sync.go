@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/secretsync"
+)
+
+func (a *app) syncCmd() *cobra.Command {
+	var dryRun bool
+	sync := &cobra.Command{
+		Use: "sync", Short: "Bring your secrets to this machine's Podman",
+		Long: `Bring your secrets to this machine: new and changed ones are fetched and become
+Podman secrets, deleted ones are removed. Cut anywhere, every secret is at its old
+or its new value, and the next sync finishes the job.`,
+		Example: "  leger secrets sync\n  leger secrets sync --dry-run\n  leger secrets sync --json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), dryRun) },
+	}
+	sync.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done, change nothing")
+	return sync
+}
+
+// syncJSON is secrets sync in --json.
+type syncJSON struct {
+	Server      string           `json:"server"`
+	DryRun      bool             `json:"dry_run"`
+	NotModified bool             `json:"not_modified"` // the server's side had not changed
+	Secrets     []syncSecretJSON `json:"secrets"`
+	Error       *failureJSON     `json:"error,omitempty"` // why the sync as a whole did not end well
+}
+
+type syncSecretJSON struct {
+	Name        string            `json:"name"`
+	Action      secretsync.Action `json:"action"`
+	FromVersion leger.Version     `json:"from_version,omitempty"`
+	ToVersion   leger.Version     `json:"to_version,omitempty"`
+	Reason      string            `json:"reason,omitempty"` // why it was replaced
+	Podman      string            `json:"podman,omitempty"` // legerd's verdict
+	Done        bool              `json:"done"`
+	Error       *failureJSON      `json:"error,omitempty"`
+}
+
+// sync runs a sync and shows the plan and the verdict per secret.
+func (a *app) sync(ctx context.Context, dryRun bool) error {
+	f, c, err := a.signedIn()
+	if err != nil {
+		return err
+	}
+	s, err := a.syncer(f, c)
+	if err != nil {
+		return err
+	}
+	if dryRun {
+		plan, err := s.Plan(ctx)
+		if err != nil {
+			return err
+		}
+		report := secretsync.Report{Plan: plan}
+		for _, st := range plan.Steps {
+			report.Results = append(report.Results, secretsync.Result{Step: st})
+		}
+		return a.printSync(f, report, true, nil)
+	}
+	report, syncErr := s.Sync(ctx)
+	if len(report.Results) == 0 && syncErr != nil {
+		return syncErr
+	}
+	if err := a.printSync(f, report, false, syncErr); err != nil && syncErr == nil {
+		return err
+	}
+	return syncErr
+}
+
+// syncer wires a sync of the signed-in user with legerd, started if need be.
+func (a *app) syncer(f authFile, c *client.Client) (*secretsync.Syncer, error) {
+	legerd, err := a.legerd()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := a.env.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return secretsync.New(secretsync.Config{
+		Server: remote{c}, Local: store{legerd, f.UserUUID, a.startLegerd},
+		Memory: secretsync.NewMemory(dir, f.Server, f.UserUUID),
+		Planned: func(p secretsync.Plan) {
+			if n := len(p.Steps) - p.Count(secretsync.ActionUnchanged); n > 0 {
+				a.say("%s to bring to this machine.", plural(n, "change"))
+			}
+		},
+		Done: func(st secretsync.Step) { a.detail("%s %s", st.Name, st.Action) },
+	}), nil
+}
+
+func (a *app) printSync(f authFile, r secretsync.Report, dryRun bool, syncErr error) error {
+	if a.flags.json {
+		return a.printJSON(syncReportJSON(f, r, dryRun, syncErr))
+	}
+	var rows [][]string
+	for _, x := range r.Results {
+		if reason := x.Reason(); reason != "" {
+			a.say("%s: %s", x.Name, reason)
+		}
+		if x.Err != nil {
+			a.errln(a.paint(red, "failed:") + " " + clean(fmt.Sprintf("%s: %v", x.Name, x.Err)))
+		}
+		rows = append(rows, []string{x.Name.String(), string(x.Action), versions(x.Step), verdict(x, dryRun)})
+	}
+	if len(rows) == 0 {
+		a.say("There are no secrets, neither on %s nor here.", f.Server)
+		return nil
+	}
+	if syncErr == nil && r.Plan.Empty() && !dryRun {
+		a.say("Nothing to do: %s in place.", plural(len(rows), "secret"))
+	}
+	return a.table([]string{"NAME", "CHANGE", "VERSION", "PODMAN"}, rows)
+}
+
+func versions(s secretsync.Step) string {
+	switch {
+	case s.Action == secretsync.ActionUnchanged || s.From == s.To:
+		return fmt.Sprint(s.To)
+	case s.Action == secretsync.ActionRemoved:
+		return fmt.Sprintf("%d -> none", s.From)
+	case s.From == 0:
+		return fmt.Sprint(s.To)
+	default:
+		return fmt.Sprintf("%d -> %d", s.From, s.To)
+	}
+}
+
+func verdict(x secretsync.Result, dryRun bool) string {
+	switch {
+	case x.Err != nil && x.State == "":
+		return "failed"
+	case x.State != "":
+		return x.State
+	case dryRun:
+		return "not asked"
+	case x.Action == secretsync.ActionRemoved && x.Done:
+		return "removed"
+	default:
+		return "not reached"
+	}
+}
+
+func syncReportJSON(f authFile, r secretsync.Report, dryRun bool, syncErr error) syncJSON {
+	out := syncJSON{
+		Server: f.Server, DryRun: dryRun, NotModified: r.NotModified,
+		Secrets: []syncSecretJSON{}, Error: failureOf(syncErr),
+	}
+	for _, x := range r.Results {
+		out.Secrets = append(out.Secrets, syncSecretJSON{
+			Name: x.Name.String(), Action: x.Action, FromVersion: x.From, ToVersion: x.To, Reason: x.Reason(),
+			Podman: x.State, Done: x.Done, Error: failureOf(x.Err),
+		})
+	}
+	return out
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"leger.run/leger"
+)
+
+// Terminal tells which streams somebody sits at, and asks them.
+type Terminal interface {
+	// In, Out and Err report whether stdin, stdout and stderr are terminals.
+	In() bool
+	Out() bool
+	Err() bool
+	// ReadLine reads a line from stdin, without its end.
+	ReadLine() (string, error)
+	// ReadHidden reads a line from stdin without showing it. The returned function
+	// puts the terminal back if the read is given up.
+	ReadHidden() (read func() ([]byte, error), restore func(), err error)
+}
+
+// streams finds out from Env's own streams.
+type streams struct{ env Env }
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (s streams) In() bool  { return isTerminal(s.env.Stdin) }
+func (s streams) Out() bool { return isTerminal(s.env.Stdout) }
+func (s streams) Err() bool { return isTerminal(s.env.Stderr) }
+
+func (s streams) ReadLine() (string, error) {
+	line, err := bufio.NewReader(s.env.Stdin).ReadString('\n')
+	if err != nil && (err != io.EOF || line == "") {
+		return "", err
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+func (s streams) ReadHidden() (func() ([]byte, error), func(), error) {
+	f, ok := s.env.Stdin.(*os.File)
+	if !ok {
+		return nil, nil, os.ErrInvalid
+	}
+	fd := int(f.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() ([]byte, error) { return term.ReadPassword(fd) }, func() { _ = term.Restore(fd, before) }, nil
+}
+
+// mayAsk reports whether there is somebody to ask.
+func (a *app) mayAsk() bool {
+	return !a.flags.noInput && a.env.Terminal.In() && a.env.Terminal.Err()
+}
+
+// confirm asks a yes-or-no question; anything but yes is no.
+func (a *app) confirm(ctx context.Context, question string) (bool, error) {
+	a.prompt(question + " [y/N] ")
+	line, err := await(ctx, a.env.Terminal.ReadLine, func() {})
+	if err != nil {
+		a.errln("")
+		return false, err
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return true, nil
+	default:
+		return false, nil
+	}
+}
+
+// hidden asks for a line that is not shown.
+func (a *app) hidden(ctx context.Context, question string) ([]byte, error) {
+	read, restore, err := a.env.Terminal.ReadHidden()
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "the terminal cannot hide what is typed").
+			WithHint("give the value on standard input instead")
+	}
+	a.prompt(question)
+	line, err := await(ctx, read, restore)
+	a.errln("")
+	return line, err
+}
+
+func (a *app) prompt(s string) { _, _ = io.WriteString(a.env.Stderr, clean(s)) }
+
+// await gives up a read that Ctrl-C interrupts: the read itself cannot be ended,
+// but the process is about to.
+func await[T any](ctx context.Context, read func() (T, error), restore func()) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		v, err := read()
+		got <- answer{v, err}
+	}()
+	var zero T
+	select {
+	case <-ctx.Done():
+		restore()
+		return zero, leger.Errorf(leger.CodeInterrupted, "interrupted: nothing was changed")
+	case r := <-got:
+		if r.err != nil {
+			return zero, leger.Wrap(leger.CodeInvalid, r.err, "nothing could be read from the terminal")
+		}
+		return r.v, nil
+	}
+}
