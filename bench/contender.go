@@ -87,7 +87,7 @@ func contenders(bin, peers, dir string) []contender {
 
 // buildPeers builds them as Leger's own programs are built.
 func buildPeers(ctx context.Context, out string) error {
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out+string(filepath.Separator), "./peer/...")
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out+string(filepath.Separator), "./peer/...") //nolint:gosec // a directory of our own making
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the peers (run it in bench/): %w\n%s", err, text)

@@ -55,7 +55,7 @@ func checkDurability(ctx context.Context, c contender) (durability, error) {
 	return d, err
 }
 
-var syncCall = regexp.MustCompile(`(?m)\b(fsync|fdatasync)\(`) //nolint:gochecknoglobals // a constant in all but name
+var syncCall = regexp.MustCompile(`(?m)\b(fsync|fdatasync)\(`)
 
 // syncsOf counts, with strace, how often the process syncs a file for each call of
 // do. Without strace, or without the right to use it, it says so.
@@ -74,8 +74,11 @@ func syncsOf(ctx context.Context, pid int, do func() error) (string, error) {
 	if err := c.Start(); err != nil {
 		return "", err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait() // says that the signal below ended it
+		close(ended)
+	}()
 	if !traced(ctx, pid, ended) {
 		return "not counted: strace may not look", nil
 	}
@@ -87,7 +90,7 @@ func syncsOf(ctx context.Context, pid int, do func() error) (string, error) {
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		return "", err
 	}
-	<-ended                         // ends by the signal
+	<-ended
 	text, err := os.ReadFile(trace) //nolint:gosec // our own file
 	if err != nil {
 		return "", err
@@ -96,7 +99,7 @@ func syncsOf(ctx context.Context, pid int, do func() error) (string, error) {
 }
 
 // traced waits until every thread has a tracer, or strace gave up.
-func traced(ctx context.Context, pid int, ended <-chan error) bool {
+func traced(ctx context.Context, pid int, ended <-chan struct{}) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

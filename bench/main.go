@@ -122,7 +122,7 @@ func measureServers(ctx context.Context, o options, dir, peers string, r *report
 	if !o.serverOnly {
 		leger, ok := all[0].(*leger)
 		if !ok {
-			return errors.New("Leger is not the first contender")
+			return errors.New("the first contender is not Leger")
 		}
 		if err := measureCommand(ctx, o.bin, dir, leger, w, r, say); err != nil {
 			return err

@@ -165,16 +165,16 @@ func (r *report) markdown() string {
 	line("\n### Many clients reading one secret at a time, reads a second\n")
 	line("| server | 1 client | 2 clients | 4 clients | 16 clients | server CPU per read |\n|---|---|---|---|---|---|")
 	for _, name := range r.order {
-		row := "| " + name
+		var row strings.Builder
 		var cpu time.Duration
 		var reads int64
 		for _, clients := range clientCounts() {
 			t := r.throughput[name][clients]
 			s := summarize(t.perSecond)
-			row += fmt.Sprintf(" | %.0f (%.0f – %.0f)", s.median, s.least, s.most)
+			_, _ = fmt.Fprintf(&row, " | %.0f (%.0f – %.0f)", s.median, s.least, s.most)
 			cpu, reads = cpu+t.cpu, reads+t.reads
 		}
-		line("%s | %s |", row, short(cpu/time.Duration(max(reads, 1))))
+		line("| %s%s | %s |", name, row.String(), short(cpu/time.Duration(max(reads, 1))))
 	}
 	line("\n### Resident memory at rest\n\n| server | after the start | after the run |\n|---|---|---|")
 	for _, name := range r.order {

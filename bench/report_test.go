@@ -1,0 +1,118 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// measured is a report in which every promise is kept: Leger takes a millisecond
+// for everything, the others as long as given.
+func measured(t *testing.T, others map[string]time.Duration) *report {
+	t.Helper()
+	r := newReport(t.TempDir())
+	names := []string{"Leger", "setec", "setec, lazy", "PocketBase"}
+	for _, name := range names {
+		r.memory(name).started, r.memory(name).afterwards = 20<<20, 25<<20
+		for _, op := range []string{opList, opRead, opCreate} {
+			took, ok := others[name]
+			if !ok {
+				took = 10 * time.Millisecond
+			}
+			if name == "Leger" {
+				took = time.Millisecond
+			}
+			for i := range 3 { // the ends must not matter
+				r.add(op, name, took*time.Duration(1+9*(i/2)))
+			}
+		}
+		for _, clients := range clientCounts() {
+			r.addThroughput(name, clients, float64(1000+clients), time.Millisecond, 10)
+		}
+	}
+	return r
+}
+
+func TestPromisesThatAreKeptPass(t *testing.T) {
+	t.Parallel()
+	if err := measured(t, nil).failure(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMissedPromiseFailsAndIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil  func(*report)
+		others map[string]time.Duration
+		want   string
+	}{
+		"a slower list":    {others: map[string]time.Duration{"setec": 4 * time.Millisecond}, want: "setec's 101"},
+		"a slower read":    {others: map[string]time.Duration{"PocketBase": 900 * time.Microsecond}, want: "read one: no slower than PocketBase"},
+		"too much memory":  {spoil: func(r *report) { r.memory("Leger").afterwards = mostMemory }, want: "below 40 MB"},
+		"a rate that sank": {spoil: func(r *report) { r.throughput["Leger"][1].perSecond = []float64{9999} }, want: "more clients"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := measured(t, c.others)
+			if c.spoil != nil {
+				c.spoil(r)
+			}
+			if err := r.failure(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want it to name %q", err, c.want)
+			}
+		})
+	}
+}
+
+// Absolute times belong to the machine.
+func TestSlowCommandIsToldButDoesNotFail(t *testing.T) {
+	t.Parallel()
+	r := measured(t, nil)
+	r.command = []commandResult{{"leger version", []time.Duration{time.Second}, 30 * time.Millisecond}}
+	if err := r.failure(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(r.markdown(), "| leger version: below 30 ms | 1000 ms | missed on this machine |") {
+		t.Error(r.markdown())
+	}
+}
+
+func TestTablesReplaceOnlyWhatIsBetweenTheMarks(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "performance.md")
+	if err := os.WriteFile(path, []byte("before\n"+beginMark+"\nold\n"+endMark+"\nafter\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := measured(t, nil)
+	for range 2 { // the second time finds what the first wrote
+		if err := r.writeInto(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(text)
+	if !strings.HasPrefix(got, "before\n"+beginMark) || !strings.HasSuffix(got, endMark+"\nafter\n") ||
+		strings.Contains(got, "old") || strings.Count(got, "### Promises") != 1 {
+		t.Error(got)
+	}
+}
+
+func TestFileWithoutMarksIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "other.md")
+	if err := os.WriteFile(path, []byte("mine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := measured(t, nil).writeInto(path); err == nil {
+		t.Error("it was written")
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "mine\n" {
+		t.Error(string(text), err)
+	}
+}
