@@ -1,0 +1,259 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/wire"
+)
+
+// serve answers every request with h and gives a client for it.
+func serve(t *testing.T, h http.HandlerFunc) *client.Client {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	c, err := client.New(client.Config{Server: srv.URL + "/", Token: "tok-canary", UserAgent: "leger/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func answer(t *testing.T, w http.ResponseWriter, status int, body string) {
+	t.Helper()
+	w.Header().Set("Content-Type", wire.ContentType)
+	w.WriteHeader(status)
+	if _, err := io.WriteString(w, body); err != nil {
+		t.Error(err)
+	}
+}
+
+func name(t *testing.T, s string) leger.SecretName {
+	t.Helper()
+	n, err := leger.ParseSecretName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A token never goes where somebody on the way could read it.
+func TestNewRefusesAddressesThatAreNotSafe(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{
+		"https://app.leger.run", "https://leger.example.ts.net/", "http://127.0.0.1:8787", "http://[::1]:8787",
+		"http://localhost:1", "http://box.example.ts.net",
+	} {
+		if _, err := client.New(client.Config{Server: good}); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "app.leger.run", "ftp://app.leger.run", "http://app.leger.run", "http://10.0.0.1", "https://user:pw@app.leger.run",
+		"https://app.leger.run?x=1", "https://", "http://localhost.example.com", "http://evilts.net", "://", "https://a b",
+	} {
+		if _, err := client.New(client.Config{Server: bad}); !errors.Is(err, leger.ErrInvalid) {
+			t.Errorf("%q: %v, want invalid_request", bad, err)
+		}
+	}
+}
+
+func TestARequestCarriesWhatTheContractAsks(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		var body wire.SecretPut
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Value != "a<b>&\n" {
+			t.Errorf("body %+v, %v", body, err)
+		}
+		for header, want := range map[string]string{
+			"Authorization": "Bearer tok-canary", "Content-Type": "application/json", "Accept": "application/json",
+			"User-Agent": "leger/test", "If-Match": `"7"`,
+		} {
+			if got := r.Header.Get(header); got != want {
+				t.Errorf("%s = %q, want %q", header, got, want)
+			}
+		}
+		if r.Method != http.MethodPost || r.URL.Path != "/api/secrets/key" {
+			t.Errorf("%s %s", r.Method, r.URL)
+		}
+		answer(t, w, http.StatusOK, `{"success":true,"data":{"name":"key","version":8,"changed":true,"created_at":"2025-01-01T00:00:00Z","updated_at":"2025-01-01T00:00:00Z"}}`)
+	})
+	out, err := c.SetSecret(t.Context(), name(t, "key"), leger.NewPlaintext([]byte("a<b>&\n")), 7)
+	if err != nil || out.Version != 8 || !out.Changed {
+		t.Errorf("SetSecret = %+v, %v", out, err)
+	}
+}
+
+// The server's error comes out as the same error.
+func TestErrorsKeepTheirMeaning(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(wire.HeaderRequestID, "req-1")
+		answer(t, w, http.StatusConflict,
+			`{"success":false,"error":{"code":"conflict","message":"moved on","hint":"look again","field":"name","current_version":9,"retry_after":3}}`)
+	})
+	err := c.DeleteSecret(t.Context(), name(t, "key"), 1)
+	e, ok := errors.AsType[*leger.Error](err)
+	if !ok || !errors.Is(err, leger.ErrConflict) {
+		t.Fatalf("error = %v", err)
+	}
+	want := leger.Error{Code: leger.CodeConflict, Message: "moved on", Hint: "look again", Field: "name", Version: 9, RequestID: "req-1", RetryAfter: 3}
+	if *e != want {
+		t.Errorf("error = %+v, want %+v", *e, want)
+	}
+}
+
+func TestWhatIsNotLegerIsUnreachable(t *testing.T) {
+	t.Parallel()
+	for what, h := range map[string]http.HandlerFunc{
+		"a web page":  func(w http.ResponseWriter, _ *http.Request) { answer(t, w, http.StatusOK, "<html>") },
+		"no envelope": func(w http.ResponseWriter, _ *http.Request) { answer(t, w, http.StatusOK, `{"secrets":[]}`) },
+		"no data":     func(w http.ResponseWriter, _ *http.Request) { answer(t, w, http.StatusOK, `{"success":true}`) },
+		"no error":    func(w http.ResponseWriter, _ *http.Request) { answer(t, w, http.StatusOK, `{"success":false}`) },
+		"a newer shape": func(w http.ResponseWriter, _ *http.Request) {
+			answer(t, w, http.StatusOK, `{"success":true,"data":[1]}`)
+		},
+		"an illegal name": func(w http.ResponseWriter, _ *http.Request) {
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"secrets":[{"name":"../x"}]}}`)
+		},
+		"a hang-up":          func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"an unasked-for 304": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			_, err := serve(t, h).Secrets(t.Context())
+			if e, ok := errors.AsType[*leger.Error](err); !ok || e.Code != leger.CodeUnreachable || e.Hint == "" {
+				t.Errorf("error = %v", err)
+			}
+		})
+	}
+	c, err := client.New(client.Config{Server: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Secrets(t.Context()); !errors.Is(err, leger.ErrUnreachable) || strings.Contains(err.Error(), "/api/") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// A redirect would carry the token to an address nobody checked.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the redirect was followed with Authorization %q", r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(elsewhere.Close)
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	})
+	if _, err := c.User(t.Context()); !errors.Is(err, leger.ErrUnreachable) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestSecretValuesWithAnETag(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "include_values=true" {
+			t.Errorf("query %q", r.URL.RawQuery)
+		}
+		if r.Header.Get("If-None-Match") == `"e1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("ETag", `"e1"`)
+		answer(t, w, http.StatusOK, `{"success":true,"data":{"secrets":[{"name":"a","value":"v","version":3}]}}`)
+	})
+	list, etag, notModified, err := c.SecretValues(t.Context(), "")
+	if err != nil || notModified || etag != `"e1"` || len(list) != 1 || *list[0].Value != "v" {
+		t.Fatalf("%v %q %v %v", list, etag, notModified, err)
+	}
+	list, etag, notModified, err = c.SecretValues(t.Context(), etag)
+	if err != nil || !notModified || etag != `"e1"` || len(list) != 0 {
+		t.Errorf("%v %q %v %v", list, etag, notModified, err)
+	}
+}
+
+func TestReleasesFollowsThePages(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		const release = `{"id":"1","name":"NAME","git_url":"https://example.com/x","git_branch":"main","git_path":""}`
+		switch r.URL.Query().Get("cursor") {
+		case "":
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"releases":[`+strings.ReplaceAll(release, "NAME", "a")+`],"next_cursor":"p2"}}`)
+		case "p2":
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"releases":[`+strings.ReplaceAll(release, "NAME", "b")+`]}}`)
+		default:
+			t.Errorf("cursor %q", r.URL.Query().Get("cursor"))
+		}
+	})
+	all, err := c.Releases(t.Context())
+	if err != nil || len(all) != 2 || all[0].Name.String() != "a" || all[1].Name.String() != "b" {
+		t.Errorf("Releases = %v, %v", all, err)
+	}
+}
+
+func TestReleaseByNameWithoutOne(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.URL.Query().Get("name"); got != "web" {
+			t.Errorf("name %q", got)
+		}
+		answer(t, w, http.StatusOK, `{"success":true,"data":{"releases":[]}}`)
+	})
+	n, err := leger.ParseReleaseName("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ReleaseByName(t.Context(), n); !errors.Is(err, leger.ErrNotFound) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// Health asks without the token: it is for finding out who is there.
+func TestHealthSendsNoToken(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Authorization"); got != "" {
+			t.Errorf("Authorization %q", got)
+		}
+		answer(t, w, http.StatusOK, `{"status":"healthy","service":"leger-app","version":"1.2.3","timestamp":"2025-01-01T00:00:00Z"}`)
+	})
+	h, err := c.Health(t.Context())
+	if err != nil || h.Version != "1.2.3" {
+		t.Errorf("Health = %+v, %v", h, err)
+	}
+	if _, err := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(t, w, http.StatusOK, `{}`) }).Health(t.Context()); !errors.Is(err, leger.ErrUnreachable) {
+		t.Errorf("something else: %v", err)
+	}
+}
+
+func TestCtrlCIsInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
+	if _, err := c.Secrets(ctx); !errors.Is(err, leger.ErrInterrupted) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// No error of the client's repeats the token or a value.
+func TestErrorsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	_, err := c.SetSecret(t.Context(), name(t, "key"), leger.NewPlaintext([]byte("value-canary")), 0)
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("error = %v", err)
+	}
+}
