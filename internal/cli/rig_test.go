@@ -42,7 +42,9 @@ type rig struct {
 	requests atomic.Int64 // that reached the server
 
 	podman *podmantest.Fake
-	legerd func() // stops it; nil: it does not run
+	legerd func()       // stops it; nil: it does not run
+	calls  atomic.Int64 // that legerd answered
+	onCall atomic.Value // func(int64): told the number of each, once it is answered
 
 	tailscale atomic.Pointer[[]byte] // what tailscaled answers
 }
@@ -148,7 +150,7 @@ func (r *rig) startLegerd() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	srv := localvault.NewServer(localvault.NewHandler(localvault.HandlerConfig{Store: store, Keeper: keeper, Logger: log}), os.Geteuid(), log)
+	srv := localvault.NewServer(r.counted(localvault.NewHandler(localvault.HandlerConfig{Store: store, Keeper: keeper, Logger: log})), os.Geteuid(), log)
 	ctx, cancel := context.WithCancel(context.Background())
 	loop := make(chan struct{})
 	go func() { defer close(loop); keeper.Run(ctx) }()
@@ -165,6 +167,16 @@ func (r *rig) startLegerd() {
 			r.t.Error(err)
 		}
 	}
+}
+
+func (r *rig) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		next.ServeHTTP(w, req)
+		n := r.calls.Add(1)
+		if told, ok := r.onCall.Load().(func(int64)); ok {
+			told(n)
+		}
+	})
 }
 
 func (r *rig) stopLegerd() {

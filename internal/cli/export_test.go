@@ -1,0 +1,19 @@
+package cli
+
+// ExitCode, SetTOML and ConfigValues are for the tests of this package's rules.
+var ExitCode = exitCode
+
+// SetTOML sets a key, by name, in the text of a settings file.
+func SetTOML(text []byte, name, value string) ([]byte, error) {
+	k, ok := keyNamed(name)
+	if !ok {
+		return nil, unknownKey(name)
+	}
+	return setTOML(text, k, value)
+}
+
+// ConfigValues reads a settings file's text.
+func ConfigValues(text []byte) (map[string]string, error) {
+	c, err := parseConfig(text)
+	return c.values, err
+}
