@@ -209,8 +209,8 @@ func TestSettingAKeyKeepsTheRestOfTheFile(t *testing.T) {
 	for _, c := range []struct{ before, key, value, after string }{
 		{"", "server", "https://a", "server = \"https://a\"\n"},
 		{"# hi\n", "server", "https://a", "# hi\nserver = \"https://a\"\n"},
-		{"[git]\nssh_config = true\n", "server", "https://a", "server = \"https://a\"\n[git]\nssh_config = true\n"},
-		{"[git]\n\n[auth]\n", "git.ssh_config", "true", "[git]\nssh_config = true\n\n[auth]\n"},
+		{"[git]\nuser_settings = true\n", "server", "https://a", "server = \"https://a\"\n[git]\nuser_settings = true\n"},
+		{"[git]\n\n[auth]\n", "git.user_settings", "true", "[git]\nuser_settings = true\n\n[auth]\n"},
 		{"x = 1\n", "auth.shared_secret_file", `/a "b"`, "x = 1\n\n[auth]\nshared_secret_file = '/a \"b\"'\n"},
 		{"server = \"https://a\"", "server", "https://b", "server = \"https://b\"\n"},
 	} {
@@ -230,7 +230,7 @@ func TestSettingAKeyKeepsTheRestOfTheFile(t *testing.T) {
 // Whatever the file says, setting a key changes that key and nothing else, or
 // fails.
 func FuzzSetTOML(f *testing.F) {
-	f.Add("# c\nserver = \"https://a\"\n[git]\nssh_config = true\n", "https://b")
+	f.Add("# c\nserver = \"https://a\"\n[git]\nuser_settings = true\n", "https://b")
 	f.Add("[auth]\nshared_secret_file = '''\nserver = 1\n'''\n", "https://b")
 	f.Add("auth.x = 1\n[[git]]\n", "\"")
 	f.Fuzz(func(t *testing.T, text, value string) {

@@ -53,8 +53,12 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, runtime: shortDir(t), state: t.TempDir()}
 	r.startServer()
+	dir := filepath.Join(r.runtime, "podman")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	var err error
-	if r.podman, err = podmantest.Start(context.Background(), r.runtime); err != nil {
+	if r.podman, err = podmantest.Start(context.Background(), dir); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.podman.Stop)
