@@ -145,7 +145,13 @@ func (a *app) checkLegerd(ctx context.Context) finding {
 
 func (a *app) checkPodman(ctx context.Context) finding {
 	const check = "Podman"
-	res, err := a.program(ctx, "podman", "version", "--format", "{{.Client.Version}}")
+	runner, err := a.podmanRunner()
+	if err != nil {
+		return failing(check, err)
+	}
+	res, err := runner.Run(ctx, run.Command{
+		Path: "podman", Args: []string{"version", "--format", "{{.Client.Version}}"}, Env: run.MinimalEnv(a.env.LookupEnv),
+	})
 	if err != nil {
 		return failing(check, err)
 	}
@@ -218,14 +224,9 @@ func (a *app) checkLinger(context.Context) finding {
 
 func (a *app) checkGit(ctx context.Context) finding {
 	const check = "git"
-	res, err := a.program(ctx, "git", "version")
+	res, err := a.runner().Run(ctx, run.Command{Path: "git", Args: []string{"version"}, Env: run.MinimalEnv(a.env.LookupEnv)})
 	if err != nil {
 		return failing(check, err)
 	}
 	return fine(check, "%s", strings.TrimPrefix(firstLine(res.Stdout), "git "))
-}
-
-// program runs a program of the user's with the environment it needs.
-func (a *app) program(ctx context.Context, name string, args ...string) (run.Result, error) {
-	return a.runner().Run(ctx, run.Command{Path: name, Args: args, Env: run.MinimalEnv(a.env.LookupEnv)})
 }
