@@ -219,7 +219,7 @@ func FuzzParseGitRef(f *testing.F) {
 func TestGitPaths(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"": "", ".": "", "a": "a", "a/b": "a/b", "a/": "a", "deploy/quadlets": "deploy/quadlets", "a b": "a b", "é": "é", "..a": "..a", ".github": ".github", "a/...": "a/...",
+		"": "", ".": "", "./": "", "a": "a", "a/b": "a/b", "a/": "a", "deploy/quadlets": "deploy/quadlets", "a b": "a b", "é": "é", "..a": "..a", ".github": ".github", "a/...": "a/...",
 	} {
 		if p, err := leger.ParseGitPath(in); err != nil || p.String() != want {
 			t.Errorf("%q: %q, %v", in, p, err)
@@ -235,7 +235,7 @@ func TestGitPaths(t *testing.T) {
 }
 
 func FuzzParseGitPath(f *testing.F) {
-	for _, s := range []string{"", ".", "a/b", "../x", "a/./b", "/", "a//", ".git", "-x"} {
+	for _, s := range []string{"", ".", "./", "a/b", "../x", "a/./b", "/", "a//", ".git", "-x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
