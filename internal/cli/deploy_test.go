@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -159,8 +160,9 @@ func (h *host) serveGit() {
 	h.t.Helper()
 	h.git("init", "--quiet", "--initial-branch=main")
 	srv := httptest.NewServer(&cgi.Handler{
-		Path: filepath.Join(h.git("--exec-path"), "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + h.repo, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+		Stderr: io.Discard, // git-http-backend complains of paths that are not there
+		Path:   filepath.Join(h.git("--exec-path"), "git-http-backend"),
+		Env:    []string{"GIT_PROJECT_ROOT=" + h.repo, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
 	})
 	h.t.Cleanup(srv.Close)
 	h.url = srv.URL + "/.git"
