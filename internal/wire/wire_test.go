@@ -60,8 +60,10 @@ func shapes(t *testing.T) map[string]any {
 		"secret_written":  envelope(wire.SecretWritten{Name: secret.Name, Version: 2, CreatedAt: secret.CreatedAt, UpdatedAt: secret.UpdatedAt, Changed: true}),
 		"secret_versions": envelope(wire.SecretVersions{Versions: []wire.SecretVersion{{Version: 2, CreatedAt: wire.At(edited), Current: true}, {Version: 1, CreatedAt: wire.At(made)}}}),
 		"batch_result": envelope(wire.SecretBatchResult{Applied: true, Results: []wire.SecretBatchState{
-			{Name: "a", State: wire.BatchNew, Version: 1}, {Name: "b", State: wire.BatchChanged, Version: 2},
-			{Name: "c", State: wire.BatchUnchanged, Version: 3}, {Name: "", State: wire.BatchInvalid, Message: "why"},
+			{Name: "a", State: wire.BatchNew, Version: 1},
+			{Name: "b", State: wire.BatchChanged, Version: 2},
+			{Name: "c", State: wire.BatchUnchanged, Version: 3},
+			{Name: "", State: wire.BatchInvalid, Message: "why"},
 		}}),
 		"release":          envelope(wire.ReleaseOf(release)),
 		"releases":         envelope(wire.Releases{Releases: []wire.Release{wire.ReleaseOf(release)}, NextCursor: "bXktb3BlbndlYnVp"}),
