@@ -45,13 +45,13 @@ UPDATE hosts SET name = ?3,
 WHERE user_uuid = ?1 AND device_id = ?2`
 
 	// ?3 is a JSON array, as D1 takes at most 100 parameters.
-	deleteHostSecrets = `
+	dropUnheld = `
 DELETE FROM host_secrets WHERE user_uuid = ?1 AND device_id = ?2
   AND name NOT IN (SELECT value ->> 'name' FROM json_each(?3))`
 
 	// A time that is not given is the one this version was reported with before, or
 	// else ?4.
-	upsertHostSecrets = `
+	upsertHeld = `
 INSERT INTO host_secrets (user_uuid, device_id, name, version, synced_at)
 SELECT ?1, ?2, r.value ->> 'name', r.value ->> 'version', coalesce(r.value ->> 'synced_at', (
     SELECT s.synced_at FROM host_secrets AS s
@@ -60,11 +60,11 @@ FROM json_each(?3) AS r
 WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
 ON CONFLICT (user_uuid, device_id, name) DO UPDATE SET version = excluded.version, synced_at = excluded.synced_at`
 
-	deleteDeployments = `
+	dropUninstalled = `
 DELETE FROM deployments WHERE user_uuid = ?1 AND device_id = ?2
   AND release_key NOT IN (SELECT value ->> 'key' FROM json_each(?3))`
 
-	upsertDeployments = `
+	upsertInstalled = `
 INSERT INTO deployments (user_uuid, device_id, release_key, release, version, git_commit, state, installed_at, updated_at, units)
 SELECT ?1, ?2, r.value ->> 'key', r.value ->> 'release', r.value ->> 'version', r.value ->> 'commit', r.value ->> 'state',
        coalesce(r.value ->> 'installed_at', (
@@ -159,10 +159,10 @@ func (s *Store) ReportHost(ctx context.Context, r leger.HostReport, audit leger.
 	err = s.write(ctx, survivesProcessEnd, func(ctx context.Context, tx *conn) error {
 		created, err = s.putHost(ctx, tx, r, audit)
 		if err == nil && r.Secrets != nil {
-			err = replaceList(ctx, tx, r, secrets, deleteHostSecrets, upsertHostSecrets)
+			err = replaceList(ctx, tx, r, secrets, dropUnheld, upsertHeld)
 		}
 		if err == nil && r.Deployments != nil {
-			err = replaceList(ctx, tx, r, deployed, deleteDeployments, upsertDeployments)
+			err = replaceList(ctx, tx, r, deployed, dropUninstalled, upsertInstalled)
 		}
 		return err
 	})

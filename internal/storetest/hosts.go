@@ -201,14 +201,14 @@ func testHostOrder(h *harness) {
 	}
 	var got []string
 	for _, host := range h.hosts(user) {
-		line := host.DeviceID
+		line := []string{host.DeviceID}
 		for _, s := range host.Secrets {
-			line += " " + s.Name.String()
+			line = append(line, s.Name.String())
 		}
 		for _, d := range host.Deployments {
-			line += " " + d.Release.String()
+			line = append(line, d.Release.String())
 		}
-		got = append(got, line)
+		got = append(got, strings.Join(line, " "))
 	}
 	const lists = " B a z alpha Beta zeta"
 	h.same("order", got, []string{"n2" + lists, "n3" + lists, "n4" + lists, "n1" + lists})
@@ -252,7 +252,7 @@ func testHostLimit(h *harness) {
 	}
 	extra := h.report(user, "extra", 2)
 	_, err := h.tryReport(extra)
-	h.conflict(err)
+	h.fails(err, leger.ErrConflict)
 	h.same("machines", len(h.hosts(user)), leger.MaxHostsPerUser)
 	h.same("audit events", len(h.actions(user)), leger.MaxHostsPerUser+1)
 	known := h.report(user, "n000", 3)
