@@ -34,13 +34,18 @@ type command struct {
 
 func measureCommand(ctx context.Context, bin, dir string, l *leger, w *workload, r *report, say func(string, ...any)) (err error) {
 	home := filepath.Join(dir, "home")
-	socket := filepath.Join(home, "run", "legerd.sock")
-	podmanSocket := filepath.Join(home, "run", "podman.sock")
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
+	// A socket's path has at most 107 bytes, so that it cannot lie anywhere.
+	sockets, err := os.MkdirTemp("", "leger-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(sockets)) }()
+	socket, podmanSocket := filepath.Join(sockets, "legerd.sock"), filepath.Join(sockets, "podman.sock")
 	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"),
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + sockets,
 		"LEGER_SERVER=" + l.url, "LEGER_SHARED_SECRET_FILE=" + l.secretFile(), "LEGERD_SOCKET=" + socket, "LEGERD_PODMAN_SOCKET=" + podmanSocket,
 	}
 	c := command{filepath.Join(bin, "leger"), env}

@@ -217,8 +217,7 @@ func (a *application) back(ctx context.Context, cause error) error {
 	if a.rec.current != nil {
 		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
 	}
-	var known *leger.Error
-	if errors.As(cause, &known) {
+	if known, ok := errors.AsType[*leger.Error](cause); ok {
 		c := *known
 		c.Message += "; " + what
 		return &c

@@ -145,6 +145,25 @@ func TestAUnitThatDoesNotComeUp(t *testing.T) {
 	}
 }
 
+// The container of a pod fails because the pod does: the pod is named.
+func TestTheUnitToBlameIsNamed(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	m.broken["a.service"] = leger.UnitState{ActiveState: "inactive", Result: "success"}
+	m.fault = func(_ int, name string, after bool) error {
+		if name == "start a.service" && !after { // systemd starts the pod first
+			pod := m.units["p-pod.service"]
+			pod.ActiveState, pod.SubState, pod.Result, pod.ExecMainStatus = "activating", "auto-restart", "exit-code", 125
+		}
+		return nil
+	}
+	_, err := install(t.Context(), m.engine(t.TempDir()), request(t, "App", "c", "p.pod", "[Pod]\n", "a.container", "[Container]\nImage=x:1\nPod=p.pod\n"))
+	var failure *deploy.UnitFailure
+	if !errors.As(err, &failure) || failure.State.Name != "p-pod.service" || !strings.Contains(err.Error(), "p-pod.service did not come up (exit-code, exit code 125)") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestOneRestartIsForgiven(t *testing.T) {
 	t.Parallel()
 	m := newMachine("key")
@@ -295,82 +314,6 @@ func TestTwoAtOnce(t *testing.T) {
 	})
 	if err != nil || !errors.Is(second, leger.ErrConflict) {
 		t.Errorf("first %v, second %v; want nil and conflict", err, second)
-	}
-}
-
-func TestRemoveKeepsVolumesAndSaysSo(t *testing.T) {
-	t.Parallel()
-	m, dir := newMachine("key"), t.TempDir()
-	e := m.engine(dir)
-	if _, err := install(t.Context(), e, request(t, "App", "c", "a.container", "[Container]\nImage=x:1\nVolume=cache:/c\nNetwork=n.network\nVolume=data.volume:/d\n", "data.volume", volume, "n.network", "[Network]\n")); err != nil {
-		t.Fatal(err)
-	}
-	removed, err := e.Remove(t.Context(), releaseName(t, "APP"), deploy.RemoveOptions{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(removed.KeptVolumes, []string{"cache", "systemd-data"}) || !slices.Equal(removed.KeptNetworks, []string{"systemd-n"}) ||
-		!slices.Equal(removed.Files, []string{"/q/a.container", "/q/data.volume", "/q/n.network"}) || removed.Units[0] != "a.service" {
-		t.Errorf("removed %+v", removed)
-	}
-	if got := m.running(); got != "" {
-		t.Errorf("left behind:\n%s", got)
-	}
-	if left, err := os.ReadDir(filepath.Join(dir, "app")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("records are left: %v", left)
-	}
-	if _, err := e.Remove(t.Context(), releaseName(t, "App"), deploy.RemoveOptions{}, nil); !errors.Is(err, leger.ErrNotFound) {
-		t.Errorf("again: %v, want not_found", err)
-	}
-}
-
-func TestRemoveWithVolumesGoesOnWhereItFailed(t *testing.T) {
-	t.Parallel()
-	m := newMachine()
-	e := m.engine(t.TempDir())
-	if _, err := install(t.Context(), e, request(t, "App", "c", "a.container", "[Container]\nImage=x:1\nVolume=cache:/c\nVolume=data.volume:/d\n", "data.volume", volume)); err != nil {
-		t.Fatal(err)
-	}
-	m.volumes["cache"] = true // and systemd-data is in use
-	removed, err := e.Remove(t.Context(), releaseName(t, "App"), deploy.RemoveOptions{Volumes: true}, nil)
-	if !errors.Is(err, leger.ErrConflict) || !slices.Equal(removed.Volumes, []string{"cache"}) || !slices.Equal(removed.KeptVolumes, []string{"systemd-data"}) {
-		t.Errorf("removed %+v, %v", removed, err)
-	}
-	m.volumes["cache"], m.volumes["systemd-data"] = true, true
-	if removed, err = e.Remove(t.Context(), releaseName(t, "App"), deploy.RemoveOptions{Volumes: true}, nil); err != nil || len(removed.Volumes) != 2 {
-		t.Errorf("again: %+v, %v", removed, err)
-	}
-}
-
-// The user deleted a quadlet by hand; systemd lets its unit run on without a file.
-func TestRemoveStopsWhatHasLostItsFile(t *testing.T) {
-	t.Parallel()
-	m := newMachine("key")
-	e := m.engine(t.TempDir())
-	if _, err := install(t.Context(), e, v1(t)); err != nil {
-		t.Fatal(err)
-	}
-	delete(m.files, "/q/db.container")
-	if err := m.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Remove(t.Context(), releaseName(t, "App"), deploy.RemoveOptions{}, nil); err != nil || m.running() != "" {
-		t.Errorf("%v, left behind:\n%s", err, m.running())
-	}
-}
-
-func TestListIsInOrderOfName(t *testing.T) {
-	t.Parallel()
-	m := newMachine()
-	e := m.engine(t.TempDir())
-	for _, name := range []string{"b", "A"} {
-		if _, err := install(t.Context(), e, request(t, name, "c", "x"+name+".container", "[Container]\nImage=x:1\n")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	all, err := e.List(t.Context())
-	if err != nil || len(all) != 2 || all[0].Release != "A" || all[1].Release != "b" {
-		t.Errorf("list %+v, %v", all, err)
 	}
 }
 

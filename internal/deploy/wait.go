@@ -53,7 +53,7 @@ func (e *Engine) start(ctx context.Context, g Generation, units, run []string, p
 	case ctx.Err() != nil:
 		return interrupted(ctx, "units may still be starting")
 	case failed != "":
-		return e.failure(ctx, failed, begun, err)
+		return e.failure(ctx, g, failed, begun, err)
 	default:
 		return err
 	}
@@ -180,14 +180,15 @@ func (w *watch) notUp() string {
 	return w.units[0].Service
 }
 
-// failure explains why a unit is not up.
-func (e *Engine) failure(ctx context.Context, unit string, since time.Time, cause error) error {
-	f := &UnitFailure{State: leger.UnitState{Name: unit}}
+// failure explains why a unit of a generation is not up.
+func (e *Engine) failure(ctx context.Context, g Generation, unit string, since time.Time, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.StepTimeout)
 	defer cancel()
-	if states, err := e.cfg.Units.States(ctx, unit); err == nil && len(states) == 1 {
-		f.State = states[0]
+	f := &UnitFailure{State: leger.UnitState{Name: unit}}
+	if states, err := e.cfg.Units.States(ctx, g.services()...); err == nil {
+		f.State = culprit(unit, states)
 	}
+	unit = f.State.Name
 	if lines, err := e.cfg.Units.Why(ctx, unit, since, journalLines); err == nil {
 		f.Journal = lines
 	}
@@ -196,6 +197,27 @@ func (e *Engine) failure(ctx context.Context, unit string, since time.Time, caus
 	}
 	return leger.Wrap(leger.CodeUnhealthy, f, "%s did not come up (%s)", unit, describe(f.State, cause, e.cfg.StartTimeout)).
 		WithHint("see what it says: journalctl --user -u %s", unit)
+}
+
+// culprit gives the state of a unit that is not up, or of the one that is to
+// blame: a unit whose dependency failed has no result of its own.
+func culprit(unit string, states []leger.UnitState) leger.UnitState {
+	found := leger.UnitState{Name: unit}
+	failed := func(s leger.UnitState) bool { return s.Result != "" && s.Result != "success" }
+	for _, s := range states {
+		if s.Name == unit {
+			found = s
+		}
+	}
+	if failed(found) {
+		return found
+	}
+	for _, s := range states {
+		if failed(s) {
+			return s
+		}
+	}
+	return found
 }
 
 func describe(s leger.UnitState, cause error, limit time.Duration) string {

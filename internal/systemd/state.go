@@ -65,7 +65,7 @@ func moment(property any) time.Time {
 	if !ok || us == 0 || us > 1<<62 {
 		return time.Time{}
 	}
-	return time.UnixMicro(int64(us)).UTC() //nolint:gosec // G115: bounded above
+	return time.UnixMicro(int64(us)).UTC()
 }
 
 // Why gives the newest lines of the journal about a unit, oldest first, since a
