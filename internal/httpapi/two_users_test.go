@@ -70,7 +70,7 @@ func (g *game) join(t *testing.T, name string) *side {
 		name: name, id: id.UserID(), token: name, browser: name + "@0",
 		marks: []string{"of-" + name, id.Email, id.DeviceID, id.TailscaleUserID.String(), id.UserID().String()},
 	}
-	g.people.token(t, name)
+	g.token(t, name)
 	return s
 }
 
