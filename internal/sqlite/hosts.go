@@ -58,7 +58,8 @@ SELECT ?1, ?2, r.value ->> 'name', r.value ->> 'version', coalesce(r.value ->> '
     WHERE s.user_uuid = ?1 AND s.device_id = ?2 AND s.name = r.value ->> 'name' AND s.version = r.value ->> 'version'), ?4)
 FROM json_each(?3) AS r
 WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
-ON CONFLICT (user_uuid, device_id, name) DO UPDATE SET version = excluded.version, synced_at = excluded.synced_at`
+ON CONFLICT (user_uuid, device_id, name) DO UPDATE SET version = excluded.version, synced_at = excluded.synced_at
+WHERE version <> excluded.version OR synced_at <> excluded.synced_at`
 
 	dropUninstalled = `
 DELETE FROM deployments WHERE user_uuid = ?1 AND device_id = ?2

@@ -275,7 +275,11 @@ func testFullHost(h *harness) {
 		d := leger.HostDeployment{
 			Release: h.releaseName(fmt.Sprintf("%0*d", leger.MaxReleaseName, i)), State: leger.HostActive, InstalledAt: at(i), UpdatedAt: at(i),
 		}
-		for n := range leger.MaxDeploymentUnits {
+		units := 1
+		if i == 0 {
+			units = leger.MaxDeploymentUnits
+		}
+		for n := range units {
 			d.Units = append(d.Units, leger.HostUnit{Name: fmt.Sprintf("%d.service", n), State: leger.HostActive})
 		}
 		r.Deployments = append(r.Deployments, d)

@@ -96,7 +96,7 @@ type HostDeploymentReport struct {
 	State       leger.HostState `json:"state"`
 	InstalledAt string          `json:"installed_at,omitempty"`
 	UpdatedAt   string          `json:"updated_at"`
-	Units       []HostUnit      `json:"units,omitempty"`
+	Units       []HostUnit      `json:"units,omitzero"`
 }
 
 // HostReported is the answer of PUT /api/hosts/:device_id.
