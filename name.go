@@ -26,6 +26,11 @@ const (
 	MaxTailnet          = 253 // bytes, a DNS name
 	MaxDeviceID         = 64  // bytes
 	MaxClientVersion    = 64  // bytes
+	MaxHostsPerUser     = 100 //
+	MaxHostName         = 253 // bytes, a DNS name
+	MaxHostDeployments  = 200 // of one machine
+	MaxDeploymentUnits  = 200 // of one deployment
+	MaxUnitName         = 255 // bytes; systemd's UNIT_NAME_MAX counts the end
 	maxTailscaleIDBytes = 21  // "u" and a decimal uint64
 )
 

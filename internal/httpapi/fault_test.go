@@ -94,7 +94,7 @@ func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 		if path == "/health" || path == "/api/openapi.yaml" {
 			continue
 		}
-		path = strings.NewReplacer("{name}", "key", "{id}", "00000000-0000-4000-8000-000000000000").Replace(path)
+		path = strings.NewReplacer("{name}", "key", "{id}", "00000000-0000-4000-8000-000000000000", "{device_id}", "nalice").Replace(path)
 		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, http.NoBody)
 		must(t, err)
 		p.authorize(t, "alice", r)
@@ -338,6 +338,34 @@ SELECT 'id' || i, user_uuid, 'k' || i, 1, created_at, updated_at FROM n, secrets
 	if len(list.Secrets) != 1000 {
 		t.Errorf("%d secrets are there", len(list.Secrets))
 	}
+}
+
+// One account has 100 machines; those that are known go on reporting.
+func TestTooManyHosts(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	spec, p := newContract(t), newPeople(s.target())
+	put := func(device string) answer {
+		const body = `{"name":"box"}`
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+"/api/hosts/"+device, strings.NewReader(body))
+		must(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		p.authorize(t, "alice/spec", r)
+		res, err := roundTrip(r)
+		must(t, err)
+		spec.check(t, device, r, body, res)
+		return res
+	}
+	p.token(t, "alice")
+	for i := range leger.MaxHostsPerUser {
+		data[struct{}](t, put("n"+strconv.Itoa(i)))
+	}
+	if code, _ := failure(t, put("extra")); code != leger.CodeConflict {
+		t.Errorf("the 101st machine: %s", code)
+	}
+	data[struct{}](t, put("n0"))
+	data[struct{}](t, p.as(t, "alice", http.MethodDelete, "/api/hosts/n0", ""))
+	data[struct{}](t, put("extra"))
 }
 
 func TestPublicURLMustBeAnOrigin(t *testing.T) {

@@ -174,9 +174,14 @@ func (g *game) request(t *testing.T, route string, me, other *side) *http.Reques
 		ids = owner.sessions
 	}
 	ids = ids[max(0, len(ids)-2):] // the latest are the most likely to be there still
+	device := "n" + owner.name
+	if method == http.MethodPut { // a refusal would be in one's own log, with the other's id one tried
+		device = "n" + me.name
+	}
 	path = strings.NewReplacer(
 		"{name}", g.pick("", "a", "b", "c"),
 		"{id}", g.pick("00000000-0000-4000-8000-000000000000", ids...),
+		"{device_id}", device,
 	).Replace(path)
 	query := g.pick("", "", "?limit=1", "?include_values=true", "?name=web", "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
 	if method != http.MethodGet {
@@ -212,6 +217,8 @@ func (g *game) body(route string, me, other *side) string {
 		return fmt.Sprintf(`{"name":%q,"git_url":"https://example.com/%s","description":%q}`, g.pick("", "web", "db", "Web2", "api"), value, value)
 	case "PUT /api/releases/{id}":
 		return fmt.Sprintf(`{"git_url":"https://example.com/%s"}`, value)
+	case "PUT /api/hosts/{device_id}":
+		return fmt.Sprintf(`{"name":%q,"secrets":[{"name":"of-%s","version":1}],"deployments":[]}`, value, me.name)
 	default:
 		return ""
 	}
@@ -236,6 +243,8 @@ func (g *game) stored(t *testing.T, s *side) string {
 		versions, err := g.store.ReleaseVersions(ctx, s.id, release.ID)
 		_, _ = fmt.Fprintf(&b, "%+v %+v %v\n", release, versions, err)
 	}
+	hosts, err := g.store.Hosts(ctx, s.id)
+	_, _ = fmt.Fprintf(&b, "%+v %v\n", hosts, err)
 	sessions, err := g.store.Sessions(ctx, s.id, g.api.Now())
 	_, _ = fmt.Fprintf(&b, "%+v %v\n", sessions, err)
 	events, _, err := g.store.AuditEvents(ctx, s.id, leger.AuditPage{Limit: 3}) // the newest: they are only ever added

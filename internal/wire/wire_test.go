@@ -48,6 +48,15 @@ func shapes(t *testing.T) map[string]any {
 		GitURL: parse(t, leger.ParseGitURL, "https://github.com/alice/quadlets"), GitRef: parse(t, leger.ParseGitRef, ""),
 		GitPath: parse(t, leger.ParseGitPath, "deploy"), Description: "OpenWebUI setup", Version: 1, CreatedAt: made, UpdatedAt: made,
 	}
+	host := leger.Host{
+		DeviceID: "nABC", Name: "box-1", CLIVersion: "0.1.0", LegerdVersion: "0.1.0", PodmanVersion: "5.8.6", CreatedAt: made, LastSeen: edited,
+		Secrets: []leger.HostSecret{{Name: secret.Name, Version: 2, SyncedAt: edited}},
+		Deployments: []leger.HostDeployment{{
+			Release: release.Name, Version: 1, Commit: "0123456789abcdef0123456789abcdef01234567", State: leger.HostActive,
+			InstalledAt: made, UpdatedAt: edited, Units: []leger.HostUnit{{Name: "openwebui.service", State: leger.HostActive}},
+		}},
+	}
+	bare := leger.Host{DeviceID: "local-0a", Name: "box-2", CreatedAt: made, LastSeen: made}
 	return map[string]any{
 		"validated":       envelope(wire.Validated{User: wire.UserOf(user)}),
 		"user":            envelope(wire.UserOf(unnamed)),
@@ -75,6 +84,8 @@ func shapes(t *testing.T) map[string]any {
 			}),
 			wire.AuditEventOf(leger.AuditEvent{ID: 6, At: made, Action: leger.ActionSignIn, Credential: leger.CredentialNone}),
 		}, NextCursor: "Ng"}),
+		"hosts":         envelope(wire.Hosts{Hosts: []wire.Host{wire.HostOf(host), wire.HostOf(bare)}}),
+		"host_reported": envelope(wire.HostReported{DeviceID: "nABC", LastSeen: wire.At(edited), Created: true}),
 		"error": wire.Envelope[struct{}]{Error: &wire.Error{
 			Code: leger.CodeConflict, Message: "what happened", Hint: "what to do", Field: "name", Version: 4, RequestID: "0123456789abcdef", RetryAfter: 3,
 		}},
@@ -90,6 +101,17 @@ func shapes(t *testing.T) map[string]any {
 		"request_release":   wire.ReleaseCreate{Name: "x", GitURL: "https://example.com/x", GitBranch: "main", GitPath: "a", Description: "d"},
 		"request_release_1": wire.ReleaseCreate{Name: "x", GitURL: "https://example.com/x"},
 		"request_update":    wire.ReleaseUpdate{Description: &text},
+		"request_report": wire.HostReport{
+			Name: "box-1", CLIVersion: "0.1.0", LegerdVersion: "0.1.0", PodmanVersion: "5.8.6",
+			Secrets: []wire.HostSecretReport{{Name: "a", Version: 2, SyncedAt: "2025-10-16T14:00:00Z"}, {Name: "b", Version: 1}},
+			Deployments: []wire.HostDeploymentReport{{
+				Release: "my-openwebui", Version: 1, Commit: host.Deployments[0].Commit, State: leger.HostFailed,
+				InstalledAt: "2025-10-16T14:00:00Z", UpdatedAt: "2025-10-16T14:30:00Z",
+				Units: []wire.HostUnit{{Name: "openwebui.service", State: leger.HostFailed}},
+			}},
+		},
+		"request_report_none":  wire.HostReport{Name: "box-1", Secrets: []wire.HostSecretReport{}, Deployments: []wire.HostDeploymentReport{}},
+		"request_report_stays": wire.HostReport{Name: "box-1"},
 	}
 }
 
