@@ -1,5 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -22,7 +24,8 @@ export class Server {
 
 	static async start(flags: readonly string[] = ["--rate-limit", "0"]): Promise<Server> {
 		const data = await mkdtemp(path.join(tmpdir(), "leger-web-"));
-		const { child, address } = await launch(data, "127.0.0.1:0", flags);
+		const address = `127.0.0.1:${await freePort()}`;
+		const child = await launch(data, address, flags);
 		return new Server(data, address, flags, child);
 	}
 
@@ -35,7 +38,7 @@ export class Server {
 
 	/** Again on the same address and database. */
 	async restart(flags: readonly string[] = this.flags): Promise<void> {
-		({ child: this.child } = await launch(this.data, this.address, flags));
+		this.child = await launch(this.data, this.address, flags);
 	}
 
 	async remove(): Promise<void> {
@@ -49,11 +52,6 @@ export class Server {
 		const { stdout } = await run(binary, args);
 		return stdout.trim();
 	}
-
-	/** Every file of the data directory, to be searched. */
-	async sharedSecret(): Promise<string> {
-		return (await readFile(path.join(this.data, "jwt.secret"), "utf8")).trim();
-	}
 }
 
 /** Starts the program and waits until it says where it listens. */
@@ -62,20 +60,20 @@ async function launch(data: string, listen: string, flags: readonly string[]) {
 	const lines: string[] = [];
 	for await (const line of createInterface({ input: child.stderr })) {
 		lines.push(line);
-		const address = /msg=listening.*address="?([0-9.]+:[0-9]+)"?/.exec(line)?.[1] ?? fromJSON(line);
-		if (address !== undefined) {
+		if (line.includes('"msg":"listening"')) {
 			child.stderr.resume();
-			return { child, address };
+			return child;
 		}
 	}
 	throw new Error(`leger-server did not start:\n${lines.join("\n")}`);
 }
 
-function fromJSON(line: string): string | undefined {
-	try {
-		const entry = JSON.parse(line);
-		return entry.msg === "listening" ? entry.address : undefined;
-	} catch {
-		return undefined;
-	}
+/** A port nobody listens on now: the server's own address is part of its public URL. */
+async function freePort(): Promise<number> {
+	const probe = createServer().listen(0, "127.0.0.1");
+	await once(probe, "listening");
+	const { port } = probe.address() as AddressInfo;
+	probe.close();
+	await once(probe, "close");
+	return port;
 }
