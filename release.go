@@ -203,10 +203,10 @@ func (r *GitRef) UnmarshalText(b []byte) (err error) {
 // GitPath is a subdirectory of a repository, with slashes; the zero value is its root.
 type GitPath struct{ s string }
 
-// ParseGitPath takes a relative, clean path without "..", "" or "." for the
-// root. ErrInvalid, field "git_path".
+// ParseGitPath takes a relative, clean path without "..", one slash at its end
+// allowed; "" or "." for the root. ErrInvalid, field "git_path".
 func ParseGitPath(s string) (GitPath, error) {
-	if s == "" || s == "." {
+	if s == "" || s == "." || s == "./" {
 		return GitPath{}, nil
 	}
 	s = strings.TrimSuffix(s, "/")

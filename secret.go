@@ -18,16 +18,20 @@ const Redacted = "[redacted]"
 // Plaintext holds a secret value in memory. Every way of printing it gives
 // "[redacted]"; only Reveal opens it. Two of them cannot be compared with ==.
 //
-// The bytes lie behind a pointer because fmt asks an unexported field of another
-// struct no method and prints what it finds: so it finds an address.
+// fmt asks an unexported field of another struct no method and prints what it
+// finds. So that it finds an address, the bytes lie behind two pointers: the first
+// it follows when the verb does not suit a pointer, as in %s.
 type Plaintext struct {
 	_ [0]func()
-	b *[]byte
+	b **[]byte
 }
 
 // NewPlaintext takes ownership of b without checking it: for values that were
 // checked when they were stored.
-func NewPlaintext(b []byte) Plaintext { return Plaintext{b: &b} }
+func NewPlaintext(b []byte) Plaintext {
+	p := &b
+	return Plaintext{b: &p}
+}
 
 // ParsePlaintext checks a value from outside: 1 byte to 64 KiB of UTF-8, kept
 // byte for byte. It fails with ErrInvalid or ErrTooLarge, field "value".
@@ -53,7 +57,7 @@ func (p Plaintext) Reveal() []byte {
 	if p.b == nil {
 		return nil
 	}
-	return *p.b
+	return **p.b
 }
 
 // Len is the value's length in bytes.
@@ -61,13 +65,13 @@ func (p Plaintext) Len() int {
 	if p.b == nil {
 		return 0
 	}
-	return len(*p.b)
+	return len(**p.b)
 }
 
 // Wipe overwrites the value in memory.
 func (p Plaintext) Wipe() {
 	if p.b != nil {
-		clear(*p.b)
+		clear(**p.b)
 	}
 }
 

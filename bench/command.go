@@ -34,23 +34,34 @@ type command struct {
 
 func measureCommand(ctx context.Context, bin, dir string, l *leger, w *workload, r *report, say func(string, ...any)) (err error) {
 	home := filepath.Join(dir, "home")
-	socket := filepath.Join(home, "run", "legerd.sock")
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
+	// A socket's path has at most 107 bytes, so that it cannot lie anywhere.
+	sockets, err := os.MkdirTemp("", "leger-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(sockets)) }()
+	socket, podmanSocket := filepath.Join(sockets, "legerd.sock"), filepath.Join(sockets, "podman.sock")
 	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"),
-		"LEGER_SERVER=" + l.url, "LEGER_SHARED_SECRET_FILE=" + l.secretFile(), "LEGERD_SOCKET=" + socket,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + sockets,
+		"LEGER_SERVER=" + l.url, "LEGER_SHARED_SECRET_FILE=" + l.secretFile(), "LEGERD_SOCKET=" + socket, "LEGERD_PODMAN_SOCKET=" + podmanSocket,
 	}
 	c := command{filepath.Join(bin, "leger"), env}
 
 	say("leger version")
-	version, err := c.repeat(ctx, versionRuns, nil, "version")
+	version, err := c.repeat(ctx, versionRuns, nil, nil, "version")
 	if err != nil {
 		return err
 	}
 	r.command = append(r.command, commandResult{"leger version", version, 30 * time.Millisecond})
 
+	p, err := startPodman(ctx, podmanSocket)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
 	d, err := startDaemon(ctx, filepath.Join(bin, "legerd"), socket, filepath.Join(home, "legerd"), env)
 	if err != nil {
 		return err
@@ -59,11 +70,11 @@ func measureCommand(ctx context.Context, bin, dir string, l *leger, w *workload,
 	if _, err := c.run(ctx, "auth", "login", "--local-identity", email, "--no-browser"); err != nil {
 		return err
 	}
-	return c.syncs(ctx, l, w, r, say)
+	say("leger secrets sync")
+	return c.syncs(ctx, l, p, w, r)
 }
 
-func (c command) syncs(ctx context.Context, l *leger, w *workload, r *report, say func(string, ...any)) error {
-	say("leger secrets sync")
+func (c command) syncs(ctx context.Context, l *leger, p *podman, w *workload, r *report) error {
 	change := 0
 	changeAll := func() error {
 		change++
@@ -72,17 +83,22 @@ func (c command) syncs(ctx context.Context, l *leger, w *workload, r *report, sa
 		}
 		return l.seed(ctx, w.secrets)
 	}
-	full, err := c.repeat(ctx, fullSyncRuns, changeAll, "secrets", "sync")
+	arrived := func() error { return p.holds(w.secrets) }
+	// The first one makes what the others change.
+	if _, err := c.repeat(ctx, 1, nil, arrived, "secrets", "sync"); err != nil {
+		return err
+	}
+	full, err := c.repeat(ctx, fullSyncRuns, changeAll, arrived, "secrets", "sync")
 	if err != nil {
 		return err
 	}
-	idle, err := c.repeat(ctx, idleSyncRuns, nil, "secrets", "sync")
+	idle, err := c.repeat(ctx, idleSyncRuns, nil, arrived, "secrets", "sync")
 	if err != nil {
 		return err
 	}
 	r.command = append(r.command,
 		commandResult{"leger secrets sync, nothing to do", idle, 60 * time.Millisecond},
-		commandResult{"leger secrets sync, 100 changed secrets, into legerd without Podman", full, 0})
+		commandResult{"leger secrets sync, 100 changed secrets, Podman stood in for", full, 0})
 	return nil
 }
 
@@ -108,8 +124,9 @@ func startDaemon(ctx context.Context, program, socket, data string, env []string
 	}
 }
 
-// repeat times runs of the command; before each, untimed, it calls prepare.
-func (c command) repeat(ctx context.Context, times int, prepare func() error, args ...string) ([]time.Duration, error) {
+// repeat times runs of the command; around each, untimed, it calls prepare and
+// check, where given.
+func (c command) repeat(ctx context.Context, times int, prepare, check func() error, args ...string) ([]time.Duration, error) {
 	var took []time.Duration
 	for range times {
 		if prepare != nil {
@@ -120,6 +137,11 @@ func (c command) repeat(ctx context.Context, times int, prepare func() error, ar
 		t, err := c.run(ctx, args...)
 		if err != nil {
 			return nil, err
+		}
+		if check != nil {
+			if err := check(); err != nil {
+				return nil, err
+			}
 		}
 		took = append(took, t)
 	}

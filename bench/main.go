@@ -45,7 +45,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.StringVar(&o.bin, "bin", "../bin", "directory of leger, legerd and leger-server")
-	set.StringVar(&o.data, "data", "", "directory for the servers' data, on the disk to measure; default a new one in $TMPDIR")
+	set.StringVar(&o.data, "data", "", "directory for the servers' data, on the disk to measure; default the user's cache directory")
 	set.StringVar(&o.write, "write", "", "also write the tables into this file, between its markers")
 	set.IntVar(&o.rounds, "rounds", 60, "samples of each server for each operation")
 	set.BoolVar(&o.serverOnly, "server-only", false, "leave out the command and the daemon")
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if o.bin, err = filepath.Abs(o.bin); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(o.data, "leger-bench-")
+	dir, err := dataDir(o.data)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	return r.failure()
+}
+
+// dataDir makes a directory on a real disk: nothing outlives power loss on tmpfs,
+// so that there a server that syncs nothing would look as good as one that does.
+func dataDir(parent string) (string, error) {
+	if parent == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		parent = filepath.Join(cache, "leger-dev")
+	}
+	parent, err := filepath.Abs(parent)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return "", err
+	}
+	if kind := fileSystem(parent); kind == "tmpfs" || kind == "ramfs" {
+		return "", fmt.Errorf("%s is on %s, which keeps nothing: name a directory on a disk with -data", parent, kind)
+	}
+	return os.MkdirTemp(parent, "leger-bench-")
 }
 
 func measureServers(ctx context.Context, o options, dir, peers string, r *report, say func(string, ...any)) (err error) {

@@ -51,6 +51,7 @@ func TestMissedPromiseFailsAndIsNamed(t *testing.T) {
 	}{
 		"a slower list":    {others: map[string]time.Duration{"setec": 4 * time.Millisecond}, want: "setec's 101"},
 		"a slower read":    {others: map[string]time.Duration{"PocketBase": 900 * time.Microsecond}, want: "read one: no slower than PocketBase"},
+		"a slower create":  {others: map[string]time.Duration{"PocketBase": 900 * time.Microsecond}, want: "create: no slower"},
 		"too much memory":  {spoil: func(r *report) { r.memory("Leger").afterwards = mostMemory }, want: "below 40 MB"},
 		"a rate that sank": {spoil: func(r *report) { r.throughput["Leger"][1].perSecond = []float64{9999} }, want: "more clients"},
 	} {

@@ -81,7 +81,8 @@ func (a *argumentWatch) stop(t *testing.T) {
 
 // searchCanaries looks for the values wherever they must not be: what any command
 // printed, the journal, everything below the home directory and /tmp but Podman's
-// own store, the databases byte for byte.
+// own store and the configuration of running containers (SECURITY.md), the
+// databases byte for byte.
 func (w *world) searchCanaries(t *testing.T, values ...string) {
 	t.Helper()
 	ctx := t.Context()
@@ -96,12 +97,16 @@ func (w *world) searchCanaries(t *testing.T, values ...string) {
 	// The patterns come through stdin: no argument holds them.
 	patterns := strings.NewReader(strings.Join(values, "\n") + "\n")
 	got := w.m.Root(ctx, rig.Opts{Stdin: patterns}, "sh", "-c",
-		`grep -rlaFf - /home /tmp /var/tmp /var/log /run/user/1000 --exclude-dir=containers --devices=skip 2>/dev/null; true`)
+		`grep -rlaFf - /home /tmp /var/tmp /var/log /run/user/1000 --exclude-dir=containers --exclude-dir=crun --devices=skip 2>/dev/null; true`)
 	if strings.TrimSpace(got.Stdout) != "" {
 		t.Errorf("secret values are in:\n%s", got.Stdout)
 	}
 	// The search itself must be able to find one: Podman's own store holds them.
-	found := w.m.Root(ctx, rig.Opts{Stdin: strings.NewReader(encoded(values[len(values)-1]))}, "sh", "-c",
+	var kept []string
+	for _, v := range values {
+		kept = append(kept, encoded(v))
+	}
+	found := w.m.Root(ctx, rig.Opts{Stdin: strings.NewReader(strings.Join(kept, "\n") + "\n")}, "sh", "-c",
 		`grep -rlaFf - /home/leger-test/.local/share/containers/storage/secrets`)
 	if !strings.Contains(found.Stdout, "secretsdata") {
 		t.Errorf("the search finds nothing where something is: %s", found)

@@ -3,12 +3,22 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"leger.run/leger/e2e/rig"
+)
+
+// What wc -c says of the values as podman secret inspect prints them, with a
+// newline.
+const (
+	canaryBytes    = "20"
+	canaryNewBytes = "21"
 )
 
 // TestTrouble makes everything go wrong that can, one at a time, on one machine
@@ -31,7 +41,7 @@ func TestTrouble(t *testing.T) {
 	t.Run("disk", func(t *testing.T) { w.For(t).diskTrouble() })
 	t.Run("interrupted", func(t *testing.T) { w.For(t).interrupted() })
 	t.Run("others", func(t *testing.T) { w.For(t).otherUser() })
-	w.searchCanaries(t, canary)
+	w.searchCanaries(t, canary, canaryNew)
 }
 
 func (w *world) tailscaleTrouble() {
@@ -56,7 +66,7 @@ func (w *world) tailscaleTrouble() {
 	w.fails(6, login, "approval")
 	w.tailnet.SetUnapproved(ctx, false)
 
-	w.fails(6, `LEGER_TAILSCALE_SOCKET=/nowhere/tailscaled.sock `+login, "Tailscale")
+	w.fails(6, `LEGER_TAILSCALE_SOCKET=/nowhere/tailscaled.sock `+login, "identity")
 	w.tailnet.Logout(ctx)
 	w.fails(6, login, "not signed in to Tailscale")
 	w.tailnet.Up(ctx)
@@ -80,7 +90,7 @@ func (w *world) serverTrouble() {
 	w.fails(8, `leger secrets sync`, "did not answer")
 	w.fails(8, `leger deploy install --release my-web --yes`, "did not answer")
 	w.fails(8, `leger auth login --no-browser`, "did not answer")
-	if got := w.sh(`podman secret inspect --showsecret --format '{{.SecretData}}' api_key | wc -c`); got != "22" {
+	if got := w.sh(`podman secret inspect --showsecret --format '{{.SecretData}}' api_key | wc -c`); got != canaryBytes {
 		w.t.Errorf("with the server away the secret has %s bytes", got)
 	}
 	w.startServer()
@@ -101,7 +111,7 @@ func (w *world) inputTrouble() {
 		"--upload-pack=touch /tmp/pwned", "ext::sh -c 'touch /tmp/pwned'", "https://alice:pw@example.com/x",
 		"file:///etc", "http://example.com/x", "https://example.com/$(touch /tmp/pwned)", "git@-oProxyCommand=x:y",
 	} {
-		w.fails(2, `leger releases create bad --git-url="`+strings.ReplaceAll(url, `$`, `\$`)+`"`, "Git URL")
+		w.fails(2, `leger releases create bad --git-url="`+strings.ReplaceAll(url, `$`, `\$`)+`"`)
 	}
 	w.fails(2, `leger releases create bad --git-url=https://example.com/x --git-branch=--upload-pack=x`, "branch")
 	w.fails(2, `leger releases create bad --git-url=https://example.com/x --git-path=../../etc`, "subdirectory")
@@ -128,7 +138,7 @@ func (w *world) repositoryTrouble() {
 
 	w.git.Commit(ctx, "private/box", "main", webQuadlet("api_key"))
 	w.api(http.MethodPost, "/api/releases", map[string]string{"name": "private", "git_url": w.git.URL + "/private/box.git"})
-	w.fails(4, install("private"), "password")
+	w.fails(4, install("private"), "credentials")
 
 	w.release("other-branch", webQuadlet("api_key"))
 	id := w.releaseID("other-branch")
@@ -196,14 +206,27 @@ func (w *world) machineTrouble() {
 	w.t.Helper()
 	w.release("works", webQuadlet("api_key"))
 
-	// Podman absent, then too old: a PATH with stand-ins for what is looked at.
-	w.sh(`mkdir -p /tmp/nopodman && for p in git systemctl systemd-run journalctl bash; do ln -sf $(command -v $p) /tmp/nopodman/; done && cp $(command -v leger) /tmp/nopodman/`)
-	w.fails(6, `PATH=/tmp/nopodman leger deploy install --release works --yes`, "Podman")
-	w.sh(`printf '#!/bin/sh\necho "podman version 4.3.1"\n' > /tmp/nopodman/podman && chmod +x /tmp/nopodman/podman`)
-	got := w.run(`PATH=/tmp/nopodman leger doctor`)
-	if !strings.Contains(got.Stdout+got.Stderr, "4.3.1") {
-		w.t.Errorf("doctor does not tell Podman's version: %s", got)
+	// Podman absent, then too old.
+	root := rig.Opts{As: "root"}
+	ctx := w.t.Context()
+	w.sh(`systemctl --user stop podman.service podman.socket`)
+	w.m.Must(ctx, root, "mv", "/usr/bin/podman", "/usr/bin/podman.away")
+	w.fails(6, install("works"), "podman", "install")
+	w.m.Must(ctx, root, "sh", "-c", `printf '#!/bin/sh\necho 4.3.1\n' >/usr/bin/podman && chmod 755 /usr/bin/podman`)
+	w.fails(6, install("works"), "4.3.1")
+	if got := w.run(`leger doctor`); got.Code != 6 || !strings.Contains(got.Stdout+got.Stderr, "4.3.1") {
+		w.t.Errorf("doctor with an old Podman: %s", got)
 	}
+	w.m.Must(ctx, root, "mv", "/usr/bin/podman.away", "/usr/bin/podman")
+	// systemd gives a socket up whose service ends again and again, for a while.
+	rig.Eventually(w.t, 30*time.Second, "Podman's socket answers again", func(ctx context.Context) error {
+		got := w.m.Run(ctx, rig.Opts{}, "sh", "-c", `systemctl --user reset-failed podman.socket podman.service
+			systemctl --user start podman.socket && podman --url unix:///run/user/1000/podman/podman.sock version`)
+		if got.Code != 0 {
+			return errors.New(got.String())
+		}
+		return nil
+	})
 
 	// legerd stopped: its socket starts it again. Its socket gone too: said.
 	w.sh(`systemctl --user stop legerd.service`)
@@ -240,12 +263,12 @@ func (w *world) diskTrouble() {
 	if got.Code == 0 || !strings.Contains(got.Stderr, "hint: ") {
 		w.t.Errorf("a sync onto a full disk: %s", got)
 	}
-	if out := w.sh(`podman secret inspect --showsecret --format '{{.SecretData}}' api_key | wc -c`); out != "22" {
+	if out := w.sh(`podman secret inspect --showsecret --format '{{.SecretData}}' api_key | wc -c`); out != canaryBytes {
 		w.t.Errorf("the old value is gone: %s bytes", out)
 	}
 	w.sh(`rm /mnt/full/filler`)
 	w.sh(`LEGERD_SOCKET=/run/user/1000/legerd-full.sock leger secrets sync`)
-	if out := w.sh(`podman secret inspect --showsecret --format '{{.SecretData}}' api_key | wc -c`); out != "23" {
+	if out := w.sh(`podman secret inspect --showsecret --format '{{.SecretData}}' api_key | wc -c`); out != canaryNewBytes {
 		w.t.Errorf("with space again the new value is not there: %s bytes", out)
 	}
 	daemon.Stop(ctx)

@@ -170,7 +170,8 @@ func (w *world) show(line string) string {
 }
 
 // fails is a command that must end with this code, say each of wants on stderr,
-// give a hint, and leave the machine as it was.
+// and leave the machine as it was. It must say what to do next, too: in a hint,
+// or, of wrong input, in the rule that the message states.
 func (w *world) fails(code int, line string, wants ...string) {
 	w.t.Helper()
 	before := w.state()
@@ -179,7 +180,11 @@ func (w *world) fails(code int, line string, wants ...string) {
 	if got.Code != code {
 		w.t.Errorf("exit code %d, want %d", got.Code, code)
 	}
-	for _, want := range append(wants, "leger: ", "hint: ") {
+	wants = append(wants, "leger: ")
+	if code != 2 {
+		wants = append(wants, "hint: ")
+	}
+	for _, want := range wants {
 		if !strings.Contains(got.Stderr, want) {
 			w.t.Errorf("stderr does not say %q", want)
 		}

@@ -82,8 +82,11 @@ func (a *app) logout(ctx context.Context) error {
 	return nil
 }
 
-// revoke makes a token unusable. One the server does not take any more is.
+// revoke makes a token unusable. One the server does not take any more is. It does
+// not wait long for a server that is away: the user wants to go on.
 func (a *app) revoke(ctx context.Context, f authFile) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	c, err := a.client(f.Server, f.Token)
 	if err != nil {
 		return err

@@ -3,14 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/systemd"
 	"leger.run/leger/internal/tailnet"
 	"leger.run/leger/internal/token"
 )
@@ -144,12 +143,15 @@ func (a *app) checkLegerd(ctx context.Context) finding {
 	return fine(check, "version %s, %s", s.Version, plural(s.Secrets, "secret"))
 }
 
-// newestQuadlet is the first Podman with "podman quadlet install".
-func newestQuadlet() podman.Version { return podman.Version{Major: 5, Minor: 6} }
-
 func (a *app) checkPodman(ctx context.Context) finding {
 	const check = "Podman"
-	res, err := a.program(ctx, "podman", "version", "--format", "{{.Client.Version}}")
+	runner, err := a.podmanRunner()
+	if err != nil {
+		return failing(check, err)
+	}
+	res, err := runner.Run(ctx, run.Command{
+		Path: "podman", Args: []string{"version", "--format", "{{.Client.Version}}"}, Env: run.MinimalEnv(a.env.LookupEnv),
+	})
 	if err != nil {
 		return failing(check, err)
 	}
@@ -160,9 +162,9 @@ func (a *app) checkPodman(ctx context.Context) finding {
 			WithHint("run it yourself: podman version"))
 	case v.Before(podman.MinVersion()):
 		return failing(check, leger.Errorf(leger.CodeMissingPart, "Podman %s is too old: leger needs %s", v, podman.MinVersion()).
-			WithHint("install a newer Podman; %s or newer is best", newestQuadlet()))
-	case v.Before(newestQuadlet()):
-		return warned(check, "version %s; from %s on Podman manages quadlets itself", v, newestQuadlet())
+			WithHint("install a newer Podman; %s or newer is best", podman.QuadletVersion()))
+	case v.Before(podman.QuadletVersion()):
+		return warned(check, "version %s; from %s on Podman manages quadlets itself", v, podman.QuadletVersion())
 	}
 	return fine(check, "version %s", v)
 }
@@ -178,71 +180,53 @@ func (a *app) checkPodmanSocket(ctx context.Context) finding {
 	return fine(check, "answers")
 }
 
-// generators are where Podman's packages put the quadlet generator.
-func generators() []string {
-	return []string{
-		"/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet",
-		"/usr/lib/systemd/user-generators/podman-user-generator",
-	}
-}
-
-func (a *app) checkGenerator(context.Context) finding {
+// checkGenerator lets Podman's generator read a quadlet that is right.
+func (a *app) checkGenerator(ctx context.Context) finding {
 	const check = "generator"
-	for _, path := range generators() {
-		if _, err := a.runner().LookPath(path); err == nil {
-			return fine(check, "%s", path)
-		}
-	}
-	return failing(check, leger.Errorf(leger.CodeMissingPart, "Podman's quadlet generator is not installed, so systemd makes no services of quadlets").
-		WithHint("install Podman from your distribution's packages; it comes with them"))
-}
-
-func (a *app) checkSystemd(ctx context.Context) finding {
-	const check = "systemd"
-	res, err := a.program(ctx, "systemctl", "--user", "show", "--property=Version", "--value")
+	runner, err := a.podmanRunner()
 	if err != nil {
 		return failing(check, err)
 	}
-	if res.Code != 0 {
-		return failing(check, leger.Errorf(leger.CodeMissingPart, "there is no systemd user session: %s", firstLine(res.Stderr)).
-			WithHint("log in as this user (not through su or sudo); on a server: sudo loginctl enable-linger $USER"))
-	}
-	return fine(check, "user session of systemd %s", strings.TrimSpace(string(res.Stdout)))
-}
-
-func (a *app) checkLinger(ctx context.Context) finding {
-	const check = "lingering"
-	res, err := a.program(ctx, "loginctl", "show-user", "--property=Linger", "--value", "self")
+	q := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: run.MinimalEnv(a.env.LookupEnv)})
+	problems, err := q.Check(ctx, map[string][]byte{"doctor.container": []byte("[Container]\nImage=localhost/doctor:1\n")})
 	switch {
 	case err != nil:
-		return warned(check, "not known: %v", err)
-	case strings.TrimSpace(string(res.Stdout)) == "yes" || a.lingers():
-		return fine(check, "your services run without you being logged in")
+		return failing(check, err)
+	case len(problems) > 0:
+		return failing(check, leger.Errorf(leger.CodeMissingPart, "Podman's generator does not take a plain quadlet: %s", problems[0].Message).
+			WithHint("install Podman anew from your distribution's packages"))
 	}
-	return warned(check, "your services stop when you log out").withMend("loginctl enable-linger")
+	return fine(check, "makes services of quadlets")
 }
 
-// lingers looks where logind remembers it: a user who is logged out now has no
-// session to ask about.
-func (a *app) lingers() bool {
-	user := a.env.get("USER")
-	if user == "" || user != filepath.Base(user) {
-		return false
+func (a *app) checkSystemd(context.Context) finding {
+	const check = "systemd"
+	_, closeUnits, err := a.openUnits()
+	if err != nil {
+		return failing(check, err)
 	}
-	_, err := os.Stat(filepath.Join("/var/lib/systemd/linger", user))
-	return err == nil
+	closeUnits()
+	return fine(check, "your user session answers")
+}
+
+func (a *app) checkLinger(context.Context) finding {
+	const check = "lingering"
+	user := a.env.get("USER")
+	switch {
+	case user == "":
+		return warned(check, "not known: USER is not set")
+	case systemd.Lingering(user):
+		return fine(check, "your services run without you being logged in")
+	default:
+		return warned(check, "your services stop when you log out").withMend("loginctl enable-linger")
+	}
 }
 
 func (a *app) checkGit(ctx context.Context) finding {
 	const check = "git"
-	res, err := a.program(ctx, "git", "version")
+	res, err := a.runner().Run(ctx, run.Command{Path: "git", Args: []string{"version"}, Env: run.MinimalEnv(a.env.LookupEnv)})
 	if err != nil {
 		return failing(check, err)
 	}
 	return fine(check, "%s", strings.TrimPrefix(firstLine(res.Stdout), "git "))
-}
-
-// program runs a program of the user's with the environment it needs.
-func (a *app) program(ctx context.Context, name string, args ...string) (run.Result, error) {
-	return a.runner().Run(ctx, run.Command{Path: name, Args: args, Env: run.MinimalEnv(a.env.LookupEnv)})
 }

@@ -1,5 +1,18 @@
 package cli
 
+import (
+	"context"
+
+	"leger.run/leger/internal/deploy"
+)
+
+// MainOn is Main with another systemd.
+func MainOn(ctx context.Context, e Env, units deploy.Units) int {
+	a := newApp(e)
+	a.openUnits = func() (deploy.Units, func(), error) { return units, func() {}, nil }
+	return a.run(ctx)
+}
+
 // ExitCode, SetTOML and ConfigValues are for the tests of this package's rules.
 var ExitCode = exitCode
 

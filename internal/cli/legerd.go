@@ -224,3 +224,25 @@ func (r remote) SecretValues(ctx context.Context, etag string) ([]secretsync.Val
 	}
 	return values, newETag, false, nil
 }
+
+// secretsAdopt takes over a Podman secret that somebody else made: legerd's value
+// replaces it.
+func (a *app) secretsAdopt(ctx context.Context, text string) error {
+	name, err := leger.ParseSecretName(text)
+	if err != nil {
+		return err
+	}
+	c, err := a.legerd()
+	if err != nil {
+		return err
+	}
+	out, err := c.Adopt(ctx, name)
+	if err != nil {
+		return localProblem(err)
+	}
+	a.say("%s is Leger's now, at version %d.", name, out.Version)
+	if a.flags.json {
+		return a.printJSON(out)
+	}
+	return nil
+}

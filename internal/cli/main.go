@@ -10,19 +10,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/run"
 )
 
 // Main runs leger and gives its exit code. When ctx is cancelled the command
 // stops at a safe point and the code is 130.
 func Main(ctx context.Context, e Env) int {
+	a := newApp(e)
+	a.openUnits = a.systemdUnits
+	return a.run(ctx)
+}
+
+func newApp(e Env) *app {
 	if e.SystemConfig == "" {
 		e.SystemConfig = DefaultSystemConfig
 	}
 	if e.Terminal == nil {
 		e.Terminal = streams{e}
 	}
-	a := &app{env: e}
+	return &app{env: e}
+}
+
+func (a *app) run(ctx context.Context) int {
+	e := a.env
 	root := a.root() //nolint:contextcheck // cobra hands the context to each command
 	root.SetArgs(e.Args)
 	root.SetIn(e.Stdin)
@@ -44,6 +55,8 @@ type app struct {
 	env   Env
 	flags flags
 	known *settings // read at first use
+	// openUnits connects to the user's systemd; a test puts its own there.
+	openUnits func() (deploy.Units, func(), error)
 }
 
 // flags are those every command takes.

@@ -118,6 +118,41 @@ func TestASyncWithNothingToDoIsThreeRequests(t *testing.T) {
 	}
 }
 
+// legerd does not run, systemd has its unit: the sync starts it and goes on.
+func TestASyncStartsLegerd(t *testing.T) {
+	t.Parallel()
+	r, home, bin := newRig(t), t.TempDir(), t.TempDir()
+	started := filepath.Join(home, "started")
+	script := "#!/bin/sh\nprintf '%s\\n' \"$*\" >> \"$HOME/started\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "systemctl"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.path = bin
+	r.must(home, "", "auth", "login", "--no-browser")
+	r.must(home, "v", "secrets", "set", "key")
+	done := make(chan said, 1)
+	go func() { done <- r.runIn(t.Context(), home, strings.NewReader(""), "secrets", "sync") }()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for asked := false; !asked; {
+		select {
+		case <-deadline:
+			t.Fatal("systemctl was not asked")
+		case <-tick.C:
+			b, err := os.ReadFile(started)
+			asked = err == nil && strings.Contains(string(b), "--user start legerd.socket")
+		}
+	}
+	r.startLegerd()
+	if s := <-done; s.code != 0 {
+		t.Fatalf("code %d: %s", s.code, s.stderr)
+	}
+	if got, _ := r.podman.Secret("key"); string(got.Value) != "v" {
+		t.Error("Podman does not have the secret")
+	}
+}
+
 // Ctrl-C after each of legerd's answers: the command ends with 130, says what was
 // done, every secret is at its old or its new value, and the next sync finishes.
 func TestCtrlCInTheMiddleOfASync(t *testing.T) {
@@ -209,8 +244,8 @@ func TestSettingAKeyKeepsTheRestOfTheFile(t *testing.T) {
 	for _, c := range []struct{ before, key, value, after string }{
 		{"", "server", "https://a", "server = \"https://a\"\n"},
 		{"# hi\n", "server", "https://a", "# hi\nserver = \"https://a\"\n"},
-		{"[git]\nssh_config = true\n", "server", "https://a", "server = \"https://a\"\n[git]\nssh_config = true\n"},
-		{"[git]\n\n[auth]\n", "git.ssh_config", "true", "[git]\nssh_config = true\n\n[auth]\n"},
+		{"[git]\nuser_settings = true\n", "server", "https://a", "server = \"https://a\"\n[git]\nuser_settings = true\n"},
+		{"[git]\n\n[auth]\n", "git.user_settings", "true", "[git]\nuser_settings = true\n\n[auth]\n"},
 		{"x = 1\n", "auth.shared_secret_file", `/a "b"`, "x = 1\n\n[auth]\nshared_secret_file = '/a \"b\"'\n"},
 		{"server = \"https://a\"", "server", "https://b", "server = \"https://b\"\n"},
 	} {
@@ -230,7 +265,7 @@ func TestSettingAKeyKeepsTheRestOfTheFile(t *testing.T) {
 // Whatever the file says, setting a key changes that key and nothing else, or
 // fails.
 func FuzzSetTOML(f *testing.F) {
-	f.Add("# c\nserver = \"https://a\"\n[git]\nssh_config = true\n", "https://b")
+	f.Add("# c\nserver = \"https://a\"\n[git]\nuser_settings = true\n", "https://b")
 	f.Add("[auth]\nshared_secret_file = '''\nserver = 1\n'''\n", "https://b")
 	f.Add("auth.x = 1\n[[git]]\n", "\"")
 	f.Fuzz(func(t *testing.T, text, value string) {

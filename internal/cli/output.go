@@ -27,8 +27,8 @@ func wrote(err error) error {
 	return leger.Wrap(leger.CodeUnavailable, fileCause(err), "write to standard output")
 }
 
-// printJSON writes one JSON value to stdout. Its shapes are documented in
-// docs/cli.md and only ever grow.
+// printJSON writes one JSON value to stdout. The shapes are the types of package
+// wire and those of this package whose names end in JSON; they only ever grow.
 func (a *app) printJSON(v any) error {
 	enc := json.NewEncoder(a.env.Stdout)
 	enc.SetEscapeHTML(false)

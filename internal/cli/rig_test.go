@@ -34,6 +34,7 @@ type rig struct {
 	t       testing.TB
 	runtime string // XDG_RUNTIME_DIR; its path is short, for sockets
 	state   string
+	path    string // PATH
 
 	api      *httptest.Server
 	handler  atomic.Pointer[http.Handler]
@@ -51,10 +52,14 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, runtime: shortDir(t), state: t.TempDir()}
+	r := &rig{t: t, runtime: shortDir(t), state: t.TempDir(), path: "/nonexistent"}
 	r.startServer()
+	dir := filepath.Join(r.runtime, "podman")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	var err error
-	if r.podman, err = podmantest.Start(context.Background(), r.runtime); err != nil {
+	if r.podman, err = podmantest.Start(context.Background(), dir); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.podman.Stop)
@@ -227,7 +232,7 @@ func (r *rig) env(home string) map[string]string {
 		r.t.Fatal(err)
 	}
 	return map[string]string{
-		"HOME": home, "XDG_RUNTIME_DIR": r.runtime, "LEGER_SERVER": r.api.URL,
+		"PATH": r.path, "HOME": home, "XDG_RUNTIME_DIR": r.runtime, "LEGER_SERVER": r.api.URL,
 		"LEGER_SHARED_SECRET_FILE": secret, "LEGER_TAILSCALE_SOCKET": r.tailscaleSocket(),
 	}
 }

@@ -81,6 +81,7 @@ func setup(e *testscript.Env) error {
 	r := newRig(t)
 	e.Values[rigKey{}] = r
 	home := filepath.Join(e.WorkDir, "home")
+	leger := filepath.Dir(lookPath(e.Getenv("PATH"), "leger"))
 	for name, value := range r.env(home) {
 		e.Setenv(name, value)
 	}
@@ -99,7 +100,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("SYSTEM_CONFIG", filepath.Join(e.WorkDir, "etc", "config.toml"))
 	e.Setenv("NO_COLOR", "1")
 	// The machine's own systemctl and the like are out of reach.
-	e.Setenv("PATH", bin+string(filepath.ListSeparator)+filepath.Dir(lookPath(e.Getenv("PATH"), "leger")))
+	e.Setenv("PATH", bin+string(filepath.ListSeparator)+leger)
 	e.Defer(func() { searchCanary(t, e.WorkDir) })
 	return nil
 }

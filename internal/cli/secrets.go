@@ -37,7 +37,13 @@ func (a *app) secretsCmd() *cobra.Command {
 		},
 	}
 	del.Flags().BoolVarP(&yesDelete, "yes", "y", false, "do not ask")
-	return group("secrets", "Your secrets: on the server, and on this machine", list, a.syncCmd(), a.setCmd(), get, del)
+	adopt := &cobra.Command{
+		Use: "adopt NAME", Short: "Let Leger replace a Podman secret of this name that it did not make",
+		Example: "  leger secrets adopt openai_key",
+		Args:    exactArgs("the name of a secret"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.secretsAdopt(cmd.Context(), args[0]) },
+	}
+	return group("secrets", "Your secrets: on the server, and on this machine", list, a.syncCmd(), a.setCmd(), get, del, adopt)
 }
 
 func (a *app) secretsList(ctx context.Context) error {

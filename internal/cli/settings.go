@@ -37,8 +37,7 @@ func keys() []key {
 		{name: "server", env: "LEGER_SERVER", fallback: DefaultServer, about: "address of the Leger server", check: checkServer},
 		{name: "auth.shared_secret_file", kind: kindPath, about: "file with the secret this installation shares with its server"},
 		{name: "podman", kind: kindPath, fallback: "podman", about: "the podman program"},
-		{name: "git.credential_helpers", kind: kindBool, fallback: "false", about: "let git use your credential helpers for private repositories"},
-		{name: "git.ssh_config", kind: kindBool, fallback: "false", about: "let git use your ~/.ssh/config and agent"},
+		{name: "git.user_settings", kind: kindBool, fallback: "false", about: "let git use your credential helpers, ssh configuration and ssh agent"},
 	}
 }
 

@@ -22,10 +22,12 @@ func (a *app) statusCmd() *cobra.Command {
 // statusJSON is leger status in --json. A part that could not be looked at has an
 // error and nothing else.
 type statusJSON struct {
-	SignIn *authJSON   `json:"sign_in,omitempty"`
-	Server partJSON    `json:"server"`
-	Legerd legerdJSON  `json:"legerd"`
-	Errors []partError `json:"errors,omitempty"`
+	SignIn *authJSON  `json:"sign_in,omitempty"`
+	Server partJSON   `json:"server"`
+	Legerd legerdJSON `json:"legerd"`
+	// Deployments is what is installed on this machine.
+	Deployments []deploymentJSON `json:"deployments"`
+	Errors      []partError      `json:"errors,omitempty"`
 }
 
 type partJSON struct {
@@ -50,7 +52,7 @@ type partError struct {
 // status shows what is known and goes on where a part does not answer: it fails
 // only when it was interrupted.
 func (a *app) status(ctx context.Context) error {
-	var s statusJSON
+	s := statusJSON{Deployments: []deploymentJSON{}}
 	note := func(part string, err error) {
 		if err != nil {
 			s.Errors = append(s.Errors, partError{part, *failureOf(err)})
@@ -59,6 +61,7 @@ func (a *app) status(ctx context.Context) error {
 	note("sign_in", a.lookAtSignIn(&s))
 	note("server", a.lookAtServer(ctx, &s))
 	note("legerd", a.lookAtLegerd(ctx, &s))
+	note("deployments", a.lookAtDeployments(ctx, &s))
 	if ctx.Err() != nil {
 		return leger.Errorf(leger.CodeInterrupted, "interrupted")
 	}
@@ -125,6 +128,21 @@ func (a *app) lookAtLegerd(ctx context.Context, s *statusJSON) error {
 	return got.Podman.Error.Err()
 }
 
+func (a *app) lookAtDeployments(ctx context.Context, s *statusJSON) error {
+	m, err := a.openMachine()
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	all, err := m.engine.List(ctx)
+	for _, d := range all {
+		s.Deployments = append(s.Deployments, jsonOf(d))
+	}
+	return localProblem(err)
+}
+
 func (a *app) printStatus(s statusJSON) error {
 	signIn := "not signed in"
 	if s.SignIn != nil {
@@ -145,9 +163,15 @@ func (a *app) printStatus(s statusJSON) error {
 	if last := s.Legerd.LastReconcile; last != nil {
 		held += ", brought to Podman " + a.when(last.At)
 	}
-	if err := a.print(lines(
-		"signed in", signIn, "server", server, "legerd", daemon, "Podman", s.Legerd.Podman, "secrets", held,
-	)); err != nil {
+	shown := []string{"signed in", signIn, "server", server, "legerd", daemon, "Podman", s.Legerd.Podman, "secrets", held}
+	for _, d := range s.Deployments {
+		state := "not healthy: leger deploy status " + d.Release
+		if d.Healthy {
+			state = "healthy"
+		}
+		shown = append(shown, "deployed", fmt.Sprintf("%s, generation %d, %s", d.Release, d.Generation, state))
+	}
+	if err := a.print(lines(shown...)); err != nil {
 		return err
 	}
 	for _, e := range s.Errors {

@@ -8,6 +8,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/localvault"
 	"leger.run/leger/internal/secretsync"
 )
 
@@ -138,6 +139,8 @@ func versions(s secretsync.Step) string {
 
 func verdict(x secretsync.Result, dryRun bool) string {
 	switch {
+	case x.State == string(localvault.ActionUnchanged) && x.Action != secretsync.ActionUnchanged:
+		return "in place" // legerd, which watches its store, was faster than our question
 	case x.Err != nil && x.State == "":
 		return "failed"
 	case x.State != "":

@@ -13,7 +13,7 @@ import (
 //
 // It is the one place that reads git's messages. git ends with 128 for every
 // trouble with a remote and tells them apart only in English text on stderr, so
-// there is no other evidence; the messages are those of git 2.39 to 2.51, libcurl
+// there is no other evidence; the messages are those of git 2.39 to 2.53, libcurl
 // and OpenSSH under LC_ALL=C, and the tests produce each of them with the real
 // programs where that is possible. A message that is not known here is shown as
 // it is, never guessed at.

@@ -37,7 +37,7 @@ func (s *session) export(ctx context.Context, commit string) (map[string][]byte,
 
 // checkPath says what is wrong when the release's directory is none.
 func (s *session) checkPath(ctx context.Context, commit, tree string) error {
-	res, err := s.git(ctx, nil, "cat-file", "-t", tree)
+	res, err := s.git(ctx, "cat-file", "-t", tree)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *session) checkPath(ctx context.Context, commit, tree string) error {
 		e = leger.Errorf(leger.CodeNotFound, "%q in %s is not a directory", s.src.Path, s.name)
 	}
 	e.Field = "git_path"
-	res, err = s.git(ctx, nil, "ls-tree", "-d", "-z", "--name-only", commit)
+	res, err = s.git(ctx, "ls-tree", "-d", "-z", "--name-only", commit)
 	if err != nil || res.Code != 0 || len(res.Stdout) == 0 {
 		return e.WithHint("leave the path empty: the repository has no directories")
 	}
@@ -153,7 +153,7 @@ func (s *session) linkTarget(ctx context.Context, e entry) string {
 	if e.size > most {
 		return "a path too long to show"
 	}
-	res, err := s.git(ctx, nil, "cat-file", "blob", e.object)
+	res, err := s.git(ctx, "cat-file", "blob", e.object)
 	if err != nil || res.Code != 0 {
 		return "an unreadable target"
 	}

@@ -43,7 +43,7 @@ func (s *session) resolve(ctx context.Context) (ref, commit string, err error) {
 // lsRemote lists refs of the remote by full name; none is no error.
 func (s *session) lsRemote(ctx context.Context, patterns ...string) (map[string]string, error) {
 	args := append([]string{"ls-remote", "--exit-code", "--", s.remote}, patterns...)
-	res, err := s.git(ctx, nil, args...)
+	res, err := s.git(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (s *session) fetchRef(ctx context.Context, ref string) (commit string, err 
 	if res.Code != 0 {
 		return "", s.explain("fetch", res)
 	}
-	res, err = s.git(ctx, nil, "rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}")
+	res, err = s.git(ctx, "rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}")
 	if err != nil {
 		return "", err
 	}
@@ -133,7 +133,7 @@ func (s *session) fetchCommit(ctx context.Context) error {
 }
 
 func (s *session) hasCommit(ctx context.Context) bool {
-	res, err := s.git(ctx, nil, "cat-file", "-t", s.src.Commit)
+	res, err := s.git(ctx, "cat-file", "-t", s.src.Commit)
 	return err == nil && res.Code == 0 && bytes.Equal(res.Stdout, []byte("commit\n"))
 }
 
@@ -162,7 +162,7 @@ func (s *session) fetch(ctx context.Context, what string, options ...string) (ru
 		}
 	}()
 	args := append([]string{"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--refmap="}, options...)
-	res, err := s.git(watched, nil, append(args, "--", s.remote, what)...)
+	res, err := s.git(watched, append(args, "--", s.remote, what)...)
 	cancel(nil)
 	<-stopped
 	if errors.Is(err, errTooLarge) || (err == nil && s.size() > s.client.cfg.MaxClone) {

@@ -181,7 +181,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := s.setEnv(ctx); err != nil {
 		return err
 	}
-	res, err := s.git(ctx, nil, "init", "--quiet", "--bare", "--template=", "--", s.repo)
+	res, err := s.git(ctx, "init", "--quiet", "--bare", "--template=", "--", s.repo)
 	if err != nil {
 		return err
 	}
@@ -195,8 +195,8 @@ func (s *session) close() { _ = os.RemoveAll(s.dir) }
 
 // git runs one git command in the temporary repository. The error is about
 // running it; git's own failures are in the result.
-func (s *session) git(ctx context.Context, stdin []byte, args ...string) (run.Result, error) {
-	return s.gitLimited(ctx, stdin, 0, args...)
+func (s *session) git(ctx context.Context, args ...string) (run.Result, error) {
+	return s.gitLimited(ctx, nil, 0, args...)
 }
 
 func (s *session) gitLimited(ctx context.Context, stdin []byte, maxOutput int64, args ...string) (run.Result, error) {

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,4 +120,28 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// exec does to the database what only an operator, or a thief, could do.
+func (s *server) exec(t *testing.T, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", s.path)
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	_, err = db.ExecContext(t.Context(), query)
+	must(t, err)
+}
+
+// logged gives the log line of a request.
+func (s *server) logged(t *testing.T, requestID string) map[string]any {
+	t.Helper()
+	for line := range strings.Lines(s.log.String()) {
+		var l map[string]any
+		must(t, json.Unmarshal([]byte(line), &l))
+		if l["msg"] == "request" && l["request_id"] == requestID {
+			return l
+		}
+	}
+	t.Fatalf("the log has no line of request %s", requestID)
+	return nil
 }

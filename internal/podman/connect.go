@@ -19,7 +19,11 @@ import (
 // ends: long enough for one sync, short enough to cost nothing afterwards.
 const serviceIdle = 30 * time.Second
 
-// connect finds a way to Podman, in this order, and keeps it:
+// slowFor is how long the podman program is used once nothing better was found:
+// then the better ways get another chance.
+const slowFor = time.Minute
+
+// connect finds a way to Podman that answers, in this order, and keeps it:
 //
 //  1. Config.Socket, and nothing else, when the user named one;
 //  2. $XDG_RUNTIME_DIR/podman/podman.sock, where Podman's own unit listens: most
@@ -37,14 +41,12 @@ func (c *Client) connect(ctx context.Context) (backend, error) {
 	if c.closed {
 		return nil, leger.Errorf(leger.CodeInternal, "the Podman client is closed")
 	}
-	if c.way != nil {
+	_, slow := c.way.(*program)
+	if c.way != nil && (!slow || c.cfg.Now().Sub(c.since) < slowFor) {
 		return c.way, nil
 	}
-	way, name, err := c.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	v, err := way.version(ctx)
+	c.way = nil
+	way, v, name, err := c.find(ctx)
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
@@ -55,7 +57,7 @@ func (c *Client) connect(ctx context.Context) (backend, error) {
 		r.prefix = "/v" + strconv.Itoa(v.Major) + ".0.0"
 	}
 	c.cfg.Logger.InfoContext(ctx, "connected to Podman", slog.String("version", v.String()), slog.String("way", name))
-	c.way = way
+	c.way, c.since = way, c.cfg.Now()
 	return way, nil
 }
 
@@ -68,35 +70,93 @@ func (c *Client) forget(b backend) {
 	}
 }
 
-func (c *Client) find(ctx context.Context) (way backend, name string, err error) {
+// find tries the ways until one tells its version. A socket whose service ends
+// without an answer, as systemd's does when the podman program is gone, is no way;
+// a service that answers and is not Podman is the user's business, and said.
+func (c *Client) find(ctx context.Context) (backend, Version, string, error) {
 	if c.cfg.Socket != "" {
-		if err := answers(ctx, c.cfg.Socket); err != nil {
-			return nil, "", leger.Wrap(leger.CodeMissingPart, err, "Podman's socket %s does not answer", c.cfg.Socket).
+		way := newREST(c.cfg.Socket)
+		v, err := way.version(ctx)
+		if err != nil && !known(err) && ctx.Err() == nil {
+			err = leger.Wrap(leger.CodeMissingPart, err, "Podman's socket %s does not answer", c.cfg.Socket).
 				WithHint("start it, or correct --podman-socket (LEGERD_PODMAN_SOCKET)")
 		}
-		return newREST(c.cfg.Socket), c.cfg.Socket, nil
+		return way, v, c.cfg.Socket, err
 	}
-	if c.cfg.RuntimeDir != "" {
-		socket := filepath.Join(c.cfg.RuntimeDir, "podman", "podman.sock")
-		if answers(ctx, socket) == nil || c.startUnit(ctx) && answers(ctx, socket) == nil {
-			return newREST(socket), socket, nil
+	var last error
+	for _, open := range []func(context.Context) (backend, string, error){
+		c.userSocket, c.startedSocket, c.ownService, c.program,
+	} {
+		way, name, err := open(ctx)
+		if err == nil {
+			var v Version
+			if v, err = way.version(ctx); err == nil {
+				return way, v, name, nil
+			}
 		}
+		if known(err) || ctx.Err() != nil {
+			return nil, Version{}, "", err
+		}
+		c.cfg.Logger.DebugContext(ctx, "no way to Podman", slog.Any("error", err))
+		last = err
 	}
-	if c.cfg.Runner == nil {
-		return nil, "", leger.Errorf(leger.CodeMissingPart, "Podman's socket does not answer").
-			WithHint("start it: systemctl --user enable --now podman.socket")
+	return nil, Version{}, "", last
+}
+
+// known reports whether err already says what is wrong and what to do.
+func known(err error) bool {
+	_, ok := errors.AsType[*leger.Error](err)
+	return ok
+}
+
+// errNoWay says that a way does not exist on this machine.
+var errNoWay = errors.New("there is no such way here")
+
+func (c *Client) userSocket(ctx context.Context) (backend, string, error) {
+	if c.cfg.RuntimeDir == "" {
+		return nil, "", errNoWay
 	}
-	if _, err := c.cfg.Runner.LookPath("podman"); err != nil {
+	socket := filepath.Join(c.cfg.RuntimeDir, "podman", "podman.sock")
+	if err := answers(ctx, socket); err != nil {
 		return nil, "", err
 	}
-	if c.cfg.RuntimeDir != "" {
-		socket, err := c.startService(ctx)
-		if err == nil {
-			return newREST(socket), socket, nil
-		}
-		c.cfg.Logger.WarnContext(ctx, "no Podman service, using the podman program for each request", slog.Any("error", err))
+	return newREST(socket), socket, nil
+}
+
+func (c *Client) startedSocket(ctx context.Context) (backend, string, error) {
+	if c.cfg.RuntimeDir == "" || !c.startUnit(ctx) {
+		return nil, "", errNoWay
 	}
+	return c.userSocket(ctx)
+}
+
+func (c *Client) ownService(ctx context.Context) (backend, string, error) {
+	if err := c.installed(); err != nil {
+		return nil, "", err
+	}
+	if c.cfg.RuntimeDir == "" {
+		return nil, "", errNoWay
+	}
+	socket, err := c.startService(ctx)
+	if err != nil {
+		c.cfg.Logger.WarnContext(ctx, "no Podman service, using the podman program for each request", slog.Any("error", err))
+		return nil, "", errNoWay
+	}
+	return newREST(socket), socket, nil
+}
+
+func (c *Client) program(context.Context) (backend, string, error) {
 	return &program{runner: c.cfg.Runner, env: c.cfg.Env}, "podman program", nil
+}
+
+// installed fails with ErrMissingPart where nothing can be started.
+func (c *Client) installed() error {
+	if c.cfg.Runner == nil {
+		return leger.Errorf(leger.CodeMissingPart, "Podman's socket does not answer").
+			WithHint("start it: systemctl --user enable --now podman.socket")
+	}
+	_, err := c.cfg.Runner.LookPath("podman")
+	return err
 }
 
 // answers dials a socket and hangs up.
@@ -151,7 +211,7 @@ func (c *Client) startService(ctx context.Context) (socket string, err error) {
 		return "", err
 	}
 	ended := make(chan error, 1)
-	go func() {
+	go func() { //nolint:contextcheck // the process ends by itself or with Close, not with this call
 		res, err := process.Wait()
 		if err == nil && res.Code != 0 {
 			err = leger.Errorf(leger.CodeUnavailable, "podman system service ended with code %d", res.Code)

@@ -41,6 +41,8 @@ type Config struct {
 	StartTimeout time.Duration
 	// Logger gets a line when the way to Podman changes. nil: none.
 	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 }
 
 // Client reaches the Podman of one user. It is safe for concurrent use.
@@ -49,6 +51,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	way     backend      // nil: not connected yet
+	since   time.Time    // when the way was found
 	service *run.Process // our own "podman system service", nil when there is none
 	closed  bool
 }
@@ -83,6 +86,9 @@ func New(cfg Config) *Client {
 	}
 	if cfg.StartTimeout <= 0 {
 		cfg.StartTimeout = DefaultStartTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -218,6 +224,9 @@ func call[T any](ctx context.Context, c *Client, do func(backend, context.Contex
 		case err == nil:
 			return out, nil
 		case !errors.Is(err, errGone):
+			if _, slow := b.(*program); slow { // it may fail where another way would not
+				c.forget(b)
+			}
 			return zero, explain(ctx, err)
 		}
 		c.forget(b)
@@ -235,10 +244,10 @@ func explain(ctx context.Context, err error) error {
 	case errors.As(err, &known):
 		return err
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
-		return leger.Wrap(leger.CodeUnavailable, err, "Podman did not answer in time")
+		return leger.Wrap(leger.CodeUnavailable, err, "Podman did not answer in time").WithHint("try again; if it stays so: systemctl --user status podman.service")
 	case ctx.Err() != nil:
 		return leger.Wrap(leger.CodeInterrupted, err, "the call to Podman was interrupted")
 	default:
-		return leger.Wrap(leger.CodeUnavailable, err, "Podman's answer was cut off or not understood")
+		return leger.Wrap(leger.CodeUnavailable, err, "Podman's answer was cut off or not understood").WithHint("try again; if it stays so: systemctl --user status podman.service")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,48 @@ func TestNoPodmanAtAll(t *testing.T) {
 	var e *leger.Error
 	if !errors.As(err, &e) || !strings.Contains(e.Hint, "install") {
 		t.Errorf("the hint does not say what to install: %v", err)
+	}
+}
+
+// systemd keeps Podman's socket open when the podman program is gone, or cannot
+// start: it takes the connection and ends it. That once was told as an answer cut
+// off, and kept legerd from looking any further.
+func TestASocketWithNothingBehindItIsNoWay(t *testing.T) {
+	t.Parallel()
+	runtime, err := os.MkdirTemp("", "pod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(runtime) })
+	if err := os.Mkdir(filepath.Join(runtime, "podman"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(runtime, "podman", "podman.sock")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close() })
+
+	c := client(t, podman.Config{RuntimeDir: runtime, Runner: run.New(run.Config{Path: t.TempDir()})})
+	_, err = c.Version(t.Context())
+	wantCode(t, err, leger.ErrMissingPart)
+
+	// Podman comes back: the very next call finds it.
+	if err := errors.Join(l.Close(), os.RemoveAll(socket)); err != nil {
+		t.Fatal(err)
+	}
+	fake := startFake(t)
+	if err := os.Symlink(fake.Socket, socket); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Version(t.Context()); err != nil {
+		t.Errorf("Podman is back, but: %v", err)
 	}
 }
 

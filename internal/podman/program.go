@@ -117,5 +117,6 @@ func failed(res run.Result, what string) error {
 	if len(text) > most {
 		text = text[:most] + "…"
 	}
-	return leger.Errorf(leger.CodeUnavailable, "podman could not %s (exit code %d): %s", what, res.Code, text)
+	return leger.Errorf(leger.CodeUnavailable, "podman could not %s (exit code %d): %s", what, res.Code, text).
+		WithHint("Podman's socket answers better than the program does: systemctl --user reset-failed podman.socket podman.service; systemctl --user start podman.socket")
 }

@@ -46,7 +46,7 @@ esac
 func standIn(t *testing.T, env ...string) (q *podman.Quadlets, dir string) {
 	t.Helper()
 	bin, config := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "podman"), []byte(standInPodman), 0o700); err != nil { //nolint:gosec // G306: a program must be executable
+	if err := os.WriteFile(filepath.Join(bin, "podman"), []byte(standInPodman), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	dir = filepath.Join(config, "containers", "systemd")
@@ -192,7 +192,7 @@ func TestTheGeneratorsComplaintsAreProblems(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
 	generator := filepath.Join(bin, "quadlet")
-	if err := os.WriteFile(generator, []byte(generatorReport), 0o700); err != nil { //nolint:gosec // G306: a program must be executable
+	if err := os.WriteFile(generator, []byte(generatorReport), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	q := podman.NewQuadlets(podman.QuadletConfig{

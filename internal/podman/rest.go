@@ -169,7 +169,8 @@ func (a answer) failure(what string) error {
 	if len(text) > most {
 		text = text[:most] + "…"
 	}
-	return leger.Errorf(leger.CodeUnavailable, "Podman could not %s (HTTP %d): %s", what, a.code, text)
+	return leger.Errorf(leger.CodeUnavailable, "Podman could not %s (HTTP %d): %s", what, a.code, text).
+		WithHint("see what it logged: journalctl --user -u podman.service")
 }
 
 func (r *rest) do(ctx context.Context, method, target string, body []byte) (answer, error) {

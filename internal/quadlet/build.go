@@ -129,7 +129,7 @@ func mounts(doc Document, section string) []Mount {
 	for _, a := range doc.words(section, "Mount") {
 		m := Mount{File: a.File, Line: a.Line}
 		var rest []string
-		for _, part := range strings.Split(a.Value, ",") {
+		for part := range strings.SplitSeq(a.Value, ",") {
 			key, value, _ := strings.Cut(part, "=")
 			switch key {
 			case "source", "src":

@@ -27,10 +27,10 @@ const (
 // Risk is something about a release that may be meant, and that its user should
 // know.
 type Risk struct {
-	File string
-	Line int // 0: the file as a whole
-	Kind RiskKind
-	Text string // one sentence
+	File string   `json:"file"`
+	Line int      `json:"line,omitempty"` // 0: the file as a whole
+	Kind RiskKind `json:"kind"`
+	Text string   `json:"text"` // one sentence
 }
 
 func sortRisks(risks []Risk) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os/exec"
 	"sync"
 	"sync/atomic"
@@ -76,8 +77,7 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 // startCause drops the program's path and arguments that os/exec may put into
 // its errors and keeps the reason.
 func startCause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}
 	return err
@@ -98,8 +98,8 @@ func (p *Process) Wait() (Result, error) {
 	}
 	res := Result{Stdout: p.stdout.kept(), Stderr: p.stderr.kept(), Code: exitCode(p.cmd)}
 	err := p.explain(waitErr)
-	p.runner.cfg.Logger.Debug("program ended",
-		"command", p.command.String(), "code", res.Code, "took", time.Since(p.begun).Round(time.Millisecond))
+	p.runner.cfg.Logger.LogAttrs(p.ctx, slog.LevelDebug, "program ended",
+		slog.String("command", p.command.String()), slog.Int("code", res.Code), slog.Duration("took", time.Since(p.begun).Round(time.Millisecond)))
 	return res, err
 }
 

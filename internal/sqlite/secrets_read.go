@@ -115,7 +115,8 @@ func sealedSecret(r *row, user leger.UserID) leger.SealedSecret {
 }
 
 func noSecret(name leger.SecretName) error {
-	return leger.Errorf(leger.CodeNotFound, "there is no secret %s, or not that version of it", name)
+	return leger.Errorf(leger.CodeNotFound, "there is no secret %s, or not that version of it", name).
+		WithHint("leger secrets list")
 }
 
 func namesJSON(names []leger.SecretName) (string, error) {

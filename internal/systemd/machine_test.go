@@ -121,6 +121,22 @@ func TestMachineAUnitThatFailsSaysWhy(t *testing.T) {
 	}
 }
 
+// systemd forgets a unit that is neither running nor failed nor wanted by
+// another: a job that ran to its end looks like one that never ran. Nobody may
+// conclude from its state that it has still to run.
+func TestMachineAOneshotThatIsDoneIsForgotten(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-once.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+	before := state(t, m, "leger-once.service")
+	if err := m.Start(t.Context(), "leger-once.service"); err != nil {
+		t.Fatal(err)
+	}
+	after := state(t, m, "leger-once.service")
+	if after.ActiveState != "inactive" || after.Result != "success" || after != before {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
 func TestMachineADependencyThatFails(t *testing.T) {
 	m := open(t)
 	unit(t, m, "leger-dep.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")

@@ -48,10 +48,7 @@ func StateOf(unit string, properties map[string]any) leger.UnitState {
 	if n, ok := properties["NRestarts"].(uint32); ok {
 		s.Restarts = int(n)
 	}
-	// CLOCK_REALTIME in microseconds.
-	if us, ok := properties["ActiveEnterTimestamp"].(uint64); ok && us > 0 && us < 1<<62 {
-		s.Since = time.UnixMicro(int64(us)).UTC() //nolint:gosec // G115: bounded above
-	}
+	s.Since = moment(properties["ActiveEnterTimestamp"])
 	// Job is (id, object path), id 0 for none. Its type is another call away; that
 	// something is queued is what matters.
 	if job, ok := properties["Job"].([]any); ok && len(job) == 2 {
@@ -60,6 +57,15 @@ func StateOf(unit string, properties map[string]any) leger.UnitState {
 		}
 	}
 	return s
+}
+
+// moment reads systemd's CLOCK_REALTIME in microseconds; 0 is never.
+func moment(property any) time.Time {
+	us, ok := property.(uint64)
+	if !ok || us == 0 || us > 1<<62 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(us)).UTC()
 }
 
 // Why gives the newest lines of the journal about a unit, oldest first, since a

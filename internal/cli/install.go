@@ -1,0 +1,311 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/gitrepo"
+	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/secretsync"
+)
+
+// install is what deploy install was asked for.
+type install struct {
+	release, source, branch, path, commit string
+	yes, dryRun                           bool
+}
+
+func (a *app) installCmd() *cobra.Command {
+	var in install
+	c := &cobra.Command{
+		Use: "install --release NAME", Short: "Install a release, or bring it up to date",
+		Long: `Install a release on this machine, or bring it up to date: fetch its files, check
+them, see that their secrets are here, show the plan and its risks, ask, and start
+what should run. If a unit does not come up, what was there before comes back. Run
+again, it does nothing, or finishes what was interrupted.`,
+		Example: `  leger deploy install --release my-app
+  leger deploy install --release my-app --dry-run
+  leger deploy install --release my-app --source ./quadlets --yes`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), in) },
+	}
+	f := c.Flags()
+	f.StringVar(&in.release, "release", "", "the release's name; needed")
+	f.StringVar(&in.source, "source", "", "a Git URL or a local directory to take instead of the release noted on the server")
+	f.StringVar(&in.branch, "git-branch", "", "with --source: branch or tag")
+	f.StringVar(&in.path, "git-path", "", "with --source: subdirectory with the quadlets")
+	f.StringVar(&in.commit, "commit", "", "exactly this commit, all 40 digits of it")
+	f.BoolVarP(&in.yes, "yes", "y", false, "do not ask, whatever the risks")
+	f.BoolVarP(&in.dryRun, "dry-run", "n", false, "show the plan, change nothing")
+	return c
+}
+
+// installJSON is deploy install in --json.
+type installJSON struct {
+	Plan      deploy.Plan `json:"plan"`
+	DryRun    bool        `json:"dry_run"`
+	Unchanged bool        `json:"unchanged"` // nothing was to do
+	Started   []string    `json:"started"`
+}
+
+func (a *app) install(ctx context.Context, in install) error {
+	if in.release == "" {
+		return usage("leger deploy install needs --release")
+	}
+	if in.source == "" && (in.branch != "" || in.path != "") {
+		return usage("--git-branch and --git-path go with --source; a release has its own")
+	}
+	name, err := leger.ParseReleaseName(in.release)
+	if err != nil {
+		return err
+	}
+	req, err := a.request(ctx, name, in)
+	if err != nil {
+		return err
+	}
+	m, err := a.openMachine()
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if err := m.choose(ctx); err != nil {
+		return err
+	}
+	plan, err := a.prepare(ctx, m, req, in)
+	if err != nil {
+		return err
+	}
+	if in.dryRun || plan.Unchanged() {
+		return a.nothingDone(plan, in)
+	}
+	if err := a.consent(ctx, plan, in); err != nil {
+		return err
+	}
+	done, err := m.engine.Apply(ctx, plan, a.progress)
+	if err != nil {
+		a.explainFailure(err)
+		return localProblem(err)
+	}
+	a.say("%s is installed: generation %d.", req.Release, done.Generation.Number)
+	a.warnLinger()
+	if a.flags.json {
+		return a.printJSON(installJSON{Plan: plan, Started: list(done.Started)})
+	}
+	return nil
+}
+
+func (a *app) nothingDone(plan deploy.Plan, in install) error {
+	switch {
+	case !plan.Unchanged():
+		a.say("Nothing was changed: --dry-run.")
+	case plan.From > 0:
+		a.say("Nothing to do: %s is up to date, generation %d.", plan.Next.Release, plan.From)
+	}
+	if a.flags.json {
+		return a.printJSON(installJSON{Plan: plan, DryRun: in.dryRun, Unchanged: plan.Unchanged(), Started: []string{}})
+	}
+	return nil
+}
+
+// request fetches the release's files and reads them.
+func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (deploy.Request, error) {
+	src, from, err := a.source(ctx, name, in)
+	if err != nil {
+		return deploy.Request{}, err
+	}
+	req := deploy.Request{Release: name, Source: from}
+	if src.Dir != "" && !gitrepo.IsRepository(src.Dir) {
+		if in.commit != "" {
+			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
+		}
+		req.Set, err = a.readDir(src)
+		return req, err
+	}
+	git, err := a.git()
+	if err != nil {
+		return req, err
+	}
+	a.say("fetching %s", from.URL)
+	tree, err := git.Fetch(ctx, src)
+	if err != nil {
+		return req, err
+	}
+	req.Source.Commit = tree.Commit
+	req.Set = quadlet.LoadFiles(tree.Files)
+	a.say("commit %s, %s", short(tree.Commit), plural(len(req.Set.Files), "file"))
+	return req, nil
+}
+
+// source finds out where the files are: on the server, or what --source names.
+func (a *app) source(ctx context.Context, name leger.ReleaseName, in install) (gitrepo.Source, deploy.Source, error) {
+	if in.source == "" {
+		_, c, err := a.signedIn()
+		if err != nil {
+			return gitrepo.Source{}, deploy.Source{}, err
+		}
+		r, err := c.ReleaseByName(ctx, name)
+		if err != nil {
+			return gitrepo.Source{}, deploy.Source{}, err
+		}
+		return gitrepo.Source{URL: r.GitURL, Ref: r.GitBranch, Commit: in.commit, Path: r.GitPath},
+			deploy.Source{ReleaseID: r.ID, ReleaseVersion: r.Version, URL: r.GitURL.String(), Ref: r.GitBranch.String(), Path: r.GitPath.String()}, nil
+	}
+	src := gitrepo.Source{Commit: in.commit}
+	var err error
+	if in.branch != "" {
+		if src.Ref, err = leger.ParseGitRef(in.branch); err != nil {
+			return src, deploy.Source{}, err
+		}
+	}
+	if src.Path, err = leger.ParseGitPath(in.path); err != nil {
+		return src, deploy.Source{}, err
+	}
+	if info, statErr := os.Stat(in.source); statErr == nil && info.IsDir() {
+		if src.Dir, err = filepath.Abs(in.source); err != nil {
+			return src, deploy.Source{}, leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.source)
+		}
+	} else if src.URL, err = leger.ParseGitURL(in.source); err != nil {
+		return src, deploy.Source{}, err
+	}
+	return src, deploy.Source{URL: src.URL.String() + src.Dir, Ref: src.Ref.String(), Path: src.Path.String()}, nil
+}
+
+// readDir reads quadlets that are in no repository.
+func (a *app) readDir(src gitrepo.Source) (*quadlet.Set, error) {
+	root, err := os.OpenRoot(src.Dir)
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "open %s", src.Dir)
+	}
+	defer func() { _ = root.Close() }()
+	if src.Path.String() != "" {
+		sub, err := root.OpenRoot(src.Path.String())
+		if err != nil {
+			return nil, leger.Wrap(leger.CodeNotFound, fileCause(err), "open %s in %s", src.Path, src.Dir)
+		}
+		defer func() { _ = sub.Close() }()
+		root = sub
+	}
+	a.say("reading %s, which is no Git repository", src.Dir)
+	return quadlet.Load(root.FS())
+}
+
+// prepare makes the plan, brings secrets that it needs to the machine, and shows
+// it. A plan that cannot be applied is an error here.
+func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in install) (deploy.Plan, error) {
+	plan, err := m.engine.Prepare(ctx, req)
+	if err != nil {
+		return plan, localProblem(err)
+	}
+	if len(plan.Secrets) > 0 && !in.dryRun {
+		synced, err := a.freshSecrets(ctx, plan)
+		if err != nil {
+			return plan, err
+		}
+		if synced {
+			if plan, err = m.engine.Prepare(ctx, req); err != nil {
+				return plan, localProblem(err)
+			}
+		}
+	}
+	a.showPlan(plan)
+	a.showRisks(plan)
+	return plan, a.refusal(plan, in)
+}
+
+// freshSecrets syncs when a secret of the plan is missing here or has changed on
+// the server. Without a sign-in what is here has to do. A sync that fails is told
+// and not fatal: the plan says what is missing.
+func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, err error) {
+	f, c, err := a.signedIn()
+	if errors.Is(err, leger.ErrInvalidToken) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s, err := a.syncer(f, c)
+	if err != nil {
+		a.warn("the secrets are not brought up to date: %v", err)
+		return false, nil
+	}
+	todo, err := s.Plan(ctx)
+	if err == nil && !wanted(plan, todo) {
+		return false, nil
+	}
+	if err == nil {
+		a.say("bringing secrets to this machine")
+		_, err = s.Sync(ctx)
+	}
+	if errors.Is(err, leger.ErrInterrupted) {
+		return true, err
+	}
+	if err != nil {
+		a.warn("the secrets are not brought up to date: %v", err)
+	}
+	return true, nil
+}
+
+// wanted reports whether a sync would do something for the plan.
+func wanted(plan deploy.Plan, todo secretsync.Plan) bool {
+	missing := slices.ContainsFunc(plan.Refusals, func(r deploy.Refusal) bool { return r.Code == leger.CodeNotFound })
+	return missing || slices.ContainsFunc(todo.Steps, func(s secretsync.Step) bool {
+		return s.Action != secretsync.ActionUnchanged && slices.Contains(plan.Secrets, s.Name.String())
+	})
+}
+
+// refusal is nil for a plan that can be applied. Otherwise every reason has been
+// shown, and the error is the gravest with what to do.
+// For a dry run a missing secret is no reason: installing would sync first.
+func (a *app) refusal(plan deploy.Plan, in install) error {
+	if len(plan.Refusals) == 0 {
+		return nil
+	}
+	for _, r := range plan.Refusals {
+		where := ""
+		switch {
+		case r.Line > 0:
+			where = fmt.Sprintf("%s:%d: ", r.File, r.Line)
+		case r.File != "":
+			where = r.File + ": "
+		}
+		a.errln(a.paint(red, "error:") + " " + clean(where+r.Text))
+		if r.Hint != "" {
+			a.errln("       " + clean(r.Hint))
+		}
+	}
+	first := plan.Refusals[0]
+	if in.dryRun && first.Code == leger.CodeNotFound {
+		a.say("Installing syncs your secrets first; leger secrets sync --dry-run shows what that brings.")
+		return nil
+	}
+	e := leger.Errorf(first.Code, "%s cannot be installed: %s; nothing was changed", plan.Next.Release, plural(len(plan.Refusals), "problem"))
+	if first.Code == leger.CodeNotFound {
+		if f, _, err := a.signedIn(); err == nil {
+			return e.WithHint("create the missing secrets at %s/api-keys, then run this again", f.Server)
+		}
+	}
+	return e.WithHint("%s", first.Hint)
+}
+
+// consent asks. Without anybody to ask, risks need --yes.
+func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) error {
+	switch {
+	case in.yes:
+		return nil
+	case a.mayAsk():
+		return a.mustConfirm(ctx, fmt.Sprintf("Install %s?", plan.Next.Release))
+	case len(plan.Risks) > 0:
+		return leger.Errorf(leger.CodeInvalid, "%s brings %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(len(plan.Risks), "risk")).
+			WithHint("look at them, and if they are meant add --yes")
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/gitrepo"
+	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/systemd"
+)
+
+// machine is the user's Podman and systemd, with what deploys onto them.
+type machine struct {
+	config   deploy.Config
+	engine   *deploy.Engine
+	podman   *podman.Client
+	quadlets *podman.Quadlets
+	close    func()
+}
+
+// openMachine connects to systemd and wires the engine. What is installed is
+// found whatever installed it; for something new choose says with what.
+// ErrMissingPart without a user session.
+func (a *app) openMachine() (*machine, error) {
+	dir, err := a.env.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	quadletDir, err := a.quadletDir()
+	if err != nil {
+		return nil, err
+	}
+	runner, err := a.podmanRunner()
+	if err != nil {
+		return nil, err
+	}
+	units, closeUnits, err := a.openUnits()
+	if err != nil {
+		return nil, localProblem(err)
+	}
+	env := run.MinimalEnv(a.env.LookupEnv)
+	client := podman.New(podman.Config{RuntimeDir: a.env.get("XDG_RUNTIME_DIR"), Runner: runner, Env: env})
+	quadlets := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, Dir: quadletDir})
+	m := &machine{
+		config: deploy.Config{
+			StateDir: filepath.Join(dir, "deployments"), Units: units,
+			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
+			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets,
+		},
+		quadlets: quadlets, podman: client,
+		close: func() {
+			closeUnits()
+			_ = client.Close()
+		},
+	}
+	m.engine = deploy.New(m.config)
+	return m, nil
+}
+
+// choose fails with ErrMissingPart when Podman is absent or too old, and lets
+// Leger place the files itself when Podman cannot install quadlets.
+func (m *machine) choose(ctx context.Context) error {
+	if _, err := m.podman.Version(ctx); err != nil {
+		return localProblem(err)
+	}
+	if err := m.quadlets.Usable(ctx); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		slices.Reverse(m.config.Installers)
+		m.engine = deploy.New(m.config)
+	}
+	return nil
+}
+
+// systemdUnits is the user's systemd.
+func (a *app) systemdUnits() (deploy.Units, func(), error) {
+	m, err := systemd.Open(systemd.Config{
+		Address: a.env.get("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: a.env.get("XDG_RUNTIME_DIR"),
+		Runner: a.runner(), Env: run.MinimalEnv(a.env.LookupEnv),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, m.Close, nil
+}
+
+// quadletDir is where Podman's generator looks for the user's quadlets.
+func (a *app) quadletDir() (string, error) {
+	dir, err := a.env.configDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(dir), "containers", "systemd"), nil
+}
+
+// podmanRunner finds podman where the settings say, else in PATH.
+func (a *app) podmanRunner() (*run.Runner, error) {
+	program, err := a.value("podman")
+	if err != nil {
+		return nil, err
+	}
+	path := a.env.get("PATH")
+	if program = a.path(program); strings.Contains(program, "/") {
+		path = filepath.Dir(program) + string(filepath.ListSeparator) + path
+	}
+	return run.New(run.Config{Path: path}), nil
+}
+
+// git makes the client that fetches releases.
+func (a *app) git() (*gitrepo.Client, error) {
+	own, err := a.value("git.user_settings")
+	if err != nil {
+		return nil, err
+	}
+	return gitrepo.New(gitrepo.Config{
+		Runner: a.runner(), UserSettings: own == "true",
+		Env: run.MinimalEnv(a.env.LookupEnv, "SSH_AUTH_SOCK",
+			"http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+	}), nil
+}
+
+// podmanSecrets asks Podman which secrets it has.
+type podmanSecrets struct{ c *podman.Client }
+
+func (p podmanSecrets) Missing(ctx context.Context, names []string) ([]string, error) {
+	have, err := p.c.Secrets(ctx)
+	if err != nil {
+		return nil, localProblem(err)
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(have, func(s podman.Secret) bool { return s.Name == name })
+	}), nil
+}

@@ -1,0 +1,274 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"leger.run/leger"
+)
+
+// Outcome is what Apply has done.
+type Outcome struct {
+	Generation Generation
+	Unchanged  bool     // nothing was to do, and nothing was done
+	Started    []string // units that were started
+}
+
+// Apply carries out a plan that Prepare made. Errors:
+//
+//   - those of Plan.Err: nothing was changed
+//   - ErrConflict: another deployment is under way, or something that the plan rests
+//     on has changed since; nothing was changed
+//   - ErrUnhealthy: a unit did not come up; errors.As finds an *UnitFailure, and
+//     what was there before is there again
+//   - ErrInterrupted: ctx was cancelled; the next Prepare and Apply go on from there
+//   - others of the adapters; what was there before is there again
+//
+// When putting back fails too, the error joins both, and the next Apply goes on.
+func (e *Engine) Apply(ctx context.Context, plan Plan, progress Progress) (Outcome, error) {
+	if plan.request.Set == nil {
+		return Outcome{}, leger.Errorf(leger.CodeInternal, "the plan was not made by Prepare")
+	}
+	unlock, err := e.store.lock()
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer unlock()
+	fresh, err := e.Prepare(ctx, plan.request)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := fresh.Err(); err != nil {
+		return Outcome{}, err
+	}
+	if !sameDecision(plan, fresh) {
+		return Outcome{}, leger.Errorf(leger.CodeConflict, "something has changed on this machine since the plan of %s was made", plan.Next.Release).
+			WithHint("try again, and look at the new plan")
+	}
+	a := &application{engine: e, plan: fresh, app: app(plan.request.Release), progress: progress}
+	return a.run(ctx)
+}
+
+// sameDecision reports whether two plans ask the user for the same consent.
+// Which units happen to run at the moment does not belong to it.
+func sameDecision(a, b Plan) bool {
+	essence := func(p Plan) []byte {
+		text, err := json.Marshal([]any{p.From, p.Next, p.Record, p.Files, p.Secrets, p.Risks})
+		if err != nil {
+			return nil // strings and numbers always encode
+		}
+		return text
+	}
+	return slices.Equal(essence(a), essence(b))
+}
+
+// application is one run of Apply.
+type application struct {
+	engine   *Engine
+	plan     Plan
+	app      string
+	progress Progress
+	rec      record
+	touched  bool // units or files were changed
+}
+
+func (a *application) run(ctx context.Context) (Outcome, error) {
+	p := a.plan
+	if p.Unchanged() {
+		return Outcome{Generation: p.Next, Unchanged: true}, a.tidy()
+	}
+	var err error
+	if a.rec, err = a.engine.store.load(a.app); err != nil {
+		return Outcome{}, err
+	}
+	if err := a.record(); err != nil {
+		return Outcome{}, err
+	}
+	if err = interrupted(ctx, "nothing was changed"); err == nil {
+		err = a.change(ctx)
+	}
+	switch {
+	case err == nil:
+		return Outcome{Generation: a.plan.Next, Started: p.Start}, a.commit()
+	case errors.Is(err, leger.ErrInterrupted):
+		return Outcome{}, a.leave(err)
+	default:
+		return Outcome{}, a.back(ctx, err)
+	}
+}
+
+// tidy forgets what an interrupted deployment left when nothing else is to do.
+func (a *application) tidy() error {
+	rec, err := a.engine.store.load(a.app)
+	if err != nil || len(rec.pending) == 0 || rec.current == nil {
+		return err
+	}
+	return a.engine.store.forget(a.app, rec.current.Number, rec.pending)
+}
+
+// record writes the generation, so that whatever comes, its files are known.
+func (a *application) record() error {
+	p := &a.plan
+	if !p.Record {
+		return nil
+	}
+	a.progress.tell(Event{Step: StepRecord})
+	p.Next.CreatedAt = a.engine.cfg.Clock.Now().UTC()
+	if err := a.engine.store.write(a.app, p.Next, p.request.Set.Files); err != nil {
+		return err
+	}
+	return a.engine.store.begin(a.app, a.rec.pending, p.Next.Number)
+}
+
+func (a *application) commit() error {
+	if !a.plan.Record {
+		return a.tidy()
+	}
+	return a.engine.store.commit(a.app, a.plan.Next.Number, a.rec.pending)
+}
+
+// change does everything between record and commit.
+func (a *application) change(ctx context.Context) error {
+	p := a.plan
+	if p.Replace {
+		a.touched = true
+		// From here to the reload nothing is waited for but seconds: it is not cut off
+		// halfway, where units would be without their files.
+		if err := a.replace(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
+	if p.Reload {
+		a.touched = true
+		if err := a.engine.reload(context.WithoutCancel(ctx), a.app, p.Next, a.progress); err != nil {
+			return err
+		}
+	}
+	if err := interrupted(ctx, "the files are installed, and the units are not started"); err != nil {
+		return err
+	}
+	if len(p.Start) > 0 {
+		a.touched = true
+	}
+	return a.engine.start(ctx, p.Next, p.Start, p.Run, a.progress)
+}
+
+// replace stops what changes and exchanges the files.
+func (a *application) replace(ctx context.Context) error {
+	e, p := a.engine, a.plan
+	if err := e.stop(ctx, p.Stop, StepStop, a.progress); err != nil {
+		return err
+	}
+	a.progress.tell(Event{Step: StepFiles})
+	known := slices.Clone(a.rec.pending)
+	if a.rec.current != nil {
+		known = append(known, *a.rec.current)
+	}
+	if err := e.removeFiles(ctx, a.app, known); err != nil {
+		return err
+	}
+	return e.install(ctx, a.app, p.Next, p.request.Set.Files)
+}
+
+// leave ends an interrupted deployment where it is: what it left is recorded as
+// pending. If it changed nothing, it leaves nothing.
+func (a *application) leave(cause error) error {
+	if a.touched || !a.plan.Record {
+		return cause
+	}
+	return errors.Join(cause, a.endPending())
+}
+
+// endPending takes the new generation back out of the records, but keeps what
+// earlier interrupted deployments may have left.
+func (a *application) endPending() error {
+	s := a.engine.store
+	switch {
+	case len(a.rec.pending) > 0:
+		if err := s.begin(a.app, a.rec.pending[1:], a.rec.pending[0].Number); err != nil {
+			return err
+		}
+		return s.drop(a.app, a.plan.Next.Number)
+	case a.rec.current == nil:
+		return s.remove(a.app)
+	default:
+		return s.forget(a.app, a.rec.current.Number, []Generation{a.plan.Next})
+	}
+}
+
+// back puts back what was there before and says so in the error.
+func (a *application) back(ctx context.Context, cause error) error {
+	// What an interrupted deployment had installed goes too.
+	if leftovers := a.plan.Record && len(a.rec.pending) > 0; !a.plan.Replace && !leftovers {
+		if a.plan.Record {
+			cause = errors.Join(cause, a.endPending())
+		}
+		return cause
+	}
+	a.progress.tell(Event{Step: StepBack})
+	if err := a.restore(context.WithoutCancel(ctx)); err != nil {
+		return errors.Join(cause, leger.Wrap(leger.CodePartial, err, "what was there before could not be put back").
+			WithHint("mend what is said here and run the same again: Leger goes on where it stopped"))
+	}
+	what := "its files were removed again"
+	if a.rec.current != nil {
+		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
+	}
+	if known, ok := errors.AsType[*leger.Error](cause); ok {
+		c := *known
+		c.Message += "; " + what
+		return &c
+	}
+	return leger.Wrap(leger.CodeInternal, cause, "%s could not be installed; %s", a.plan.Next.Release, what)
+}
+
+func (a *application) restore(ctx context.Context) error {
+	e := a.engine
+	if err := e.stop(ctx, a.plan.Next.services(), StepBack, a.progress); err != nil {
+		return err
+	}
+	all := append([]Generation{a.plan.Next}, a.rec.pending...)
+	if a.rec.current != nil {
+		all = append(all, *a.rec.current)
+	}
+	if err := e.removeFiles(ctx, a.app, all); err != nil {
+		return err
+	}
+	if a.rec.current == nil {
+		if err := e.reload(ctx, a.app, Generation{}, a.progress); err != nil {
+			return err
+		}
+		e.resetFailed(ctx, a.plan.Next.services())
+		return e.store.remove(a.app)
+	}
+	files, err := e.store.files(a.app, *a.rec.current)
+	if err != nil {
+		return err
+	}
+	if err := e.install(ctx, a.app, *a.rec.current, files); err != nil {
+		return err
+	}
+	if err := e.reload(ctx, a.app, *a.rec.current, a.progress); err != nil {
+		return err
+	}
+	if err := e.start(ctx, *a.rec.current, a.plan.back, a.plan.back, a.progress); err != nil {
+		return err
+	}
+	pending := a.rec.pending
+	if a.plan.Record {
+		pending = append(slices.Clone(pending), a.plan.Next)
+	}
+	return e.store.forget(a.app, a.rec.current.Number, pending)
+}
+
+// interrupted is an error when ctx is done.
+func interrupted(ctx context.Context, what string) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return leger.Wrap(leger.CodeInterrupted, ctx.Err(), "the deployment was interrupted: %s", what).
+		WithHint("run the same again: it goes on from here")
+}

@@ -1,0 +1,174 @@
+// Package deploy brings a release's quadlets onto the machine and keeps track of
+// what it did: load the facts, make a plan, apply it.
+//
+// Its invariants: a Plan is a pure value, made from a request and facts alone,
+// and what is refused is refused before anything changes; what a release had
+// before it is on disk, content and all, before the first file is touched, and
+// comes back when the new one does not start; whatever cuts a deployment off
+// (Ctrl-C, a crash), the next one finds what it left and converges; and no file
+// or unit that Leger did not install is ever touched.
+//
+// It deliberately prints nothing, asks nobody and knows neither Podman nor
+// systemd nor git: they come in through small interfaces, which the adapters
+// satisfy as they are.
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
+)
+
+// Installer puts files where Podman's generator finds them. app is the release's
+// name in lower case; files are keyed by their path in the release's directory.
+type Installer interface {
+	// Name is recorded with a generation, so that the one that installed removes.
+	Name() string
+	// Takes reports whether such files can be installed by it.
+	Takes(files []string) bool
+	// Path is where a file of app is installed.
+	Path(app, file string) string
+	// Read gives those of the files that are installed now, whoever did it.
+	Read(ctx context.Context, app string, files []string) (map[string][]byte, error)
+	// Install installs the files, none of which is there. When it fails, any of
+	// them may be.
+	Install(ctx context.Context, app string, files map[string][]byte) error
+	// Remove removes those of the files that are there.
+	Remove(ctx context.Context, app string, files []string) error
+}
+
+// Units is the user's systemd. Start and Stop return when the unit has started
+// or stopped; Start fails with ErrUnhealthy when it did not.
+type Units interface {
+	Reload(ctx context.Context) error
+	Start(ctx context.Context, unit string) error
+	Stop(ctx context.Context, unit string) error
+	ResetFailed(ctx context.Context, unit string) error
+	States(ctx context.Context, units ...string) ([]leger.UnitState, error)
+	Why(ctx context.Context, unit string, since time.Time, lines int) ([]string, error)
+}
+
+// Secrets knows which secrets Podman has, or will have before a unit starts.
+type Secrets interface {
+	// Missing gives those of the names that there are not.
+	Missing(ctx context.Context, names []string) ([]string, error)
+}
+
+// Generator is Podman's own check of quadlets.
+type Generator interface {
+	Check(ctx context.Context, files map[string][]byte) ([]leger.Problem, error)
+}
+
+// Volumes removes volumes, with their content.
+type Volumes interface {
+	RemoveVolume(ctx context.Context, name string) error
+}
+
+// Clock is time, for what waits.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time                         { return time.Now() }
+func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// Defaults of Config.
+const (
+	DefaultStartTimeout = 5 * time.Minute // a first start pulls images
+	DefaultStepTimeout  = 2 * time.Minute // systemd gives a unit 90 s to stop
+	DefaultSettle       = 2 * time.Second
+	DefaultPoll         = 250 * time.Millisecond
+)
+
+// Config is what an Engine works with.
+type Config struct {
+	// StateDir is $XDG_STATE_HOME/leger/deployments. It is made when it is needed.
+	StateDir string
+	// Installers, in order of preference. A release goes on with the one it has for
+	// as long as that takes its files.
+	Installers []Installer
+	Units      Units
+	Secrets    Secrets   // nil: secrets are not looked for
+	Generator  Generator // nil: only our own parser checks
+	Volumes    Volumes   // nil: Remove refuses to remove volumes
+	Clock      Clock     // nil: the system's
+
+	StartTimeout time.Duration // for all units to be up; 0: DefaultStartTimeout
+	StepTimeout  time.Duration // for one unit to stop, and for Podman and systemd to do anything else; 0: DefaultStepTimeout
+	Settle       time.Duration // for how long they must stay up to count; 0: DefaultSettle
+	Poll         time.Duration // how often their state is asked for; 0: DefaultPoll
+}
+
+// Engine deploys the releases of one user. It is safe for concurrent use; of two
+// that change something at once, in whatever process, one is refused.
+type Engine struct {
+	cfg   Config
+	store store
+}
+
+// New makes an Engine.
+func New(cfg Config) *Engine {
+	if cfg.Clock == nil {
+		cfg.Clock = systemClock{}
+	}
+	for _, d := range []struct {
+		value     *time.Duration
+		otherwise time.Duration
+	}{
+		{&cfg.StartTimeout, DefaultStartTimeout},
+		{&cfg.StepTimeout, DefaultStepTimeout},
+		{&cfg.Settle, DefaultSettle},
+		{&cfg.Poll, DefaultPoll},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.otherwise
+		}
+	}
+	return &Engine{cfg: cfg, store: store{dir: cfg.StateDir}}
+}
+
+// Request asks for a release to be what Set says.
+type Request struct {
+	Release leger.ReleaseName
+	Source  Source
+	Set     *quadlet.Set
+}
+
+// Step names what an Event is about.
+type Step string
+
+// The steps of Apply and Remove, in their order.
+const (
+	StepRecord Step = "record" // the generation is written to disk
+	StepStop   Step = "stop"   // a unit stops
+	StepFiles  Step = "files"  // the installed files are replaced
+	StepReload Step = "reload" // systemd reads its units anew
+	StepStart  Step = "start"  // a unit is started
+	StepWait   Step = "wait"   // a unit's state changed while it is waited for
+	StepBack   Step = "back"   // it failed: what was there before comes back
+)
+
+// Event tells how far a deployment is.
+type Event struct {
+	Step  Step
+	Unit  string          // empty: all
+	State leger.UnitState // with StepWait
+}
+
+// Progress is told of every event, one at a time. nil: nobody listens.
+type Progress func(Event)
+
+func (p Progress) tell(e Event) {
+	if p != nil {
+		p(e)
+	}
+}
+
+// app is the release's name for installers and directories: names that differ
+// only in case are one release.
+func app(name leger.ReleaseName) string { return name.Key() }

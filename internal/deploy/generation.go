@@ -1,0 +1,176 @@
+package deploy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
+)
+
+// Source is where a release's files come from.
+type Source struct {
+	ReleaseID      string        `json:"release_id,omitempty"` // on the server; empty: none
+	ReleaseVersion leger.Version `json:"release_version,omitempty"`
+	URL            string        `json:"url"` // or the local directory
+	Ref            string        `json:"ref,omitempty"`
+	Path           string        `json:"path,omitempty"`
+	Commit         string        `json:"commit,omitempty"` // empty: files that are in no repository
+}
+
+// Generation is one state of a release on this machine, as recorded in
+// generations/NUMBER/manifest.json. Its files' content lies beside it.
+type Generation struct {
+	Format    int       `json:"format"`  // 1
+	Release   string    `json:"release"` // as the user writes it
+	Number    int       `json:"number"`  // from 1
+	Source    Source    `json:"source"`
+	Installer string    `json:"installer"`
+	Files     []File    `json:"files"` // by path
+	Units     []Unit    `json:"units"` // by file
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// File is one file of a generation.
+type File struct {
+	Path   string `json:"path"`   // in the release's directory
+	SHA256 string `json:"sha256"` // hexadecimal
+	Size   int    `json:"size"`
+}
+
+// Unit is one unit of a generation.
+type Unit struct {
+	File     string       `json:"file"`
+	Service  string       `json:"service"`
+	Kind     quadlet.Kind `json:"kind"`
+	Resource string       `json:"resource,omitempty"` // Podman's name of it
+	Start    bool         `json:"start"`              // a deployment starts it
+	Run      bool         `json:"run"`                // it is up then
+	Oneshot  bool         `json:"oneshot,omitempty"`
+	Template bool         `json:"template,omitempty"`
+	Parts    []string     `json:"parts"`             // the files that make it
+	Uses     []string     `json:"uses,omitempty"`    // files of other quadlets
+	Secrets  []string     `json:"secrets,omitempty"` // Podman secrets, sorted
+	Volumes  []string     `json:"volumes,omitempty"` // named volumes that no quadlet makes
+}
+
+const manifestFormat = 1
+
+// generationOf describes a set.
+func generationOf(req Request, installer string, number int) Generation {
+	g := Generation{
+		Format: manifestFormat, Release: req.Release.String(), Number: number, Source: req.Source, Installer: installer,
+		Files: []File{}, Units: []Unit{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(req.Set.Files)) {
+		data := req.Set.Files[name]
+		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data)})
+	}
+	start, run := req.Set.ToStart(), req.Set.ToRun()
+	for _, u := range req.Set.Units {
+		g.Units = append(g.Units, Unit{
+			File: u.File, Service: u.Service, Kind: u.Kind, Resource: u.Resource,
+			Start:   slices.Contains(start, u.Service),
+			Run:     slices.ContainsFunc(run, func(r quadlet.Unit) bool { return r.Service == u.Service }),
+			Oneshot: u.Oneshot, Template: u.Template, Parts: u.Parts,
+			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u),
+		})
+	}
+	return g
+}
+
+func values(refs []quadlet.Ref) []string {
+	var all []string
+	for _, r := range refs {
+		all = append(all, r.Value)
+	}
+	return all
+}
+
+func secretsOf(u quadlet.Unit) []string {
+	if u.Kind == quadlet.Build {
+		return nil
+	}
+	var names []string
+	for _, s := range u.Secrets {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// namedVolumes are those that Podman makes by itself at the first mention.
+func namedVolumes(u quadlet.Unit) []string {
+	var names []string
+	for _, v := range u.Volumes {
+		if v.Source != "" && !strings.ContainsAny(v.Source, "/%~$") && !strings.HasPrefix(v.Source, ".") && path.Ext(v.Source) == "" &&
+			!strings.Contains(v.Options, "type=bind") {
+			names = append(names, v.Source)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// paths lists the generation's files.
+func (g Generation) paths() []string {
+	all := make([]string, 0, len(g.Files))
+	for _, f := range g.Files {
+		all = append(all, f.Path)
+	}
+	return all
+}
+
+// hashes maps path to hash.
+func (g Generation) hashes() map[string]string {
+	all := map[string]string{}
+	for _, f := range g.Files {
+		all[f.Path] = f.SHA256
+	}
+	return all
+}
+
+// services lists the units that exist by themselves, in an order in which they
+// may stop: what runs first, then pods, then what those need.
+func (g Generation) services() []string {
+	var first, pods, last []string
+	for _, u := range g.Units {
+		switch {
+		case u.Template:
+		case u.Kind == quadlet.Container || u.Kind == quadlet.Kube:
+			first = append(first, u.Service)
+		case u.Kind == quadlet.Pod:
+			pods = append(pods, u.Service)
+		default:
+			last = append(last, u.Service)
+		}
+	}
+	return slices.Concat(first, pods, last)
+}
+
+// affected gives the units that change when the given files do: those they are
+// made of, and what uses those, however far.
+func (g Generation) affected(files map[string]bool) map[string]bool {
+	found, byFile := map[string]bool{}, map[string]bool{}
+	for grown := true; grown; {
+		grown = false
+		for _, u := range g.Units {
+			hit := slices.ContainsFunc(u.Parts, func(p string) bool { return files[p] }) ||
+				slices.ContainsFunc(u.Uses, func(f string) bool { return byFile[f] })
+			if hit && !byFile[u.File] {
+				byFile[u.File], found[u.Service], grown = true, true, true
+			}
+		}
+	}
+	return found
+}

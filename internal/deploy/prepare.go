@@ -1,0 +1,228 @@
+package deploy
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"leger.run/leger"
+)
+
+// Prepare gathers the facts and makes the plan. It changes nothing. A plan that
+// cannot be applied is no error: see Plan.Err and Plan.Refusals.
+func (e *Engine) Prepare(ctx context.Context, req Request) (Plan, error) {
+	facts, err := e.facts(ctx, req)
+	if err != nil {
+		return Plan{}, err
+	}
+	return NewPlan(req, facts), nil
+}
+
+func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
+	name := app(req.Release)
+	rec, err := e.store.load(name)
+	if err != nil {
+		return Facts{}, err
+	}
+	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}}
+	if in := e.choose(rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
+		facts.Installer = in.Name()
+	}
+	next := generationOf(req, facts.Installer, rec.next)
+	known := slices.Clone(rec.pending)
+	if rec.current != nil {
+		known = append(known, *rec.current)
+	}
+	if facts.Disk, err = e.disk(ctx, name, append(slices.Clone(known), next)); err != nil {
+		return facts, err
+	}
+	if err := e.states(ctx, name, &facts, known, next); err != nil {
+		return facts, err
+	}
+	if err := e.owners(name, &facts, next); err != nil {
+		return facts, err
+	}
+	if secrets := req.Set.SecretNames(); len(secrets) > 0 && e.cfg.Secrets != nil {
+		if facts.MissingSecrets, err = e.cfg.Secrets.Missing(ctx, secrets); err != nil {
+			return facts, err
+		}
+	}
+	facts.Problems, err = e.check(ctx, req)
+	return facts, err
+}
+
+// choose finds the installer for files: the one that the release has, if it takes
+// them. nil: none does.
+func (e *Engine) choose(current *Generation, files []string) Installer {
+	if current != nil {
+		if in := e.installer(current.Installer); in != nil && in.Takes(files) {
+			return in
+		}
+	}
+	for _, in := range e.cfg.Installers {
+		if in.Takes(files) {
+			return in
+		}
+	}
+	return nil
+}
+
+func (e *Engine) installer(name string) Installer {
+	for _, in := range e.cfg.Installers {
+		if in.Name() == name {
+			return in
+		}
+	}
+	return nil
+}
+
+// installerOf gives the installer that a generation was installed with.
+// ErrMissingPart if it is not there any more.
+func (e *Engine) installerOf(g Generation) (Installer, error) {
+	if in := e.installer(g.Installer); in != nil {
+		return in, nil
+	}
+	return nil, leger.Errorf(leger.CodeMissingPart, "%s was installed through %q, which is not there now", g.Release, g.Installer).
+		WithHint("install Podman 5.6 or newer again")
+}
+
+// disk reads which files of the generations are installed.
+func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string]string, error) {
+	paths := map[string][]string{}
+	for _, g := range generations {
+		paths[g.Installer] = append(paths[g.Installer], g.paths()...)
+	}
+	disk := map[string]map[string]string{}
+	for installer, files := range paths {
+		in := e.installer(installer)
+		if in == nil {
+			continue // refused, or an error at the first need
+		}
+		found, err := in.Read(ctx, name, files)
+		if err != nil {
+			return nil, err
+		}
+		disk[installer] = map[string]string{}
+		for path, data := range found {
+			disk[installer][path] = hash(data)
+		}
+	}
+	return disk, nil
+}
+
+// states asks for the units of all generations, and tells those apart that were
+// made from this release's files.
+func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []Generation, next Generation) error {
+	facts.States, facts.Ours = map[string]leger.UnitState{}, map[string]bool{}
+	sources, recorded := map[string][]string{}, map[string]bool{}
+	for _, g := range known {
+		in := e.installer(g.Installer)
+		for _, u := range g.Units {
+			recorded[u.Service] = true
+			if in != nil {
+				sources[u.Service] = append(sources[u.Service], in.Path(name, u.File))
+			}
+		}
+	}
+	var ask []string
+	for _, g := range append(slices.Clone(known), next) {
+		ask = append(ask, g.services()...)
+	}
+	slices.Sort(ask)
+	ask = slices.Compact(ask)
+	states, err := e.cfg.Units.States(ctx, ask...)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		facts.States[s.Name] = s
+		// A unit whose file went away may still run; systemd then knows no source.
+		orphan := recorded[s.Name] && s.LoadState == "not-found"
+		facts.Ours[s.Name] = orphan || slices.ContainsFunc(sources[s.Name], func(path string) bool { return samePath(path, s.Source) })
+	}
+	return nil
+}
+
+// samePath compares a path of ours with one that Podman's generator found: it
+// resolves links on the way, and on some systems /home is one.
+func samePath(ours, theirs string) bool {
+	if ours == theirs {
+		return true
+	}
+	a, err := filepath.EvalSymlinks(ours)
+	if err != nil {
+		return false
+	}
+	b, err := filepath.EvalSymlinks(theirs)
+	return err == nil && a == b
+}
+
+// owners finds what other releases have of the names that this one needs.
+func (e *Engine) owners(name string, facts *Facts, next Generation) error {
+	apps, err := e.store.apps()
+	if err != nil {
+		return err
+	}
+	here := e.installer(facts.Installer)
+	for _, other := range apps {
+		if other == name {
+			continue
+		}
+		rec, err := e.store.load(other)
+		if err != nil {
+			return err
+		}
+		theirs := rec.pending
+		if rec.current != nil {
+			theirs = append(theirs, *rec.current)
+		}
+		for _, g := range theirs {
+			for _, u := range g.Units {
+				if slices.ContainsFunc(next.Units, func(mine Unit) bool { return mine.Service == u.Service }) {
+					facts.Owners[u.Service] = g.Release
+				}
+			}
+			in := e.installer(g.Installer)
+			if in == nil || here == nil {
+				continue
+			}
+			for _, path := range next.paths() {
+				if slices.Contains(g.paths(), path) && in.Path(other, path) == here.Path(name, path) {
+					facts.Owners[path] = g.Release
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// check joins the parser's problems with those of Podman's generator. Where the
+// generator accepts a file, it knows better what only our table doubts.
+func (e *Engine) check(ctx context.Context, req Request) ([]leger.Problem, error) {
+	problems := slices.Clone(req.Set.Problems)
+	if e.cfg.Generator == nil || len(req.Set.Files) == 0 {
+		return problems, nil
+	}
+	found, err := e.cfg.Generator.Check(ctx, req.Set.Files)
+	if leger.CodeOf(err) == leger.CodeMissingPart {
+		return problems, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	complained := func(file string) bool {
+		return slices.ContainsFunc(found, func(p leger.Problem) bool { return p.File == file || p.File == "" })
+	}
+	// One file that cannot be read keeps the generator from looking at the others;
+	// only a run that has looked at all of them accepts any.
+	sure := !slices.ContainsFunc(problems, func(p leger.Problem) bool { return !p.Unsure })
+	problems = slices.DeleteFunc(problems, func(p leger.Problem) bool { return p.Unsure && sure && !complained(p.File) })
+	for _, p := range found {
+		// What our parser has found in the file comes with line and hint.
+		if !slices.ContainsFunc(problems, func(ours leger.Problem) bool { return ours.File == p.File }) {
+			problems = append(problems, p)
+		}
+	}
+	return problems, nil
+}

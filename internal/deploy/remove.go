@@ -1,0 +1,245 @@
+package deploy
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
+)
+
+// Deployment is one release on this machine.
+type Deployment struct {
+	Release string
+	// Generation is the current one. For a first deployment that was interrupted it
+	// is what was to be installed.
+	Generation  Generation
+	Interrupted bool // an unfinished deployment left something: installing or removing again mends it
+	Units       []UnitStatus
+	Drift       []FileChange // files that are not on disk as recorded: Change or Drop
+}
+
+// UnitStatus is a unit with its state.
+type UnitStatus struct {
+	Unit
+	State leger.UnitState
+}
+
+// Healthy reports that everything that should run does and no file was changed.
+func (d Deployment) Healthy() bool {
+	return !d.Interrupted && len(d.Drift) == 0 &&
+		!slices.ContainsFunc(d.Units, func(u UnitStatus) bool { return u.Run && !running(u.Unit, u.State) })
+}
+
+// List gives the deployments in order of name.
+func (e *Engine) List(ctx context.Context) ([]Deployment, error) {
+	apps, err := e.store.apps()
+	if err != nil {
+		return nil, err
+	}
+	var all []Deployment
+	for _, name := range apps {
+		d, found, err := e.deployment(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}
+
+// Status gives one deployment. ErrNotFound if the release is not installed.
+func (e *Engine) Status(ctx context.Context, release leger.ReleaseName) (Deployment, error) {
+	d, found, err := e.deployment(ctx, app(release))
+	if err == nil && !found {
+		err = notInstalled(release)
+	}
+	return d, err
+}
+
+func notInstalled(release leger.ReleaseName) error {
+	e := leger.Errorf(leger.CodeNotFound, "%s is not installed on this machine", release)
+	e.Field = "name"
+	return e.WithHint("see what is: leger deploy list")
+}
+
+func (e *Engine) deployment(ctx context.Context, name string) (d Deployment, found bool, err error) {
+	rec, err := e.store.load(name)
+	if err != nil {
+		return d, false, err
+	}
+	switch {
+	case rec.current != nil:
+		d.Generation = *rec.current
+	case len(rec.pending) > 0:
+		d.Generation = rec.pending[0]
+	default:
+		return d, false, nil
+	}
+	d.Release, d.Interrupted = d.Generation.Release, len(rec.pending) > 0
+	disk, err := e.disk(ctx, name, []Generation{d.Generation})
+	if err != nil {
+		return d, false, err
+	}
+	for _, f := range d.Generation.Files {
+		switch got := disk[d.Generation.Installer][f.Path]; got {
+		case f.SHA256:
+		case "":
+			d.Drift = append(d.Drift, FileChange{f.Path, Drop})
+		default:
+			d.Drift = append(d.Drift, FileChange{f.Path, Change})
+		}
+	}
+	states, err := e.cfg.Units.States(ctx, d.Generation.services()...)
+	if err != nil {
+		return d, false, err
+	}
+	for _, u := range d.Generation.Units {
+		status := UnitStatus{Unit: u, State: leger.UnitState{Name: u.Service}}
+		if i := slices.IndexFunc(states, func(s leger.UnitState) bool { return s.Name == u.Service }); i >= 0 {
+			status.State = states[i]
+		}
+		d.Units = append(d.Units, status)
+	}
+	return d, true, nil
+}
+
+// RemoveOptions says what else to remove.
+type RemoveOptions struct {
+	Volumes bool // the volumes too, with all that is in them
+}
+
+// Removed is what Remove has done.
+type Removed struct {
+	Units          []string // stopped and gone
+	Files          []string // paths on this machine
+	Volumes        []string // removed, with --volumes
+	KeptVolumes    []string // Podman volumes that stay
+	KeptNetworks   []string // Podman networks that stay
+	KeptImages     bool     // images stay always
+	FormerRelease  string
+	FormerInstance Generation
+}
+
+// Remove stops a release's units and removes its files and its record. Volumes
+// stay unless they are asked for; so do networks and images. Cut off anywhere it
+// can be run again. ErrNotFound if the release is not installed; ErrInterrupted
+// when ctx is cancelled between two steps.
+func (e *Engine) Remove(ctx context.Context, release leger.ReleaseName, options RemoveOptions, progress Progress) (Removed, error) {
+	unlock, err := e.store.lock()
+	if err != nil {
+		return Removed{}, err
+	}
+	defer unlock()
+	name := app(release)
+	rec, err := e.store.load(name)
+	if err != nil {
+		return Removed{}, err
+	}
+	known := slices.Clone(rec.pending)
+	if rec.current != nil {
+		known = append([]Generation{*rec.current}, known...)
+	}
+	if len(known) == 0 {
+		return Removed{}, notInstalled(release)
+	}
+	if options.Volumes && e.cfg.Volumes == nil {
+		return Removed{}, leger.Errorf(leger.CodeMissingPart, "volumes cannot be removed without Podman").WithHint("leave the volumes, or install Podman")
+	}
+	done := e.inventory(name, known)
+	if err := e.takeAway(ctx, name, known, done.Units, progress); err != nil {
+		return Removed{}, err
+	}
+	if options.Volumes {
+		if err := e.removeVolumes(ctx, &done); err != nil {
+			return done, err
+		}
+	}
+	return done, e.store.remove(name)
+}
+
+// inventory lists what the generations have on this machine.
+func (e *Engine) inventory(name string, generations []Generation) Removed {
+	done := Removed{FormerRelease: generations[0].Release, FormerInstance: generations[0], KeptImages: true}
+	for _, g := range generations {
+		done.Units = append(done.Units, g.services()...)
+		if in := e.installer(g.Installer); in != nil {
+			for _, path := range g.paths() {
+				done.Files = append(done.Files, in.Path(name, path))
+			}
+		}
+		for _, u := range g.Units {
+			done.KeptVolumes = append(done.KeptVolumes, u.Volumes...)
+			switch u.Kind {
+			case quadlet.Volume:
+				done.KeptVolumes = append(done.KeptVolumes, u.Resource)
+			case quadlet.Network:
+				done.KeptNetworks = append(done.KeptNetworks, u.Resource)
+			case quadlet.Container, quadlet.Pod, quadlet.Kube, quadlet.Image, quadlet.Build, quadlet.Artifact:
+			}
+		}
+	}
+	done.Units = unique(done.Units)
+	for _, list := range []*[]string{&done.Files, &done.KeptVolumes, &done.KeptNetworks} {
+		slices.SortFunc(*list, strings.Compare)
+		*list = slices.Compact(*list)
+	}
+	return done
+}
+
+// unique keeps the first of each and the order.
+func unique(all []string) []string {
+	var once []string
+	for _, s := range all {
+		if !slices.Contains(once, s) {
+			once = append(once, s)
+		}
+	}
+	return once
+}
+
+func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, services []string, progress Progress) error {
+	// Another's unit of the same name is left alone: only what runs from our files,
+	// or has lost its file, is stopped.
+	facts := Facts{}
+	if err := e.states(ctx, name, &facts, known, Generation{}); err != nil {
+		return err
+	}
+	ours := slices.DeleteFunc(slices.Clone(services), func(s string) bool { return !facts.Ours[s] })
+	for _, unit := range ours {
+		if err := interrupted(ctx, "some units are stopped, and nothing is removed"); err != nil {
+			return err
+		}
+		if err := e.stop(ctx, []string{unit}, StepStop, progress); err != nil {
+			return err
+		}
+	}
+	if err := interrupted(ctx, "the units are stopped, and nothing is removed"); err != nil {
+		return err
+	}
+	// A moment's work, not cut off halfway.
+	ctx = context.WithoutCancel(ctx)
+	progress.tell(Event{Step: StepFiles})
+	if err := e.removeFiles(ctx, name, known); err != nil {
+		return err
+	}
+	if err := e.reload(ctx, name, Generation{}, progress); err != nil {
+		return err
+	}
+	e.resetFailed(ctx, ours)
+	return nil
+}
+
+func (e *Engine) removeVolumes(ctx context.Context, done *Removed) error {
+	for len(done.KeptVolumes) > 0 {
+		volume := done.KeptVolumes[0]
+		if err := e.step(ctx, func(ctx context.Context) error { return e.cfg.Volumes.RemoveVolume(ctx, volume) }); err != nil {
+			return err
+		}
+		done.Volumes, done.KeptVolumes = append(done.Volumes, volume), done.KeptVolumes[1:]
+	}
+	return nil
+}

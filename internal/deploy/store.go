@@ -1,0 +1,324 @@
+package deploy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/gofrs/flock"
+
+	"leger.run/leger"
+)
+
+// store keeps generations on disk:
+//
+//	DIR/.lock                              held by whoever changes something
+//	DIR/APP/current.json                   {"generation": N}; absent: not installed
+//	DIR/APP/pending.json                   {"generations": [N, …]}: what an unfinished deployment may have installed
+//	DIR/APP/generations/N/manifest.json    a Generation
+//	DIR/APP/generations/N/files/PATH       the content of its files
+//
+// A generation is complete before pending.json names it, and pending.json names
+// it before any of its files is installed. Everything is the user's alone (0700,
+// 0600): quadlets may hold what is nobody else's business.
+type store struct{ dir string }
+
+type currentFile struct {
+	Generation int `json:"generation"`
+}
+
+type pendingFile struct {
+	Generations []int `json:"generations"`
+}
+
+func (s store) app(app string) string     { return filepath.Join(s.dir, app) }
+func (s store) current(app string) string { return filepath.Join(s.dir, app, "current.json") }
+func (s store) pending(app string) string { return filepath.Join(s.dir, app, "pending.json") }
+func (s store) generation(app string, n int) string {
+	return filepath.Join(s.dir, app, "generations", strconv.Itoa(n))
+}
+
+// lock is held until unlock is called. ErrConflict when somebody holds it.
+func (s store) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, wrapDisk(err, "make the directory of deployments")
+	}
+	l := flock.New(filepath.Join(s.dir, ".lock"), flock.SetPermissions(0o600))
+	held, err := l.TryLock()
+	if err != nil {
+		return nil, wrapDisk(err, "lock the deployments")
+	}
+	if !held {
+		return nil, leger.Errorf(leger.CodeConflict, "another deployment is under way on this machine").WithHint("wait until it is done, and try again")
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
+func wrapDisk(err error, what string) error {
+	return leger.Wrap(leger.CodeUnavailable, err, "%s", what).WithHint("check the space and the permissions of the directory")
+}
+
+// apps lists the releases that something is recorded of.
+func (s store) apps() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, wrapDisk(err, "list the deployments")
+	}
+	var names []string
+	for _, e := range entries {
+		if _, err := leger.ParseReleaseName(e.Name()); err == nil && e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// record is what is known of one release.
+type record struct {
+	current *Generation
+	pending []Generation
+	next    int // the number that no generation has had yet
+}
+
+func (s store) load(app string) (record, error) {
+	var r record
+	numbers, err := s.numbers(app)
+	if err != nil {
+		return r, err
+	}
+	r.next = 1
+	if len(numbers) > 0 {
+		r.next = slices.Max(numbers) + 1
+	}
+	var c currentFile
+	if found, err := readJSON(s.current(app), &c); err != nil {
+		return r, err
+	} else if found {
+		g, err := s.manifest(app, c.Generation)
+		if err != nil {
+			return r, err
+		}
+		r.current = &g
+	}
+	var p pendingFile
+	if _, err := readJSON(s.pending(app), &p); err != nil {
+		return r, err
+	}
+	for _, n := range p.Generations {
+		g, err := s.manifest(app, n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // forgotten halfway: its files were gone before
+		} else if err != nil {
+			return r, err
+		}
+		r.pending = append(r.pending, g)
+	}
+	return r, nil
+}
+
+func (s store) numbers(app string) ([]int, error) {
+	entries, err := os.ReadDir(filepath.Join(s.app(app), "generations"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, wrapDisk(err, "list the generations")
+	}
+	var all []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 {
+			all = append(all, n)
+		}
+	}
+	return all, nil
+}
+
+func (s store) manifest(app string, n int) (Generation, error) {
+	var g Generation
+	path := filepath.Join(s.generation(app, n), "manifest.json")
+	switch found, err := readJSON(path, &g); {
+	case err != nil:
+		return g, err
+	case !found:
+		return g, leger.Wrap(leger.CodeInternal, fs.ErrNotExist, "generation %d of %s is not on disk", n, app)
+	case g.Format != manifestFormat:
+		return g, leger.Errorf(leger.CodeConflict, "generation %d of %s was recorded by another version of Leger (format %d)", n, app, g.Format).
+			WithHint("use the version of Leger that installed it, or a newer one")
+	}
+	return g, nil
+}
+
+// files gives the content of a generation's files, held against its hashes.
+func (s store) files(app string, g Generation) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, f := range g.Files {
+		data, err := os.ReadFile(filepath.Join(s.generation(app, g.Number), "files", filepath.FromSlash(f.Path)))
+		if err != nil {
+			return nil, wrapDisk(err, "read a recorded file")
+		}
+		if hash(data) != f.SHA256 {
+			return nil, leger.Errorf(leger.CodeInternal, "the recorded %s of generation %d was changed", f.Path, g.Number).
+				WithHint("install the release anew: leger deploy install")
+		}
+		files[f.Path] = data
+	}
+	return files, nil
+}
+
+// write records a generation. What a crash left under its number is replaced.
+func (s store) write(app string, g Generation, files map[string][]byte) error {
+	final := s.generation(app, g.Number)
+	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+		return wrapDisk(err, "make the directory of generations")
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(final), ".new-")
+	if err != nil {
+		return wrapDisk(err, "make the directory of a generation")
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+	for name, data := range files {
+		local := filepath.FromSlash(name)
+		if !filepath.IsLocal(local) {
+			return leger.Invalid("file", "%.80q leads out of the release's directory", name)
+		}
+		path := filepath.Join(temp, "files", local)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return wrapDisk(err, "record a file")
+		}
+		if err := writeSynced(path, data); err != nil {
+			return wrapDisk(err, "record a file")
+		}
+	}
+	if err := writeJSON(filepath.Join(temp, "manifest.json"), g); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(final); err != nil {
+		return wrapDisk(err, "record the generation")
+	}
+	if err := os.Rename(temp, final); err != nil {
+		return wrapDisk(err, "record the generation")
+	}
+	return syncDir(filepath.Dir(final))
+}
+
+// begin notes that a generation may be on disk from now on.
+func (s store) begin(app string, before []Generation, n int) error {
+	p := pendingFile{Generations: []int{n}}
+	for _, g := range before {
+		if g.Number != n {
+			p.Generations = append(p.Generations, g.Number)
+		}
+	}
+	return writeJSON(s.pending(app), p)
+}
+
+// commit makes a generation the current one and forgets what is pending, whose
+// files are not installed any more.
+func (s store) commit(app string, n int, pending []Generation) error {
+	if err := writeJSON(s.current(app), currentFile{n}); err != nil {
+		return err
+	}
+	return s.forget(app, n, pending)
+}
+
+// forget ends a deployment: nothing is pending any more, and of the generations
+// that were only keep stays.
+func (s store) forget(app string, keep int, pending []Generation) error {
+	if err := os.Remove(s.pending(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrapDisk(err, "end the deployment")
+	}
+	if err := syncDir(s.app(app)); err != nil {
+		return err
+	}
+	for _, g := range pending {
+		if g.Number != keep {
+			if err := s.drop(app, g.Number); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drop removes a generation's directory.
+func (s store) drop(app string, n int) error {
+	if err := os.RemoveAll(s.generation(app, n)); err != nil {
+		return wrapDisk(err, "forget a generation")
+	}
+	return nil
+}
+
+// remove forgets a release. current.json goes first: without it the rest is
+// nobody's.
+func (s store) remove(app string) error {
+	for _, path := range []string{s.current(app), s.pending(app)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return wrapDisk(err, "forget the deployment")
+		}
+	}
+	if err := os.RemoveAll(s.app(app)); err != nil {
+		return wrapDisk(err, "forget the deployment")
+	}
+	return nil
+}
+
+func readJSON(path string, v any) (found bool, err error) {
+	data, err := os.ReadFile(path) //nolint:gosec // G304: a path of our own state
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrapDisk(err, "read "+filepath.Base(path))
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, leger.Wrap(leger.CodeInternal, err, "%s cannot be read", path).WithHint("if it was edited by hand, mend it; else remove the release's directory there and install it anew")
+	}
+	return true, nil
+}
+
+// writeJSON replaces a file: after a crash it is the old or the new one.
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return wrapDisk(err, "make a directory")
+	}
+	if err := writeSynced(path+".new", append(data, '\n')); err != nil {
+		return wrapDisk(err, "write "+filepath.Base(path))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return wrapDisk(err, "write "+filepath.Base(path))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // G304: a path of our own state
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path) //nolint:gosec // G304: a path of our own state
+	if err != nil {
+		return wrapDisk(err, "write to disk")
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Sync(); err != nil {
+		return wrapDisk(err, "write to disk")
+	}
+	return nil
+}

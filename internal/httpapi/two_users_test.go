@@ -1,0 +1,236 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"leger.run/leger"
+)
+
+// TestTwoUsersNeverMeet plays generated sequences of requests of two users, against
+// every route, with the same names and with each other's ids and cursors. After
+// each step what is stored for the one who did not ask is, to the byte, what it was
+// before, and the answer has nothing of theirs in it.
+func TestTwoUsersNeverMeet(t *testing.T) {
+	t.Parallel()
+	const seeds, steps = 4, 300
+	var games [seeds]*game
+	t.Run("sequences", func(t *testing.T) { // ends when all of them have
+		for seed := range games {
+			t.Run("seed "+strconv.Itoa(seed), func(t *testing.T) {
+				t.Parallel()
+				g := &game{server: startServer(t, nil), rng: rand.New(rand.NewPCG(uint64(seed), 0)), done: map[string]int{}}
+				games[seed] = g
+				g.people = newPeople(g.server.target())
+				g.users[0], g.users[1] = g.join(t, "alice"), g.join(t, "bob")
+				for range steps {
+					g.step(t)
+				}
+			})
+		}
+	})
+	for _, route := range games[0].api.Routes() {
+		if !slices.ContainsFunc(games[:], func(g *game) bool { return g.done[route] > 0 }) {
+			t.Errorf("%s: no request of the sequences succeeded", route)
+		}
+	}
+}
+
+// game is one sequence.
+type game struct {
+	*server
+	*people
+	rng   *rand.Rand
+	users [2]*side
+	done  map[string]int // successes, by route
+	turn  int
+}
+
+// side is one of the two users, and what is theirs.
+type side struct {
+	name              string
+	id                leger.UserID
+	token, browser    string // labels for people.authorize
+	releases          []string
+	sessions, cursors []string
+	marks             []string // texts that only they may see
+}
+
+func (g *game) join(t *testing.T, name string) *side {
+	t.Helper()
+	id := g.identity(t, name)
+	s := &side{
+		name: name, id: id.UserID(), token: name, browser: name + "@0",
+		marks: []string{"of-" + name, id.Email, id.DeviceID, id.TailscaleUserID.String(), id.UserID().String()},
+	}
+	g.people.token(t, name)
+	return s
+}
+
+func (g *game) step(t *testing.T) {
+	t.Helper()
+	g.turn++
+	me, other := g.users[0], g.users[1]
+	if g.rng.IntN(2) == 0 {
+		me, other = other, me
+	}
+	routes := g.api.Routes()
+	route := routes[g.rng.IntN(len(routes))]
+	label := me.token
+	if g.rng.IntN(3) == 0 {
+		label = me.browser
+	}
+	if route == "POST /api/auth/validate" {
+		label = fmt.Sprintf("%s/link#%d", me.name, g.turn)
+	}
+	r := g.request(t, route, me, other)
+	before := g.stored(t, other)
+	g.authorize(t, label, r)
+	res, err := roundTrip(r)
+	must(t, err)
+	if after := g.stored(t, other); after != before {
+		t.Fatalf("step %d: %s of %s changed what is stored for %s:\nbefore %s\nafter  %s", g.turn, r.Method+" "+r.URL.String(), label, other.name, before, after)
+	}
+	for _, mark := range other.marks {
+		if bytes.Contains(res.body, []byte(mark)) || strings.Contains(fmt.Sprint(res.header), mark) {
+			t.Fatalf("step %d: %s answers %s with %q of %s: %s", g.turn, r.Method+" "+r.URL.String(), label, mark, other.name, res.body)
+		}
+	}
+	if res.status < 400 {
+		g.done[route]++
+		g.learn(t, me)
+	}
+	if res.status == http.StatusUnauthorized || route == "DELETE /api/user" || route == "DELETE /api/sessions" || route == "DELETE /api/auth/token" {
+		g.signInAgain(t, me)
+	}
+}
+
+// signInAgain gives a user credentials that work, whatever they did to theirs.
+func (g *game) signInAgain(t *testing.T, s *side) {
+	t.Helper()
+	s.token = fmt.Sprintf("%s/again#%d", s.name, g.turn)
+	data[struct{}](t, g.as(t, s.token, http.MethodPost, "/api/auth/validate", `{"session":true}`))
+	s.browser = fmt.Sprintf("%s@%d", s.name, g.turn)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.base+"/api/auth/validate", http.NoBody)
+	must(t, err)
+	r.Header.Set("User-Agent", "of-"+s.name)
+	g.authorize(t, s.token, r)
+	res, err := roundTrip(r)
+	must(t, err)
+	g.cookies[s.browser] = (&http.Response{Header: res.header}).Cookies()[0]
+	g.learn(t, s)
+}
+
+// learn remembers the ids that are a user's own, for them and for the other to try.
+func (g *game) learn(t *testing.T, s *side) {
+	t.Helper()
+	releases, _, err := g.store.Releases(t.Context(), s.id, leger.ReleasePage{Limit: leger.MaxPageSize})
+	must(t, err)
+	for _, r := range releases {
+		s.releases = append(s.releases, r.ID)
+		s.marks = append(s.marks, r.ID)
+		s.cursors = append(s.cursors, base64.RawURLEncoding.EncodeToString([]byte(r.Name.Key())))
+	}
+	sessions, err := g.store.Sessions(t.Context(), s.id, g.api.Now())
+	must(t, err)
+	for _, session := range sessions {
+		s.sessions = append(s.sessions, session.ID)
+		s.marks = append(s.marks, session.ID)
+	}
+}
+
+// pick takes one of the texts, or what stands for none.
+func (g *game) pick(none string, from ...string) string {
+	if len(from) == 0 {
+		return none
+	}
+	return from[g.rng.IntN(len(from))]
+}
+
+// request makes a request for a route, with names both users have and with the
+// ids of either.
+func (g *game) request(t *testing.T, route string, me, other *side) *http.Request {
+	t.Helper()
+	method, path, _ := strings.Cut(route, " ")
+	owner := me
+	if g.rng.IntN(3) == 0 {
+		owner = other
+	}
+	ids := owner.releases
+	if strings.Contains(path, "/sessions/") {
+		ids = owner.sessions
+	}
+	ids = ids[max(0, len(ids)-2):] // the latest are the most likely to be there still
+	path = strings.NewReplacer(
+		"{name}", g.pick("", "a", "b", "c"),
+		"{id}", g.pick("00000000-0000-4000-8000-000000000000", ids...),
+	).Replace(path)
+	query := g.pick("", "", "?limit=1", "?include_values=true", "?name=web", "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
+	if method != http.MethodGet {
+		query = ""
+	}
+	body := g.body(route, me, other)
+	r, err := http.NewRequestWithContext(t.Context(), method, g.base+path+query, strings.NewReader(body))
+	must(t, err)
+	r.Header.Set("User-Agent", "of-"+me.name)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if match := g.pick("", "", "", "", `*`, `"1"`, `"2"`); match != "" && method != http.MethodGet {
+		r.Header.Set("If-Match", match)
+	}
+	return r
+}
+
+func (g *game) body(route string, me, other *side) string {
+	value := fmt.Sprintf("of-%s-%d", me.name, g.rng.IntN(1000))
+	switch route {
+	case "PATCH /api/user":
+		return fmt.Sprintf(`{"display_name":%q}`, value)
+	case "DELETE /api/user":
+		return fmt.Sprintf(`{"email":"%s@example.com"}`, g.pick("", me.name, other.name, other.name, other.name))
+	case "POST /api/secrets:batch":
+		return fmt.Sprintf(`{"secrets":[{"name":"a","value":%q},{"name":"b","value":%q}],"dry_run":%t}`, value, value, g.rng.IntN(3) == 0)
+	case "POST /api/secrets/{name}":
+		return fmt.Sprintf(`{"value":%q}`, value)
+	case "POST /api/secrets/{name}/restore":
+		return fmt.Sprintf(`{"version":%d}`, 1+g.rng.IntN(3))
+	case "POST /api/releases":
+		return fmt.Sprintf(`{"name":%q,"git_url":"https://example.com/%s","description":%q}`, g.pick("", "web", "db", "Web2", "api"), value, value)
+	case "PUT /api/releases/{id}":
+		return fmt.Sprintf(`{"git_url":"https://example.com/%s"}`, value)
+	default:
+		return ""
+	}
+}
+
+// stored is everything the store keeps for a user, sealed values and all.
+func (g *game) stored(t *testing.T, s *side) string {
+	t.Helper()
+	ctx := t.Context()
+	var b strings.Builder
+	user, err := g.store.User(ctx, s.id)
+	_, _ = fmt.Fprintf(&b, "%+v %v\n", user, err)
+	secrets, err := g.store.SealedSecrets(ctx, s.id)
+	must(t, err)
+	for _, secret := range secrets {
+		versions, err := g.store.SecretVersions(ctx, s.id, secret.Name)
+		_, _ = fmt.Fprintf(&b, "%+v %+v %v\n", secret, versions, err)
+	}
+	releases, _, err := g.store.Releases(ctx, s.id, leger.ReleasePage{Limit: leger.MaxPageSize})
+	must(t, err)
+	for _, release := range releases {
+		versions, err := g.store.ReleaseVersions(ctx, s.id, release.ID)
+		_, _ = fmt.Fprintf(&b, "%+v %+v %v\n", release, versions, err)
+	}
+	sessions, err := g.store.Sessions(ctx, s.id, g.api.Now())
+	_, _ = fmt.Fprintf(&b, "%+v %v\n%+v", sessions, err, g.allAudit(ctx, t, s.id))
+	return b.String()
+}
