@@ -2,7 +2,10 @@ import { api, expect, signInAs, test } from "./world.ts";
 
 const signedOut = /401 \(Unauthorized\)/;
 
-test("a link signs in, and its token is in neither the address bar nor the history", async ({ page, server }) => {
+test("a link signs in, and its token is in neither the address bar nor the history", async ({
+	page,
+	server,
+}) => {
 	await page.goto("/auth-error");
 	const link = await server.loginLink("alice@example.com");
 	await page.goto(link);
@@ -37,7 +40,12 @@ test("sign-in goes on to the page first asked for", async ({ page, server, conte
 	await expect(page.getByRole("heading", { name: "Settings", level: 1 })).toBeVisible();
 });
 
-test("a link used twice says so, and how to get another", async ({ page, server, context, expectComplaints }) => {
+test("a link used twice says so, and how to get another", async ({
+	page,
+	server,
+	context,
+	expectComplaints,
+}) => {
 	expectComplaints(signedOut);
 	const link = await server.loginLink("twice@example.com");
 	await page.goto(link);
@@ -65,7 +73,11 @@ test("a link without its token says so", async ({ page }) => {
 	await expect(page.getByRole("heading", { name: "This link is not complete" })).toBeVisible();
 });
 
-test("a link opened while the server is away works when it is back", async ({ page, server, expectComplaints }) => {
+test("a link opened while the server is away works when it is back", async ({
+	page,
+	server,
+	expectComplaints,
+}) => {
 	expectComplaints(/Failed to load resource/);
 	const link = await server.loginLink("patient@example.com");
 	await page.route("**/api/auth/validate", (route) => route.abort("connectionrefused"));

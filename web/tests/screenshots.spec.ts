@@ -39,7 +39,11 @@ const hosts = {
 				last_seen: new Date(Date.now() - 3 * 86_400_000).toISOString(),
 				cli_version: "0.1.0",
 				secrets: [
-					{ name: "openai_api_key", version: 1, synced_at: new Date(Date.now() - 3 * 86_400_000).toISOString() },
+					{
+						name: "openai_api_key",
+						version: 1,
+						synced_at: new Date(Date.now() - 3 * 86_400_000).toISOString(),
+					},
 				],
 				deployments: [],
 			},
@@ -78,7 +82,7 @@ const shots: [string, string, ((page: Page) => Promise<void>)?][] = [
 		"/api-keys",
 		async (page) => {
 			await page.getByRole("button", { name: "Replace openai_api_key" }).click();
-			await page.getByLabel("New value of API key").fill("pk-something");
+			await page.getByRole("textbox", { name: "openai_api_key New value" }).fill("pk-something");
 		},
 	],
 	[
@@ -86,13 +90,19 @@ const shots: [string, string, ((page: Page) => Promise<void>)?][] = [
 		"/api-keys",
 		async (page) => page.getByRole("button", { name: "History of openai_api_key" }).click(),
 	],
-	["api-keys-delete", "/api-keys", async (page) => page.getByRole("button", { name: "Delete openai_api_key" }).click()],
+	[
+		"api-keys-delete",
+		"/api-keys",
+		async (page) => page.getByRole("button", { name: "Delete openai_api_key" }).click(),
+	],
 	[
 		"api-keys-import",
 		"/api-keys",
 		async (page) => {
 			await page.getByRole("button", { name: "Import .env" }).click();
-			await page.getByLabel("Content of the file").fill("OPENAI_API_KEY=sk-two\nGROQ_API_KEY=gsk_1\nDATABASE_PASSWORD=x\nbad.name=1\nnonsense");
+			await page
+				.getByRole("textbox", { name: "Content of the file" })
+				.fill("OPENAI_API_KEY=sk-two\nGROQ_API_KEY=gsk_1\nDATABASE_PASSWORD=x\nbad.name=1\nnonsense");
 			await page.getByRole("button", { name: "Preview" }).click();
 			await expect(page.getByText("Nothing is saved yet")).toBeVisible();
 		},
@@ -107,21 +117,33 @@ const shots: [string, string, ((page: Page) => Promise<void>)?][] = [
 			await expect(page.getByText("Created")).toBeVisible();
 		},
 	],
-	["release-errors", "/releases/new", async (page) => {
-		await page.getByLabel("Release Name").fill("-x");
-		await page.getByLabel("Git Repository URL").fill("ftp://x");
-		await page.getByLabel("Git Branch").fill("a..b");
-		await page.getByLabel("Description").click();
-	}],
+	[
+		"release-errors",
+		"/releases/new",
+		async (page) => {
+			await page.getByRole("textbox", { name: "Release Name" }).fill("-x");
+			await page.getByRole("textbox", { name: "Git Repository URL" }).fill("ftp://x");
+			await page.getByRole("textbox", { name: "Git Branch" }).fill("a..b");
+			await page.getByRole("textbox", { name: "Description" }).click();
+		},
+	],
 	["hosts", "/hosts"],
 	["activity", "/activity"],
 	["settings", "/settings"],
-	["settings-delete", "/settings", async (page) => page.getByRole("button", { name: "Delete account…" }).click()],
+	[
+		"settings-delete",
+		"/settings",
+		async (page) => page.getByRole("button", { name: "Delete account…" }).click(),
+	],
 	["help", "/api-keys", async (page) => page.keyboard.press("?")],
-	["menu", "/releases", async (page) => {
-		const menu = page.getByRole("button", { name: "Menu" });
-		if (await menu.isVisible()) await menu.click();
-	}],
+	[
+		"menu",
+		"/releases",
+		async (page) => {
+			const menu = page.getByRole("button", { name: "Menu" });
+			if (await menu.isVisible()) await menu.click();
+		},
+	],
 	["not-found", "/no/such/page"],
 	["auth-error", "/auth-error?reason=refused"],
 	["signed-out", "/signed-out"],
@@ -149,8 +171,14 @@ test("every page and state", async ({ page, server, expectComplaints }) => {
 				await page.waitForLoadState("networkidle");
 				await act?.(page);
 				const dialog = await page.locator("dialog[open]").count();
-				await page.screenshot({ path: `screenshots/${name}-${theme}-${width}.png`, fullPage: dialog === 0, animations: "disabled" });
-				const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+				await page.screenshot({
+					path: `screenshots/${name}-${theme}-${width}.png`,
+					fullPage: dialog === 0,
+					animations: "disabled",
+				});
+				const wide = await page.evaluate(
+					() => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+				);
 				expect(wide, `${name} at ${width} scrolls sideways`).toBeLessThanOrEqual(0);
 			}
 		}

@@ -56,7 +56,9 @@ export class Server {
 
 /** Starts the program and waits until it says where it listens. */
 async function launch(data: string, listen: string, flags: readonly string[]) {
-	const child = spawn(binary, ["--data", data, "--listen", listen, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
+	const child = spawn(binary, ["--data", data, "--listen", listen, ...flags], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
 	const lines: string[] = [];
 	for await (const line of createInterface({ input: child.stderr })) {
 		lines.push(line);

@@ -29,7 +29,7 @@ export function CategorySection(props: Props) {
 	return (
 		<section
 			aria-labelledby={id}
-			className="grid gap-x-10 gap-y-4 border-b border-line py-6 last:border-b-0 md:grid-cols-[14rem_minmax(0,1fr)]"
+			className="grid gap-x-10 gap-y-4 border-b border-line py-5 last:border-b-0 lg:grid-cols-[14rem_minmax(0,1fr)]"
 		>
 			<div>
 				<h2 id={id} tabIndex={-1} className="font-semibold">

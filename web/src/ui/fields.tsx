@@ -4,7 +4,7 @@ import { Button } from "./button.tsx";
 import { cx } from "./cx.ts";
 
 const input =
-	"w-full min-w-0 rounded-md border border-line-strong/70 bg-surface px-2.5 text-base hover:border-line-strong aria-invalid:border-danger read-only:bg-raised";
+	"w-full min-w-0 rounded-md border border-line-strong bg-surface px-2.5 text-base hover:border-line-strong aria-invalid:border-danger read-only:bg-raised";
 const oneLine = "h-8";
 
 /** Fields of one section, one below the other. */
@@ -14,6 +14,8 @@ export function FieldGroup({ children }: { children: ReactNode }) {
 
 interface Shared {
 	label: string;
+	/** What the label belongs to, where several fields have the same; only screen readers hear it. */
+	of?: string | undefined;
 	description?: ReactNode;
 	error?: string | undefined;
 	/** Something to look at that does not stop anybody. */
@@ -32,12 +34,13 @@ interface FrameProps extends Shared {
 }
 
 /** Label, description, warning and error around one input, tied to it for screen readers. */
-function Field({ label, description, error, warning, optional, aside, children }: FrameProps) {
+function Field({ label, of, description, error, warning, optional, aside, children }: FrameProps) {
 	const id = useId();
 	return (
 		<div className="flex min-w-0 flex-col gap-1.5">
 			<div className="flex min-h-5 flex-wrap items-baseline justify-between gap-x-3">
 				<label htmlFor={id} className="text-sm font-medium">
+					{of && <span className="sr-only">{of} </span>}
 					{label}
 					{optional && <span className="font-normal text-muted"> (optional)</span>}
 				</label>
@@ -173,7 +176,7 @@ interface SecretProps extends Shared {
  * server and never comes back. Password managers are asked to leave it alone.
  */
 export function SecretField(props: SecretProps) {
-	const { label, value, onChange, placeholder = "", multiline = false, ref } = props;
+	const { label, of, value, onChange, placeholder = "", multiline = false, ref } = props;
 	const [shown, setShown] = useState(false);
 	const look = {
 		...unaided,
@@ -199,7 +202,7 @@ export function SecretField(props: SecretProps) {
 					<Button
 						icon
 						aria-pressed={shown}
-						aria-label={`Show ${label}`}
+						aria-label={["Show typed", of, label].filter(Boolean).join(" ")}
 						title={shown ? "Hide what is typed" : "Show what is typed"}
 						onClick={() => setShown(!shown)}
 					>

@@ -28,7 +28,7 @@ export function SearchInput({ label, value, onChange }: Props) {
 				onKeyDown={(event) => {
 					if (event.key === "Escape") onChange("");
 				}}
-				className="h-8 w-full rounded-md border border-line-strong/70 bg-surface pr-2.5 pl-8 hover:border-line-strong"
+				className="h-8 w-full rounded-md border border-line-strong bg-surface pr-2.5 pl-8 hover:border-line-strong"
 			/>
 		</div>
 	);

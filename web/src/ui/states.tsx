@@ -46,7 +46,7 @@ export function SkeletonRows({ rows = 4 }: { rows?: number }) {
 			<span className="sr-only">Loading…</span>
 			{Array.from({ length: rows }, (_, row) => (
 				// biome-ignore lint/suspicious/noArrayIndexKey: rows without identity
-				<div key={row} className="grid gap-4 md:grid-cols-[14rem_minmax(0,1fr)]" aria-hidden>
+				<div key={row} className="grid gap-4 lg:grid-cols-[14rem_minmax(0,1fr)]" aria-hidden>
 					<div className="shimmer h-5 w-28" />
 					<div className="shimmer h-8 w-full" />
 				</div>

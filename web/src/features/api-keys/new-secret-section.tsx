@@ -69,7 +69,7 @@ export function NewSecretSection({ nameField }: { nameField: RefObject<HTMLInput
 				<TextField
 					label="Name"
 					description="Containers know it by this name. Letters, digits, '_' and '-'."
-					placeholder="database_password"
+					placeholder="database_password, for example"
 					value={name}
 					onChange={(text) => {
 						setName(text.trim());

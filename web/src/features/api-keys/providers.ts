@@ -21,8 +21,8 @@ export interface Provider {
 
 const key = (secret: string, start?: string): [ProviderField] => [
 	start === undefined
-		? { secret, label: "API key" }
-		: { secret, label: "API key", placeholder: `${start}…`, shape: new RegExp(`^${start}`) },
+		? { secret, label: "API Key" }
+		: { secret, label: "API Key", placeholder: `${start}…`, shape: new RegExp(`^${start}`) },
 ];
 
 /** Every provider with a section of its own, in the order of the page. */

@@ -18,7 +18,7 @@ interface Props {
 	field?: ProviderField;
 	drafts: Drafts;
 	hosts: readonly Host[];
-	/** Whose section it is, so that buttons of different sections sound different. */
+	/** Whose section it is: many have an "API Key". */
 	section: string;
 }
 
@@ -51,7 +51,8 @@ function Input({ name, label, secret, field, drafts, section }: Omit<Props, "hos
 	const moved =
 		secret !== undefined && draft !== undefined && draft.base > 0 && draft.base !== secret.version;
 	const shared = {
-		label: secret === undefined ? label : `New value of ${label}`,
+		label: secret === undefined ? label : "New value",
+		of: secret === undefined ? section : name,
 		value: draft?.value ?? "",
 		onChange: (value: string) => drafts.type(name, value),
 		placeholder: field?.placeholder ?? "",
@@ -66,14 +67,10 @@ function Input({ name, label, secret, field, drafts, section }: Omit<Props, "hos
 	const focus = (element: HTMLElement | null) => {
 		if (secret !== undefined && draft?.value === "") element?.focus();
 	};
-	return (
-		<fieldset aria-label={section} className="contents">
-			{field?.plain ? (
-				<TextField {...shared} mono ref={focus} />
-			) : (
-				<SecretField {...shared} multiline={field === undefined} ref={focus} />
-			)}
-		</fieldset>
+	return field?.plain ? (
+		<TextField {...shared} mono ref={focus} />
+	) : (
+		<SecretField {...shared} multiline={field === undefined} ref={focus} />
 	);
 }
 

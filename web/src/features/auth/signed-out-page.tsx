@@ -1,4 +1,6 @@
+import { useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
+import { onTabMessage } from "#api/status.ts";
 import { Command } from "#ui/command.tsx";
 import { Frame } from "./frame.tsx";
 import { rememberPage } from "./return-to.ts";
@@ -9,6 +11,15 @@ export function SignedOutPage() {
 		document.title = "Signed out · Leger";
 		rememberPage(location.pathname, Date.now());
 	}, []);
+	const navigate = useNavigate();
+	useEffect(
+		() =>
+			onTabMessage((message) => {
+				const own = location.pathname === "/signed-out"; // elsewhere the page that was asked for comes back
+				if (message === "signed-in" && own) void navigate({ to: "/api-keys", replace: true });
+			}),
+		[navigate],
+	);
 	return (
 		<Frame>
 			<div className="flex flex-col gap-1">

@@ -10,7 +10,7 @@ export function DeployCommand({ release }: { release: string }) {
 	return (
 		<section
 			aria-labelledby="deploy-command"
-			className="my-6 grid gap-x-10 gap-y-3 rounded-lg border border-accent/30 bg-accent-soft p-4 md:grid-cols-[13rem_minmax(0,1fr)]"
+			className="my-6 grid gap-x-10 gap-y-3 rounded-lg border border-accent/30 bg-accent-soft p-4 lg:grid-cols-[13rem_minmax(0,1fr)]"
 		>
 			<div>
 				<h2 id="deploy-command" className="font-semibold">

@@ -59,7 +59,7 @@ export function gitBranchProblem(branch: string): string | undefined {
 }
 
 export function gitPathProblem(path: string): string | undefined {
-	if (path === "" || path === ".") return undefined;
+	if (path === "" || path === "." || path === "./") return undefined; // its root
 	const trimmed = path.replace(/\/$/, "");
 	if (new TextEncoder().encode(trimmed).length > 512) return "A path has at most 512 bytes.";
 	if (trimmed === "" || trimmed.startsWith("/"))

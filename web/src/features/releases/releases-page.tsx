@@ -125,7 +125,20 @@ function ReleaseCard({ release, hosts, onDelete }: CardProps) {
 						{release.name}
 					</Link>
 				</h2>
-				<span className="shrink-0 text-sm text-muted">Version {release.version}</span>
+				<span className="flex shrink-0 items-center gap-1 text-sm text-muted">
+					Version {release.version}
+					<Button
+						small
+						icon
+						variant="ghost"
+						className="-my-1 -mr-1.5"
+						aria-label={`Delete ${release.name}`}
+						title="Delete"
+						onClick={onDelete}
+					>
+						<Trash2 className="size-4" aria-hidden />
+					</Button>
+				</span>
 			</div>
 			{release.description && <p className="line-clamp-2 break-words text-muted">{release.description}</p>}
 			<dl className="grid grid-cols-[auto_minmax(0,1fr)] items-baseline gap-x-2.5 gap-y-1 text-sm [&_svg]:size-3.5 [&_svg]:translate-y-0.5 [&_svg]:text-muted">
@@ -169,17 +182,6 @@ function ReleaseCard({ release, hosts, onDelete }: CardProps) {
 					label="Copy Deploy Command"
 					small
 				/>
-				<Button
-					small
-					icon
-					variant="ghost"
-					className="ml-auto"
-					aria-label={`Delete ${release.name}`}
-					title="Delete"
-					onClick={onDelete}
-				>
-					<Trash2 className="size-4" aria-hidden />
-				</Button>
 			</div>
 		</li>
 	);

@@ -69,7 +69,7 @@ function LegerIdSection({ user }: { user: User }) {
 					readOnly
 					aria-label="Leger ID"
 					value={user.user_uuid}
-					className="h-8 w-full min-w-0 rounded-md border border-line-strong/70 bg-raised px-2.5 font-mono text-sm"
+					className="h-8 w-full min-w-0 rounded-md border border-line-strong bg-raised px-2.5 font-mono text-sm"
 					onFocus={(event) => event.target.select()}
 				/>
 				<CopyButton text={user.user_uuid} what="Leger ID" />
