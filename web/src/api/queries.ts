@@ -1,0 +1,96 @@
+import { infiniteQueryOptions, QueryClient, queryOptions } from "@tanstack/react-query";
+import { call } from "./client.ts";
+import { ApiError } from "./error.ts";
+import { hostsOrNone } from "./hosts.ts";
+import type { components } from "./schema.d.ts";
+
+type Schemas = components["schemas"];
+export type User = Schemas["User"];
+export type Session = Schemas["Session"];
+export type Secret = Schemas["Secret"];
+export type Release = Schemas["Release"];
+export type ReleaseVersion = Schemas["ReleaseVersion"];
+export type AuditEvent = Schemas["AuditEvent"];
+export type { Host } from "./hosts.ts";
+
+/** Everything is asked even when the browser thinks it is offline: the server may be on this machine. */
+export function newQueryClient(): QueryClient {
+	return new QueryClient({
+		defaultOptions: {
+			queries: { networkMode: "always", retry: worthAnother, retryDelay: pause, staleTime: 5_000 },
+			mutations: { networkMode: "always", retry: false },
+		},
+	});
+}
+
+function worthAnother(failures: number, error: Error): boolean {
+	if (!(error instanceof ApiError) || failures >= 2) return false;
+	return ["unreachable", "unavailable", "rate_limited"].includes(error.code) && (error.retryAfter ?? 0) <= 5;
+}
+
+function pause(failures: number, error: Error): number {
+	if (error instanceof ApiError && error.retryAfter !== undefined) return error.retryAfter * 1000;
+	return 500 * 2 ** failures;
+}
+
+export const userQuery = queryOptions({
+	queryKey: ["user"],
+	queryFn: ({ signal }) => call("get", "/api/user", { signal }),
+	refetchOnWindowFocus: "always",
+});
+
+export const sessionsQuery = queryOptions({
+	queryKey: ["sessions"],
+	queryFn: async ({ signal }) => (await call("get", "/api/sessions", { signal })).sessions,
+});
+
+export const secretsQuery = queryOptions({
+	queryKey: ["secrets"],
+	queryFn: async ({ signal }) => (await call("get", "/api/secrets", { signal })).secrets,
+	refetchOnWindowFocus: "always",
+});
+
+export const secretVersionsQuery = (name: string) =>
+	queryOptions({
+		queryKey: ["secret-versions", name],
+		queryFn: async ({ signal }) =>
+			(await call("get", "/api/secrets/{name}/versions", { params: { name }, signal })).versions,
+		staleTime: 0,
+	});
+
+/** All of them: there are at most 500, which is one page. */
+export const releasesQuery = queryOptions({
+	queryKey: ["releases"],
+	queryFn: async ({ signal }) =>
+		(await call("get", "/api/releases", { query: { limit: 500 }, signal })).releases,
+});
+
+export const releaseQuery = (id: string) =>
+	queryOptions({
+		queryKey: ["releases", id],
+		queryFn: ({ signal }) => call("get", "/api/releases/{id}", { params: { id }, signal }),
+	});
+
+export const releaseVersionsQuery = (id: string) =>
+	queryOptions({
+		queryKey: ["releases", id, "versions"],
+		queryFn: async ({ signal }) =>
+			(await call("get", "/api/releases/{id}/versions", { params: { id }, signal })).versions,
+	});
+
+export const auditQuery = infiniteQueryOptions({
+	queryKey: ["audit"],
+	queryFn: ({ pageParam, signal }) =>
+		call("get", "/api/audit", {
+			query: pageParam ? { limit: 50, cursor: pageParam } : { limit: 50 },
+			signal,
+		}),
+	initialPageParam: "",
+	getNextPageParam: (page) => page.next_cursor,
+});
+
+export const hostsQuery = queryOptions({
+	queryKey: ["hosts"],
+	queryFn: ({ signal }) => hostsOrNone(signal),
+	refetchInterval: 30_000,
+});

@@ -1,0 +1,65 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { call } from "#api/client.ts";
+import { explain, hasCode } from "#api/error.ts";
+import { auditQuery, type Host, type Secret, secretsQuery } from "#api/queries.ts";
+import { Button } from "#ui/button.tsx";
+import { Dialog } from "#ui/dialog.tsx";
+import { toast } from "#ui/toaster.tsx";
+
+interface Props {
+	secret: Secret;
+	hosts: readonly Host[];
+	onClose: () => void;
+}
+
+export function DeleteDialog({ secret, hosts, onClose }: Props) {
+	const queries = useQueryClient();
+	const holders = hosts.filter((host) => host.secrets.some((held) => held.name === secret.name));
+	const remove = useMutation({
+		mutationFn: () =>
+			call("delete", "/api/secrets/{name}", { params: { name: secret.name }, ifMatch: secret.version }),
+		onSuccess: () => {
+			queries.setQueryData(secretsQuery.queryKey, (list) =>
+				list?.filter((other) => other.name !== secret.name),
+			);
+			toast.success(`${secret.name} deleted`);
+			onClose();
+			document.querySelector<HTMLElement>("h1")?.focus();
+		},
+		onSettled: () => {
+			void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });
+			void queries.invalidateQueries({ queryKey: auditQuery.queryKey });
+		},
+	});
+	return (
+		<Dialog
+			title={`Delete ${secret.name}?`}
+			description="Every value it ever had is deleted with it. There is no way back. Containers that use it do not start any more after the next sync."
+			onClose={onClose}
+			footer={
+				<>
+					<Button onClick={onClose} autoFocus>
+						Cancel
+					</Button>
+					<Button variant="danger" busy={remove.isPending} onClick={() => remove.mutate()}>
+						Delete
+					</Button>
+				</>
+			}
+		>
+			{holders.length > 0 && (
+				<p className="text-muted">
+					It is on {holders.map((host) => host.name).join(", ")}, until{" "}
+					<code className="font-mono text-sm">leger secrets sync</code> runs there.
+				</p>
+			)}
+			{remove.isError && (
+				<p role="alert" className="mt-2 text-danger">
+					{hasCode(remove.error, "conflict")
+						? "Somebody gave it a new value meanwhile. Close this and look again before you delete it."
+						: explain(remove.error)}
+				</p>
+			)}
+		</Dialog>
+	);
+}

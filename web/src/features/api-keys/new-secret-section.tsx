@@ -1,0 +1,98 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { type RefObject, useState } from "react";
+import { call } from "#api/client.ts";
+import { explain, hasCode } from "#api/error.ts";
+import { auditQuery, secretsQuery } from "#api/queries.ts";
+import { CategorySection } from "#ui/category-section.tsx";
+import { FieldGroup, SecretField, TextField } from "#ui/fields.tsx";
+import { toast } from "#ui/toaster.tsx";
+import { nameProblem, valueProblem, valueWarning } from "./secret-rules.ts";
+
+/** Any name, any value: what no provider's section is for. */
+export function NewSecretSection({ nameField }: { nameField: RefObject<HTMLInputElement | null> }) {
+	const queries = useQueryClient();
+	const [name, setName] = useState("");
+	const [value, setValue] = useState("");
+	const [problems, setProblems] = useState<{ name?: string | undefined; value?: string | undefined }>({});
+	const [error, setError] = useState<string>();
+	const [saving, setSaving] = useState(false);
+
+	const clear = () => {
+		setName("");
+		setValue("");
+		setProblems({});
+		setError(undefined);
+	};
+
+	async function save() {
+		const found = { name: nameProblem(name), value: valueProblem(value) };
+		setProblems(found);
+		setError(undefined);
+		if (found.name !== undefined || found.value !== undefined) return;
+		setSaving(true);
+		try {
+			// Another tab may have made it: asked now, not known from before.
+			const list = await queries.fetchQuery({ ...secretsQuery, staleTime: 0 });
+			if (list.some((secret) => secret.name === name)) {
+				setProblems({ name: `${name} exists already. To give it a new value, use Replace in its row.` });
+				return;
+			}
+			await call("post", "/api/secrets/{name}", { params: { name }, body: { value } });
+			toast.success(`${name} saved`);
+			clear();
+			nameField.current?.focus();
+			void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });
+			void queries.invalidateQueries({ queryKey: auditQuery.queryKey });
+		} catch (failure) {
+			if (hasCode(failure, "invalid_request") && failure.field === "name")
+				setProblems({ name: explain(failure) });
+			else if (hasCode(failure, "too_large") || hasCode(failure, "invalid_request")) {
+				setProblems({ value: explain(failure) });
+			} else setError(explain(failure));
+		} finally {
+			setSaving(false);
+		}
+	}
+
+	return (
+		<CategorySection
+			title="New secret"
+			description="Any name and value: passwords, certificates, tokens of other services"
+			isDirty={name !== "" || value !== ""}
+			saving={saving}
+			error={error}
+			onSave={() => void save()}
+			onDiscard={clear}
+			alwaysSave
+		>
+			<FieldGroup>
+				<TextField
+					label="Name"
+					description="Containers know it by this name. Letters, digits, '_' and '-'."
+					placeholder="database_password, for example"
+					value={name}
+					onChange={(text) => {
+						setName(text.trim());
+						setProblems({ ...problems, name: undefined });
+					}}
+					onBlur={() => name !== "" && setProblems({ ...problems, name: nameProblem(name) })}
+					error={problems.name}
+					mono
+					ref={nameField}
+				/>
+				<SecretField
+					label="Value"
+					description="Several lines are fine. It is kept exactly as typed, up to 64 KiB."
+					value={value}
+					onChange={(text) => {
+						setValue(text);
+						setProblems({ ...problems, value: undefined });
+					}}
+					error={problems.value}
+					warning={value.includes("\n") ? undefined : valueWarning(value)}
+					multiline
+				/>
+			</FieldGroup>
+		</CategorySection>
+	);
+}

@@ -1,0 +1,108 @@
+import { useQuery } from "@tanstack/react-query";
+import { LogOut } from "lucide-react";
+import { type User, userQuery } from "#api/queries.ts";
+import { Button } from "#ui/button.tsx";
+import { CategorySection } from "#ui/category-section.tsx";
+import { CopyButton } from "#ui/copy-button.tsx";
+import { PageHeader, PageLayout } from "#ui/page.tsx";
+import { type Theme, useTheme } from "#ui/preferences.ts";
+import { SkeletonRows } from "#ui/states.tsx";
+import { Time } from "#ui/time.tsx";
+import { DeleteAccountSection } from "./delete-account-section.tsx";
+import { DisplayNameSection } from "./display-name-section.tsx";
+import { SessionsSection } from "./sessions-section.tsx";
+import { useSignOut } from "./sign-out.ts";
+
+export function SettingsPage() {
+	const user = useQuery(userQuery).data;
+	const signOut = useSignOut();
+	return (
+		<PageLayout>
+			<PageHeader
+				title="Settings"
+				description="Manage your account and preferences"
+				action={
+					<Button busy={signOut.isPending} onClick={() => signOut.mutate()}>
+						<LogOut className="size-4" aria-hidden />
+						Sign out
+					</Button>
+				}
+			/>
+			{user === undefined ? (
+				<SkeletonRows rows={4} />
+			) : (
+				<div className="divide-y divide-line">
+					<ProfileSection user={user} />
+					<LegerIdSection user={user} />
+					<DisplayNameSection user={user} />
+					<ThemeSection />
+					<SessionsSection />
+					<DeleteAccountSection user={user} />
+				</div>
+			)}
+		</PageLayout>
+	);
+}
+
+function ProfileSection({ user }: { user: User }) {
+	return (
+		<CategorySection title="Profile" description="Your Leger account information">
+			<dl className="grid grid-cols-[auto_minmax(0,1fr)] gap-x-6 gap-y-1">
+				<dt className="text-muted">Email</dt>
+				<dd className="font-medium break-all">{user.email}</dd>
+				<dt className="text-muted">Tailnet</dt>
+				<dd className="font-medium break-all">{user.tailnet}</dd>
+				<dt className="text-muted">Here since</dt>
+				<dd>
+					<Time at={user.created_at} />
+				</dd>
+			</dl>
+		</CategorySection>
+	);
+}
+
+function LegerIdSection({ user }: { user: User }) {
+	return (
+		<CategorySection title="Leger ID" description="Your unique user identifier">
+			<div className="flex items-center gap-2">
+				<input
+					readOnly
+					aria-label="Leger ID"
+					value={user.user_uuid}
+					className="h-8 w-full min-w-0 rounded-md border border-line-strong bg-raised px-2.5 font-mono text-sm"
+					onFocus={(event) => event.target.select()}
+				/>
+				<CopyButton text={user.user_uuid} what="Leger ID" />
+			</div>
+		</CategorySection>
+	);
+}
+
+const themes: [Theme, string][] = [
+	["system", "System"],
+	["light", "Light"],
+	["dark", "Dark"],
+];
+
+function ThemeSection() {
+	const [theme, setTheme] = useTheme();
+	return (
+		<CategorySection title="Theme" description="Kept in this browser">
+			<fieldset className="flex flex-wrap gap-x-6 gap-y-1">
+				<legend className="sr-only">Theme</legend>
+				{themes.map(([value, label]) => (
+					<label key={value} className="flex min-h-6 items-center gap-2">
+						<input
+							type="radio"
+							name="theme"
+							className="size-4"
+							checked={theme === value}
+							onChange={() => setTheme(value)}
+						/>
+						{label}
+					</label>
+				))}
+			</fieldset>
+		</CategorySection>
+	);
+}

@@ -1,0 +1,100 @@
+import { expect, signInAs, test } from "./world.ts";
+
+test("profile, Leger ID and display name", async ({ page, signIn, context, server }) => {
+	await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.url });
+	const email = await signIn("/settings");
+	await expect(page.getByRole("region", { name: "Profile" })).toContainText(email);
+	const id = await page.getByRole("textbox", { name: "Leger ID" }).inputValue();
+	await page.getByRole("button", { name: "Copy Leger ID" }).click();
+	expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(id);
+
+	const name = page.getByRole("textbox", { name: "Display Name" });
+	await name.fill("x".repeat(33));
+	await expect(page.getByText("33/32")).toBeVisible();
+	await expect(page.getByText("at most 32 characters; this one has 33")).toBeVisible();
+	await name.fill("Алиса 🔑");
+	await expect(page.getByText("7/32")).toBeVisible();
+	await page.getByRole("button", { name: "Save Display Name" }).click();
+	await expect(page.getByText("Display name saved")).toBeVisible();
+	await expect(page.getByRole("banner")).toContainText("Алиса 🔑");
+	await page.reload();
+	await expect(name).toHaveValue("Алиса 🔑");
+});
+
+test("the theme holds across a reload, before the first paint", async ({ page, signIn }) => {
+	await signIn("/settings");
+	const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+	const light = await background();
+	await page.getByRole("radio", { name: "Dark" }).check();
+	const dark = await background();
+	expect(dark).not.toBe(light);
+	await page.route("**/assets/*.js", (route) => route.abort());
+	await page.goto("/settings", { waitUntil: "domcontentloaded" });
+	expect(await background()).toBe(dark);
+	await page.unroute("**/assets/*.js");
+	await page.goto("/settings");
+	await page.getByRole("radio", { name: "System" }).check();
+	expect(await background()).toBe(light);
+});
+
+test("another browser's session is shown and can be ended", async ({ page, signIn, server, browser }) => {
+	const email = await signIn();
+	const other = await browser.newContext({
+		baseURL: server.url,
+		userAgent: "Mozilla/5.0 (X11; Linux) Firefox/140.0",
+	});
+	const there = await other.newPage();
+	await signInAs(there, server, email);
+	await page.goto("/settings");
+	const sessions = page.getByRole("region", { name: "Sessions" });
+	await expect(sessions.getByText("this browser")).toBeVisible();
+	await sessions.getByRole("button", { name: "Sign out Firefox on Linux" }).click();
+	await expect(sessions.getByText("Firefox on Linux")).toBeHidden();
+	expect((await there.request.get("/api/user")).status()).toBe(401);
+
+	await signInAs(there, server, email);
+	await page.getByRole("button", { name: "Sign out everywhere else" }).click();
+	const ask = page.getByRole("dialog", { name: "Sign out everywhere else?" });
+	await ask.getByRole("button", { name: "Sign out everywhere else" }).click();
+	await expect(ask).toBeHidden();
+	expect((await there.request.get("/api/user")).status()).toBe(401);
+	expect((await page.request.get("/api/user")).status()).toBe(200);
+	await other.close();
+});
+
+test("deleting the account asks for the e-mail, and then nothing is left", async ({
+	page,
+	signIn,
+	server,
+	expectComplaints,
+}) => {
+	expectComplaints(/401 \(/);
+	const email = await signIn();
+	await page.request.post("/api/secrets/openai_api_key", { data: { value: "sk-one" } });
+	await page.goto("/settings");
+	await page.getByRole("button", { name: "Delete account…" }).click();
+	const dialog = page.getByRole("dialog", { name: "Delete your account?" });
+	await expect(dialog.getByRole("button", { name: "Delete account" })).toBeDisabled();
+	await page.keyboard.type(email);
+	await dialog.getByRole("button", { name: "Delete account" }).click();
+	await expect(page).toHaveURL("/signed-out");
+	await signInAs(page, server, email);
+	await expect(page.getByText("Nothing is stored yet")).toBeVisible();
+});
+
+test("the activity shows what was done, page by page", async ({ page, signIn }) => {
+	await signIn();
+	for (let i = 0; i < 60; i++) await page.request.post("/api/secrets/counter", { data: { value: `v${i}` } });
+	await page.goto("/activity");
+	await expect(page.getByText("Replaced the secret counter · version 60")).toBeVisible();
+	await expect(page.getByText("Signed in")).toBeHidden();
+	await page.getByRole("button", { name: "Show older" }).click();
+	await expect(page.getByText("Signed in").first()).toBeVisible();
+	await expect(page.getByText("Created the secret counter · version 1", { exact: true })).toBeVisible();
+});
+
+test("without machines the page says how one gets there", async ({ page, signIn }) => {
+	await signIn("/hosts");
+	await expect(page.getByRole("heading", { name: "No machine has reported yet" })).toBeVisible();
+	await expect(page.getByText("leger secrets sync")).toBeVisible();
+});

@@ -1,0 +1,74 @@
+import { test as base, expect, type Page } from "@playwright/test";
+import { Server } from "./server.ts";
+
+interface World {
+	/** Nobody is signed in on it yet. */
+	server: Server;
+	/** Every request that the page may not make, and every line of its console that is a complaint. */
+	complaints: string[];
+	/** Signs the page in as a user of this test's own; gives the e-mail. */
+	signIn: (path?: string) => Promise<string>;
+	/** Complaints the test expects, as of a server that is stopped. */
+	expectComplaints: (pattern: RegExp) => void;
+}
+
+let users = 0;
+
+/** Each test has an account of its own on one server; no test may leave a complaint in the console. */
+export const test = base.extend<World & { allowed: RegExp[] }, { shared: Server }>({
+	shared: [
+		// biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameters
+		async ({}, use) => {
+			const server = await Server.start();
+			await use(server);
+			await server.remove();
+		},
+		{ scope: "worker" },
+	],
+	server: async ({ shared }, use) => use(shared),
+	baseURL: async ({ server }, use) => use(server.url),
+	// biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameters
+	allowed: async ({}, use) => use([]),
+	expectComplaints: async ({ allowed }, use) => use((pattern) => allowed.push(pattern)),
+	complaints: [
+		async ({ context, allowed }, use) => {
+			const complaints: string[] = [];
+			// Until the server has the route; with it, this goes.
+			await context.route("**/api/hosts", (route) =>
+				route.fulfill({ json: { success: true, data: { hosts: [] } } }),
+			);
+			context.on("console", (message) => {
+				if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+			});
+			context.on("weberror", (error) => complaints.push(String(error.error())));
+			await use(complaints);
+			const unexpected = complaints.filter((text) => !allowed.some((pattern) => pattern.test(text)));
+			expect(unexpected, "complaints in the console").toEqual([]);
+		},
+		{ auto: true },
+	],
+	signIn: async ({ page, server }, use) => {
+		await use(async (path = "/api-keys") => {
+			users++;
+			const email = `user${users}@example.com`;
+			await signInAs(page, server, email);
+			if (path !== "/api-keys") await page.goto(path);
+			return email;
+		});
+	},
+});
+
+/** Opens the link and waits for the first page. */
+export async function signInAs(page: Page, server: Server, email: string): Promise<void> {
+	await page.goto(await server.loginLink(email));
+	await expect(page.getByRole("heading", { level: 1, name: "API Keys & Integrations" })).toBeVisible();
+}
+
+/** What the API says, asked with the page's own session. */
+export async function api<T>(page: Page, path: string): Promise<T> {
+	const response = await page.request.get(path);
+	expect(response.ok(), `${path}: ${response.status()}`).toBe(true);
+	return (await response.json()).data as T;
+}
+
+export { expect };
