@@ -21,26 +21,57 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: build
-build: ## static programs into bin/
+build: web/dist/index.html ## static programs into bin/, with the web app inside
 	@scripts/need go
 	mkdir -p bin
 	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/...
+
+# What the web app is built from; its build is embedded and not in the repository.
+WEB := web/package.json web/package-lock.json web/index.html web/vite.config.ts web/tsconfig.json \
+	$(shell find web/src web/public web/scripts -type f)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@scripts/need node
+# Not npm ci: it refuses a lock file without the binaries of other platforms. This
+# takes the locked versions, too, checks their sums, and leaves the lock file alone.
+	cd web && npm install --no-save --no-progress --loglevel=error
+	@touch $@
+
+web/dist/index.html: $(WEB) web/node_modules/.package-lock.json
+	cd web && npm run --silent build
 
 .PHONY: run
 run: build ## start server and daemon, print a signed-in link and what to type next
 	@scripts/run
 
 .PHONY: test
-test: ## every test that needs no machine of its own
+test: go-test web-test ## every test that needs no machine of its own
+
+.PHONY: go-test
+go-test: web/dist/index.html
 	@scripts/need go git node cc
 	CGO_ENABLED=1 go test -race -shuffle=on ./...
 
+.PHONY: web-test
+web-test: build ## the web app in Chromium, against the real server
+	@scripts/need chromium
+	cd web && npm run --silent e2e
+
+.PHONY: web-check
+web-check: web/node_modules/.package-lock.json ## format, types, unused code, stale API types, unit tests of the web app
+	cd web && npm run --silent check
+
+.PHONY: screenshots
+screenshots: build ## every page and state, in both themes and three widths, into web/screenshots/
+	@scripts/need chromium
+	cd web && npm run --silent screenshots
+
 .PHONY: check
-check: format-check lint tidy-check shell-check test ## format, lint, types, tests with the race detector, import arrows
+check: format-check lint tidy-check shell-check web-check test ## format, lint, types, tests with the race detector, import arrows
 
 .PHONY: e2e
 e2e: build ## the whole path on a real machine: systemd, Podman, tailscaled, git (root on Debian)
-	@scripts/need go git machine
+	@scripts/need go git node chromium machine
 	go test -count=1 -timeout 30m -tags e2e -v ./e2e/...
 
 .PHONY: bench

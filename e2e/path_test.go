@@ -33,18 +33,20 @@ func TestKeyReachesContainer(t *testing.T) {
 	t.Logf("tailscaled is %s, user %d, tailnet %s", status.BackendState, status.Self.UserID, status.MagicDNSSuffix)
 
 	t.Log("STEP 2: leger auth login; the link signs a browser in")
-	w.open(w.login())
+	p := sitDown(t, w.m)
+	t.Logf("Chromium is at %s", p.does("open", map[string]string{"link": w.login()}))
+	w.open(w.login()) // a second browser, for looking at what the first one did
 	user := w.api(http.MethodGet, "/api/user", nil)
 	t.Logf("the browser is signed in as %v of %v", user["email"], user["tailnet"])
 	if user["email"] != "alice@github" || user["tailscale_user_id"] != "u123456789" || user["tailnet"] != "example.ts.net" {
 		t.Errorf("signed in as %v", user)
 	}
 
-	t.Log("STEP 3: the browser creates the secret test_key")
-	made := w.api(http.MethodPost, "/api/secrets/test_key", map[string]string{"value": "test123"})
-	w.api(http.MethodPost, "/api/secrets/api_key", map[string]string{"value": canary})
-	w.api(http.MethodPost, "/api/secrets/not_used", map[string]string{"value": canary})
-	t.Logf("created: %v", made)
+	t.Log("STEP 3: the secret test_key is typed in Chromium, and saved")
+	for name, value := range map[string]string{"test_key": "test123", "api_key": canary, "not_used": canary} {
+		p.does("create", map[string]string{"name": name, "value": value})
+	}
+	t.Logf("the server has: %v", w.api(http.MethodGet, "/api/secrets", nil))
 
 	t.Log("STEP 4: leger secrets sync")
 	w.show(`leger secrets sync`)
@@ -54,10 +56,10 @@ func TestKeyReachesContainer(t *testing.T) {
 		t.Errorf("podman secret ls:\n%s", out)
 	}
 
-	t.Log("STEP 6: the browser creates a release of a Git repository")
+	t.Log("STEP 6: a release of a Git repository is created in Chromium")
 	commit := w.git.Commit(t.Context(), "quadlets", "main", webQuadlet("test_key", "api_key"))
-	release := w.api(http.MethodPost, "/api/releases", map[string]string{"name": "my-web", "git_url": w.git.URL + "/quadlets.git"})
-	t.Logf("commit %s, release: %v", commit, release)
+	p.does("release", map[string]string{"name": "my-web", "url": w.git.URL + "/quadlets.git"})
+	t.Logf("commit %s, releases: %v", commit, w.api(http.MethodGet, "/api/releases", nil))
 	w.show(`leger releases list`)
 
 	t.Log("STEP 7: leger deploy install --release my-web")
@@ -74,14 +76,14 @@ func TestKeyReachesContainer(t *testing.T) {
 	}
 	t.Log("the container holds both keys, as environment variable and as file, byte for byte")
 
-	w.afterwards(t)
+	w.afterwards(t, p)
 	watch.stop(t)
 	w.searchCanaries(t, canary, canaryNew)
 	w.remove(t)
 }
 
 // afterwards is what the path must keep up once it has been walked.
-func (w *world) afterwards(t *testing.T) {
+func (w *world) afterwards(t *testing.T, p *person) {
 	t.Helper()
 	t.Log("AGAIN: a second sync and a second install do nothing")
 	before := w.state()
@@ -92,7 +94,7 @@ func (w *world) afterwards(t *testing.T) {
 	}
 
 	t.Log("CHANGE: a changed key replaces the old one in the restarted container")
-	w.api(http.MethodPost, "/api/secrets/api_key", map[string]string{"value": canaryNew})
+	p.does("replace", map[string]string{"name": "api_key", "value": canaryNew})
 	w.syncs(t, 1)
 	w.show(`systemctl --user restart web.service`)
 	if got := w.container("/env/API_KEY"); got != canaryNew {
@@ -100,7 +102,7 @@ func (w *world) afterwards(t *testing.T) {
 	}
 
 	t.Log("REMOVE: a key deleted in the browser disappears from the machine")
-	w.api(http.MethodDelete, "/api/secrets/not_used", nil)
+	p.does("delete", map[string]string{"name": "not_used"})
 	w.syncs(t, 1)
 	if out := w.show(`podman secret ls`); strings.Contains(out, "not_used") || !strings.Contains(out, "api_key") {
 		t.Errorf("podman secret ls:\n%s", out)
@@ -128,6 +130,20 @@ func (w *world) afterwards(t *testing.T) {
 	w.show(`leger deploy list`)
 	w.show(`leger deploy status`)
 	w.show(`leger status`)
+
+	t.Log("SEEN: the browser shows what this machine holds and runs, and no value")
+	for _, path := range []string{"/hosts", "/api-keys", "/releases", "/activity"} {
+		text := p.does("text", map[string]string{"path": path})
+		_, _ = w.seen.Write([]byte(text))
+		if path == "/hosts" {
+			t.Logf("the page of machines:\n%s", text)
+			for _, want := range []string{"2 of 2 at their newest version", "my-web", "web.service active"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("the page of machines does not show %s", want)
+				}
+			}
+		}
+	}
 }
 
 // syncs runs a sync and checks that it did exactly this many changes.
