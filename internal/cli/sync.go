@@ -123,9 +123,25 @@ func (a *app) printSync(f authFile, r secretsync.Report, dryRun bool, syncErr, r
 		return nil
 	}
 	if syncErr == nil && r.Plan.Empty() && !dryRun {
-		a.say("Nothing to do: %s in place.", plural(len(rows), "secret"))
+		if n := mended(r.Results); n > 0 {
+			a.say("Nothing new on the server; mended in Podman: %s.", plural(n, "secret"))
+		} else {
+			a.say("Nothing to do: %s in place.", plural(len(rows), "secret"))
+		}
 	}
 	return a.table([]string{"NAME", "CHANGE", "VERSION", "PODMAN"}, rows)
+}
+
+// mended counts the secrets that had not changed and that Podman had lost or held
+// at another version all the same.
+func mended(results []secretsync.Result) int {
+	n := 0
+	for _, x := range results {
+		if x.Action == secretsync.ActionUnchanged && x.State != "" && x.State != string(localvault.ActionUnchanged) {
+			n++
+		}
+	}
+	return n
 }
 
 func versions(s secretsync.Step) string {
