@@ -88,9 +88,9 @@ test("replace, history, restore and delete", async ({ page, signIn }) => {
 	expect(await versionOf(page, "openai_api_key")).toBeUndefined();
 });
 
-test("custom secrets take any name and several lines, byte for byte", async ({ page, signIn, server }) => {
+test("custom secrets take any name and several lines, byte for byte", async ({ page, signIn }) => {
 	await signIn();
-	await page.getByRole("button", { name: "New secret" }).click();
+	await page.getByRole("button", { name: "New secret", exact: true }).click();
 	await expect(field(page, "Name")).toBeFocused();
 	await field(page, "Name").fill("tls-key_1");
 	await field(page, "Value").fill("-----BEGIN KEY-----\nabc\n-----END KEY-----\n");
@@ -101,7 +101,6 @@ test("custom secrets take any name and several lines, byte for byte", async ({ p
 	// Saved again over the API, the same bytes make no new version: so they are the same.
 	await put(page, "tls-key_1", "-----BEGIN KEY-----\nabc\n-----END KEY-----\n");
 	expect(await versionOf(page, "tls-key_1")).toBe(1);
-	expect(server.url).toContain("127.0.0.1");
 });
 
 test("names and values at the limit are taken, over it they are refused in words", async ({

@@ -23,7 +23,7 @@ test("create, edit, copy the deploy command, delete", async ({ page, signIn, con
 	await page.getByRole("button", { name: "Save Release Information" }).click();
 	await expect(page).toHaveURL("/releases");
 	await expect(page.getByText("Release saved")).toBeVisible();
-	const card = page.getByRole("listitem").filter({ hasText: "my-openwebui" });
+	const card = page.getByRole("main").getByRole("listitem").filter({ hasText: "my-openwebui" });
 	await expect(card).toContainText("Version 1");
 	await expect(card).toContainText("main");
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -51,6 +52,19 @@ export class Server {
 		const args = ["login-link", "--data", this.data, "--listen", this.address, "--email", email];
 		const { stdout } = await run(binary, args);
 		return stdout.trim();
+	}
+
+	/** A link as loginLink gives it, made an hour ago. */
+	async expiredLink(email: string): Promise<string> {
+		const link = new URL(await this.loginLink(email));
+		const [header = "", body = ""] = (link.searchParams.get("token") ?? "").split(".");
+		const claims = JSON.parse(Buffer.from(body, "base64url").toString());
+		const old = { ...claims, iat: claims.iat - 3600, exp: claims.exp - 3600 };
+		const signed = `${header}.${Buffer.from(JSON.stringify(old)).toString("base64url")}`;
+		const secret = (await readFile(path.join(this.data, "jwt.secret"), "utf8")).trim();
+		const signature = createHmac("sha256", secret).update(signed).digest("base64url");
+		link.searchParams.set("token", `${signed}.${signature}`);
+		return link.href;
 	}
 }
 

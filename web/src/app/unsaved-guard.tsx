@@ -22,7 +22,7 @@ export function UnsavedGuard() {
 					<Button variant="danger" onClick={blocker.proceed}>
 						Leave
 					</Button>
-					<Button variant="primary" onClick={blocker.reset} autoFocus>
+					<Button variant="primary" onClick={blocker.reset} data-first>
 						Stay here
 					</Button>
 				</>

@@ -23,6 +23,8 @@ export function Dialog({ title, description, children, footer, wide = false, onC
 	useLayoutEffect(() => {
 		const dialog = ref.current;
 		dialog?.showModal();
+		// React's autoFocus comes too early: nothing in a closed dialog takes the focus.
+		dialog?.querySelector<HTMLElement>("[data-first]")?.focus();
 		return () => dialog?.close();
 	}, []);
 	return (

@@ -75,7 +75,8 @@ interface TextProps extends Shared {
 	showCharCount?: boolean;
 	mono?: boolean;
 	readOnly?: boolean;
-	autoFocus?: boolean;
+	/** Takes the focus when its dialog opens. */
+	first?: boolean;
 	inputMode?: "text" | "url" | "email";
 	ref?: Ref<HTMLInputElement>;
 }
@@ -108,8 +109,7 @@ export function TextField(props: TextProps) {
 					ref={ref}
 					type="text"
 					inputMode={inputMode}
-					// biome-ignore lint/a11y/noAutofocus: only where a dialog opens for this one field
-					autoFocus={props.autoFocus}
+					data-first={props.first || undefined}
 					readOnly={readOnly}
 					value={value}
 					placeholder={placeholder}

@@ -38,7 +38,7 @@ export function DeleteDialog({ secret, hosts, onClose }: Props) {
 			onClose={onClose}
 			footer={
 				<>
-					<Button onClick={onClose} autoFocus>
+					<Button onClick={onClose} data-first>
 						Cancel
 					</Button>
 					<Button variant="danger" busy={remove.isPending} onClick={() => remove.mutate()}>

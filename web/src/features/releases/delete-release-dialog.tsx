@@ -67,7 +67,7 @@ export function DeleteReleaseDialog({ release, onClose, onDeleted }: Props) {
 					value={typed}
 					onChange={setTyped}
 					mono
-					autoFocus
+					first
 					error={
 						remove.isError
 							? hasCode(remove.error, "conflict")

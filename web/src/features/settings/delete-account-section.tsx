@@ -63,7 +63,7 @@ function DeleteAccountDialog({ user, onClose }: { user: User; onClose: () => voi
 					label={`Type ${user.email} to confirm`}
 					value={email}
 					onChange={setEmail}
-					autoFocus
+					first
 					error={remove.isError ? explain(remove.error) : undefined}
 				/>
 			</form>

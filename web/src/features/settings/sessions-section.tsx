@@ -99,7 +99,7 @@ function EverywhereDialog({ onClose }: { onClose: () => void }) {
 			onClose={onClose}
 			footer={
 				<>
-					<Button onClick={onClose} autoFocus>
+					<Button onClick={onClose} data-first>
 						Cancel
 					</Button>
 					<Button variant="danger" busy={end.isPending} onClick={() => end.mutate()}>
