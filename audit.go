@@ -26,6 +26,8 @@ const (
 	ActionReleaseCreate     Action = "release.create"
 	ActionReleaseUpdate     Action = "release.update"
 	ActionReleaseDelete     Action = "release.delete"
+	ActionHostAdd           Action = "host.add"
+	ActionHostForget        Action = "host.forget"
 	ActionKeyRotate         Action = "key.rotate"
 )
 
@@ -47,14 +49,14 @@ type AuditEvent struct {
 	At         time.Time
 	User       UserID // zero: unknown
 	Action     Action
-	Subject    string  // secret or release name, session id; for many secrets "*"
+	Subject    string  // secret or release name, session or device id; for many secrets "*"
 	Version    Version // of the subject; 0: none
 	Count      int     // how many subjects; 0 and 1 are one
 	Credential Credential
 	DeviceID   string
 	RemoteAddr string
 	RequestID  string
-	Detail     string // e.g. the code of a refusal
+	Detail     string // e.g. the code of a refusal, the name of a machine
 }
 
 // AuditPage asks for a user's events, newest first.

@@ -1,6 +1,6 @@
 // Package leger holds the nouns of Leger and their rules: secrets, releases,
-// users, sessions and the audit log, the values they are made of, the errors
-// they raise, and the contracts of the stores that keep them.
+// users, sessions, machines and the audit log, the values they are made of, the
+// errors they raise, and the contracts of the stores that keep them.
 //
 // A value of one of the parsed types (SecretName, ReleaseName, GitURL, GitRef,
 // GitPath, UserID) that is not the zero value is valid: the only way to make

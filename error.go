@@ -116,6 +116,18 @@ func Invalid(field, format string, args ...any) *Error {
 	return e
 }
 
+// Within says of an error about one field in what it lies: prefix, as in
+// "secrets[2].", goes before the field's name. Other errors stay as they are.
+func Within(prefix string, err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Field == "" {
+		return err
+	}
+	c := *e
+	c.Field = prefix + e.Field
+	return &c
+}
+
 // CodeOf gives the code of the first *Error in err's chain, and CodeInternal
 // for any other error. It gives "" for nil.
 func CodeOf(err error) Code {

@@ -24,7 +24,7 @@ func forms() []string {
 	for _, c := range b {
 		hexed = append(hexed, fmt.Sprintf("0x%x", c))
 	}
-	return []string{canary, hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)), strings.Trim(fmt.Sprint(b), "[]"), strings.Join(hexed, ", "), "Y2FuYXJ5LTFmOGUt"}
+	return []string{canary, hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)), strings.Trim(fmt.Sprintf("%d", b), "[]"), strings.Join(hexed, ", "), "Y2FuYXJ5LTFmOGUt"}
 }
 
 func wantRedacted(t *testing.T, what, printed string) {
@@ -48,9 +48,21 @@ func TestPlaintextIsRedacted(t *testing.T) {
 	}
 	type embedded struct{ leger.Plaintext }
 	holders := []any{
-		p, &p, open{p}, &open{p}, shut{"x", p}, &shut{"x", p}, embedded{p}, struct{ s shut }{shut{"x", p}},
-		[]leger.Plaintext{p}, [1]leger.Plaintext{p}, map[string]leger.Plaintext{"k": p}, []shut{{"x", p}}, map[string]shut{"k": {"x", p}}, any(p),
-		fmt.Errorf("about %v", p), struct{ any }{p},
+		p, &p,
+		open{p},
+		&open{p},
+		shut{"x", p},
+		&shut{"x", p},
+		embedded{p},
+		struct{ s shut }{shut{"x", p}},
+		[]leger.Plaintext{p},
+		[1]leger.Plaintext{p},
+		map[string]leger.Plaintext{"k": p},
+		[]shut{{"x", p}},
+		map[string]shut{"k": {"x", p}},
+		any(p),
+		fmt.Errorf("about %v", p),
+		struct{ any }{p},
 	}
 	for _, v := range holders {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%#x", "%d", "%o", "%b", "%c", "%U", "%e", "%t", "%10v", "%.3s", "%p"} {

@@ -308,8 +308,11 @@ func (w *world) container(path string) string {
 		}
 		defer func() { _ = res.Body.Close() }()
 		b, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: %s %v", res.Status, b, err)
+		if err != nil {
+			return err
+		}
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", res.Status, b)
 		}
 		got = string(b)
 		return nil

@@ -230,13 +230,26 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 	for _, n := range done.KeptNetworks {
 		a.say("The network %s stays: podman network rm %s", n, n)
 	}
+	reportErr := a.reportDeployments(ctx, m)
 	if a.flags.json {
-		return a.printJSON(map[string]any{
-			"release": done.FormerRelease, "units": list(done.Units), "files": list(done.Files),
-			"volumes": list(done.Volumes), "kept_volumes": list(done.KeptVolumes), "kept_networks": list(done.KeptNetworks),
+		return a.printJSON(removedJSON{
+			Release: done.FormerRelease, Units: list(done.Units), Files: list(done.Files), Volumes: list(done.Volumes),
+			KeptVolumes: list(done.KeptVolumes), KeptNetworks: list(done.KeptNetworks), ReportError: failureOf(reportErr),
 		})
 	}
 	return nil
+}
+
+// removedJSON is deploy remove in --json.
+type removedJSON struct {
+	Release      string   `json:"release"`
+	Units        []string `json:"units"`
+	Files        []string `json:"files"`
+	Volumes      []string `json:"volumes"`
+	KeptVolumes  []string `json:"kept_volumes"`
+	KeptNetworks []string `json:"kept_networks"`
+	// ReportError is why the server was not told that the release is gone.
+	ReportError *failureJSON `json:"report_error,omitempty"`
 }
 
 // list is never null in JSON.

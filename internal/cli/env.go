@@ -14,6 +14,9 @@ import (
 // DefaultSystemConfig is the settings file of the whole machine.
 const DefaultSystemConfig = "/etc/leger/config.toml"
 
+// DefaultMachineID is the file with the machine's id (machine-id(5)).
+const DefaultMachineID = "/etc/machine-id"
+
 // Env is everything a run of leger takes from outside.
 type Env struct {
 	Args           []string // without the program's name
@@ -32,6 +35,10 @@ type Env struct {
 	// SystemConfig is the settings file of the whole machine; empty:
 	// DefaultSystemConfig.
 	SystemConfig string
+	// Hostname is what the machine calls itself; nil: os.Hostname.
+	Hostname func() (string, error)
+	// MachineID is the file with the machine's id; empty: DefaultMachineID.
+	MachineID string
 }
 
 // OSEnv is the environment of a real process.

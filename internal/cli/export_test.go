@@ -16,6 +16,9 @@ func MainOn(ctx context.Context, e Env, units deploy.Units) int {
 // ExitCode, SetTOML and ConfigValues are for the tests of this package's rules.
 var ExitCode = exitCode
 
+// ReportOf is what the server is told of a deployment.
+var ReportOf = reportOf
+
 // SetTOML sets a key, by name, in the text of a settings file.
 func SetTOML(text []byte, name, value string) ([]byte, error) {
 	k, ok := keyNamed(name)

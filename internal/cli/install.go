@@ -54,6 +54,8 @@ type installJSON struct {
 	DryRun    bool        `json:"dry_run"`
 	Unchanged bool        `json:"unchanged"` // nothing was to do
 	Started   []string    `json:"started"`
+	// ReportError is why the server was not told what this machine runs.
+	ReportError *failureJSON `json:"report_error,omitempty"`
 }
 
 func (a *app) install(ctx context.Context, in install) error {
@@ -84,7 +86,7 @@ func (a *app) install(ctx context.Context, in install) error {
 		return err
 	}
 	if in.dryRun || plan.Unchanged() {
-		return a.nothingDone(plan, in)
+		return a.nothingDone(ctx, m, plan, in)
 	}
 	if err := a.consent(ctx, plan, in); err != nil {
 		return err
@@ -92,25 +94,35 @@ func (a *app) install(ctx context.Context, in install) error {
 	done, err := m.engine.Apply(ctx, plan, a.progress)
 	if err != nil {
 		a.explainFailure(err)
+		_ = a.reportDeployments(ctx, m) // it has warned, and the failure to install is graver
 		return localProblem(err)
 	}
 	a.say("%s is installed: generation %d.", req.Release, done.Generation.Number)
 	a.warnLinger()
+	reportErr := a.reportDeployments(ctx, m)
 	if a.flags.json {
-		return a.printJSON(installJSON{Plan: plan, Started: list(done.Started)})
+		return a.printJSON(installJSON{Plan: plan, Started: list(done.Started), ReportError: failureOf(reportErr)})
 	}
 	return nil
 }
 
-func (a *app) nothingDone(plan deploy.Plan, in install) error {
+// nothingDone tells the server all the same when the release is up to date: an
+// earlier report may not have reached it.
+func (a *app) nothingDone(ctx context.Context, m *machine, plan deploy.Plan, in install) error {
 	switch {
 	case !plan.Unchanged():
 		a.say("Nothing was changed: --dry-run.")
 	case plan.From > 0:
 		a.say("Nothing to do: %s is up to date, generation %d.", plan.Next.Release, plan.From)
 	}
+	var reportErr error
+	if !in.dryRun {
+		reportErr = a.reportDeployments(ctx, m)
+	}
 	if a.flags.json {
-		return a.printJSON(installJSON{Plan: plan, DryRun: in.dryRun, Unchanged: plan.Unchanged(), Started: []string{}})
+		return a.printJSON(installJSON{
+			Plan: plan, DryRun: in.dryRun, Unchanged: plan.Unchanged(), Started: []string{}, ReportError: failureOf(reportErr),
+		})
 	}
 	return nil
 }
@@ -242,7 +254,10 @@ func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, 
 	}
 	if err == nil {
 		a.say("bringing secrets to this machine")
-		_, err = s.Sync(ctx)
+		var report secretsync.Report
+		if report, err = s.Sync(ctx); err == nil || len(report.Results) > 0 {
+			_ = a.reportSecrets(ctx, f, c, report) // it has warned
+		}
 	}
 	if errors.Is(err, leger.ErrInterrupted) {
 		return true, err

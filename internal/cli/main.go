@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"unicode"
 
@@ -28,6 +29,12 @@ func newApp(e Env) *app {
 	}
 	if e.Terminal == nil {
 		e.Terminal = streams{e}
+	}
+	if e.Hostname == nil {
+		e.Hostname = os.Hostname
+	}
+	if e.MachineID == "" {
+		e.MachineID = DefaultMachineID
 	}
 	return &app{env: e}
 }

@@ -33,7 +33,8 @@ type syncJSON struct {
 	DryRun      bool             `json:"dry_run"`
 	NotModified bool             `json:"not_modified"` // the server's side had not changed
 	Secrets     []syncSecretJSON `json:"secrets"`
-	Error       *failureJSON     `json:"error,omitempty"` // why the sync as a whole did not end well
+	Error       *failureJSON     `json:"error,omitempty"`        // why the sync as a whole did not end well
+	ReportError *failureJSON     `json:"report_error,omitempty"` // why the server was not told what this machine holds
 }
 
 type syncSecretJSON struct {
@@ -66,13 +67,14 @@ func (a *app) sync(ctx context.Context, dryRun bool) error {
 		for _, st := range plan.Steps {
 			report.Results = append(report.Results, secretsync.Result{Step: st})
 		}
-		return a.printSync(f, report, true, nil)
+		return a.printSync(f, report, true, nil, nil)
 	}
 	report, syncErr := s.Sync(ctx)
 	if len(report.Results) == 0 && syncErr != nil {
 		return syncErr
 	}
-	if err := a.printSync(f, report, false, syncErr); err != nil && syncErr == nil {
+	reportErr := a.reportSecrets(ctx, f, c, report)
+	if err := a.printSync(f, report, false, syncErr, reportErr); err != nil && syncErr == nil {
 		return err
 	}
 	return syncErr
@@ -100,9 +102,11 @@ func (a *app) syncer(f authFile, c *client.Client) (*secretsync.Syncer, error) {
 	}), nil
 }
 
-func (a *app) printSync(f authFile, r secretsync.Report, dryRun bool, syncErr error) error {
+func (a *app) printSync(f authFile, r secretsync.Report, dryRun bool, syncErr, reportErr error) error {
 	if a.flags.json {
-		return a.printJSON(syncReportJSON(f, r, dryRun, syncErr))
+		out := syncReportJSON(f, r, dryRun, syncErr)
+		out.ReportError = failureOf(reportErr)
+		return a.printJSON(out)
 	}
 	var rows [][]string
 	for _, x := range r.Results {
@@ -119,9 +123,25 @@ func (a *app) printSync(f authFile, r secretsync.Report, dryRun bool, syncErr er
 		return nil
 	}
 	if syncErr == nil && r.Plan.Empty() && !dryRun {
-		a.say("Nothing to do: %s in place.", plural(len(rows), "secret"))
+		if n := mended(r.Results); n > 0 {
+			a.say("Nothing new on the server; mended in Podman: %s.", plural(n, "secret"))
+		} else {
+			a.say("Nothing to do: %s in place.", plural(len(rows), "secret"))
+		}
 	}
 	return a.table([]string{"NAME", "CHANGE", "VERSION", "PODMAN"}, rows)
+}
+
+// mended counts the secrets that had not changed and that Podman had lost or held
+// at another version all the same.
+func mended(results []secretsync.Result) int {
+	n := 0
+	for _, x := range results {
+		if x.Action == secretsync.ActionUnchanged && x.State != "" && x.State != string(localvault.ActionUnchanged) {
+			n++
+		}
+	}
+	return n
 }
 
 func versions(s secretsync.Step) string {

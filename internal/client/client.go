@@ -87,7 +87,7 @@ func (c *Client) Server() string { return c.base.String() }
 
 // request is one call; out is filled from the envelope's data.
 type request struct {
-	method, path string
+	method, path string // the path escaped
 	query        url.Values
 	body         any
 	ifMatch      leger.Version // 0: none
@@ -126,7 +126,11 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	u := *c.base
-	u.Path += r.path
+	u.RawPath = u.EscapedPath() + r.path
+	var err error
+	if u.Path, err = url.PathUnescape(u.RawPath); err != nil {
+		return nil, leger.Wrap(leger.CodeInternal, err, "make the request's path")
+	}
 	u.RawQuery = r.query.Encode()
 	var body io.Reader
 	if r.body != nil {

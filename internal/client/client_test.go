@@ -218,6 +218,64 @@ func TestReleaseByNameWithoutOne(t *testing.T) {
 	}
 }
 
+// What is not said must not be taken for "there is nothing".
+func TestReportsSendOnlyTheListsTheyHave(t *testing.T) {
+	t.Parallel()
+	var got string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != http.MethodPut || r.URL.EscapedPath() != "/api/hosts/a%2Fb" {
+			t.Errorf("%s %s: %v", r.Method, r.URL.EscapedPath(), err)
+		}
+		got = string(body)
+		answer(t, w, http.StatusOK, `{"success":true,"data":{"device_id":"a/b","last_seen":"2026-03-01T10:20:30Z","created":true}}`)
+	})
+	for want, report := range map[string]wire.HostReport{
+		`{"name":"box"}`: {Name: "box"},
+		`{"name":"box","secrets":[],"deployments":[]}`: {
+			Name: "box", Secrets: []wire.HostSecretReport{}, Deployments: []wire.HostDeploymentReport{},
+		},
+		`{"name":"box","secrets":[{"name":"a","version":3}]}`: {
+			Name: "box", Secrets: []wire.HostSecretReport{{Name: "a", Version: 3}},
+		},
+		`{"name":"box","deployments":[{"release":"web","state":"active","updated_at":"2026-03-01T10:20:30Z"}]}`: {
+			Name: "box", Deployments: []wire.HostDeploymentReport{{Release: "web", State: leger.HostActive, UpdatedAt: "2026-03-01T10:20:30Z"}},
+		},
+	} {
+		reported, err := c.ReportHost(t.Context(), "a/b", report)
+		if err != nil || !reported.Created || reported.DeviceID != "a/b" {
+			t.Errorf("ReportHost = %+v, %v", reported, err)
+		}
+		if strings.TrimSpace(got) != want {
+			t.Errorf("sent %s, want %s", got, want)
+		}
+	}
+}
+
+func TestHostsAndForgetting(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method + " " + r.URL.Path {
+		case "GET /api/hosts":
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"hosts":[{"device_id":"n1","name":"box","secrets":[{"name":"a","version":3}],"deployments":[]}]}}`)
+		case "DELETE /api/hosts/n1":
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"deleted":true}}`)
+		default:
+			answer(t, w, http.StatusNotFound, `{"success":false,"error":{"code":"not_found","message":"no such machine"}}`)
+		}
+	})
+	list, err := c.Hosts(t.Context())
+	if err != nil || len(list) != 1 || list[0].Name != "box" || list[0].Secrets[0].Version != 3 {
+		t.Errorf("Hosts = %+v, %v", list, err)
+	}
+	if err := c.ForgetHost(t.Context(), "n1"); err != nil {
+		t.Errorf("ForgetHost: %v", err)
+	}
+	if err := c.ForgetHost(t.Context(), "n2"); !errors.Is(err, leger.ErrNotFound) {
+		t.Errorf("ForgetHost of none: %v", err)
+	}
+}
+
 // Health asks without the token: it is for finding out who is there.
 func TestHealthSendsNoToken(t *testing.T) {
 	t.Parallel()

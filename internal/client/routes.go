@@ -127,6 +127,27 @@ func (c *Client) DeleteRelease(ctx context.Context, id string, expect leger.Vers
 	return err
 }
 
+// Hosts lists the machines, as they last reported themselves.
+func (c *Client) Hosts(ctx context.Context) ([]wire.Host, error) {
+	var out wire.Hosts
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/hosts", out: &out})
+	return out.Hosts, err
+}
+
+// ReportHost says what a machine holds and runs. A list that is nil stays as it
+// was reported before. CodeForbidden when the token is another machine's.
+func (c *Client) ReportHost(ctx context.Context, deviceID string, report wire.HostReport) (wire.HostReported, error) {
+	var out wire.HostReported
+	_, err := c.do(ctx, request{method: http.MethodPut, path: "/api/hosts/" + url.PathEscape(deviceID), body: report, out: &out})
+	return out, err
+}
+
+// ForgetHost removes a machine from the list. CodeNotFound if it is not on it.
+func (c *Client) ForgetHost(ctx context.Context, deviceID string) error {
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/api/hosts/" + url.PathEscape(deviceID)})
+	return err
+}
+
 // Health asks whether a Leger server answers at the address, and which.
 func (c *Client) Health(ctx context.Context) (wire.Health, error) {
 	req, err := c.newRequest(ctx, request{method: http.MethodGet, path: "/health"})

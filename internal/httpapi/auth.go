@@ -86,7 +86,7 @@ func (a *API) byToken(r *http.Request, header string) (caller, error) {
 func (a *API) claims(header string) (token.Claims, error) {
 	scheme, text, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
-		return token.Claims{}, token.Refuse(errors.New("Authorization is not a bearer token"))
+		return token.Claims{}, token.Refuse(errors.New("the Authorization header holds no bearer token"))
 	}
 	return token.Verify(a.SharedSecret, a.Now(), strings.TrimSpace(text))
 }

@@ -18,7 +18,7 @@ import (
 // for a name are 1 to n, each once.
 func TestFiftyWritersLoseNothing(t *testing.T) {
 	t.Parallel()
-	const clients, writes = 50, 12
+	const clients, writes = 50, 8
 	s := startServer(t, nil)
 	p := newPeople(s.target())
 	bearer := p.token(t, "alice")

@@ -35,7 +35,7 @@ func (c cookie) set(w http.ResponseWriter, id string, expires time.Time) {
 }
 
 func (c cookie) clear(w http.ResponseWriter) {
-	gone := c.with("", time.Unix(1, 0))
+	gone := c.with("", time.Unix(1, 0)) //nolint:gosec // with sets HttpOnly and SameSite, and Secure where it can
 	gone.MaxAge = -1
 	http.SetCookie(w, gone)
 }

@@ -200,8 +200,7 @@ func kindOf(tok json.Token) string {
 }
 
 func notJSON(err error) error {
-	var syn *json.SyntaxError
-	if errors.As(err, &syn) {
+	if syn, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return leger.Errorf(leger.CodeInvalid, "the body is not JSON: it goes wrong at byte %d", syn.Offset)
 	}
 	return leger.Errorf(leger.CodeInvalid, "the body is not JSON: it ends too early")

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/api"
 	"leger.run/leger/internal/httpapi"
 )
 
@@ -92,7 +94,7 @@ func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 		if path == "/health" || path == "/api/openapi.yaml" {
 			continue
 		}
-		path = strings.NewReplacer("{name}", "key", "{id}", "00000000-0000-4000-8000-000000000000").Replace(path)
+		path = strings.NewReplacer("{name}", "key", "{id}", "00000000-0000-4000-8000-000000000000", "{device_id}", "nalice").Replace(path)
 		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, http.NoBody)
 		must(t, err)
 		p.authorize(t, "alice", r)
@@ -317,7 +319,11 @@ func TestTooManySecrets(t *testing.T) {
 		return p.as(t, "alice", http.MethodPost, "/api/secrets:batch",
 			`{"dry_run":`+strconv.FormatBool(dry)+`,"secrets":[`+b.String()[1:]+`]}`)
 	}
-	data[struct{}](t, batch(0, 999, false))
+	data[struct{}](t, batch(0, 1, false))
+	s.exec(t, `
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 998)
+INSERT INTO secrets (secret_id, user_uuid, name, version, created_at, updated_at)
+SELECT 'id' || i, user_uuid, 'k' || i, 1, created_at, updated_at FROM n, secrets`)
 	for _, dry := range []bool{true, false} {
 		if code, _ := failure(t, batch(998, 1001, dry)); code != leger.CodeConflict {
 			t.Errorf("two too many, dry run %t: %s", dry, code)
@@ -332,6 +338,34 @@ func TestTooManySecrets(t *testing.T) {
 	if len(list.Secrets) != 1000 {
 		t.Errorf("%d secrets are there", len(list.Secrets))
 	}
+}
+
+// One account has 100 machines; those that are known go on reporting.
+func TestTooManyHosts(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	spec, p := newContract(t), newPeople(s.target())
+	put := func(device string) answer {
+		const body = `{"name":"box"}`
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+"/api/hosts/"+device, strings.NewReader(body))
+		must(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		p.authorize(t, "alice/spec", r)
+		res, err := roundTrip(r)
+		must(t, err)
+		spec.check(t, device, r, body, res)
+		return res
+	}
+	p.token(t, "alice")
+	for i := range leger.MaxHostsPerUser {
+		data[struct{}](t, put("n"+strconv.Itoa(i)))
+	}
+	if code, _ := failure(t, put("extra")); code != leger.CodeConflict {
+		t.Errorf("the 101st machine: %s", code)
+	}
+	data[struct{}](t, put("n0"))
+	data[struct{}](t, p.as(t, "alice", http.MethodDelete, "/api/hosts/n0", ""))
+	data[struct{}](t, put("extra"))
 }
 
 func TestPublicURLMustBeAnOrigin(t *testing.T) {
@@ -380,5 +414,39 @@ func TestTokenBucketsForget(t *testing.T) {
 		if ok, _ := b.Allow(strconv.Itoa(i)); !ok {
 			t.Fatalf("address %d is refused at its first request", i)
 		}
+	}
+}
+
+// A list that has not changed is answered from names and versions alone: a value
+// that cannot be opened does not matter, and no read is recorded.
+func TestUnchangedListOpensNothing(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := newPeople(s.target())
+	data[struct{}](t, p.as(t, "alice", http.MethodPost, "/api/secrets/key", `{"value":"v"}`))
+	const path = "/api/secrets?include_values=true"
+	etag := p.as(t, "alice", http.MethodGet, path, "").header.Get("ETag")
+	s.exec(t, `UPDATE secret_versions SET nonce = 'AAAAAAAAAAAAAAAA'`)
+	before := s.allAudit(t.Context(), t, p.identity(t, "alice").UserID())
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, http.NoBody)
+	must(t, err)
+	p.authorize(t, "alice", r)
+	r.Header.Set("If-None-Match", etag)
+	res, err := roundTrip(r)
+	must(t, err)
+	if res.status != http.StatusNotModified || len(res.body) > 0 {
+		t.Errorf("status %d: %s", res.status, res.body)
+	}
+	if after := s.allAudit(t.Context(), t, p.identity(t, "alice").UserID()); len(after) != len(before) {
+		t.Errorf("recorded %+v", after[0])
+	}
+}
+
+func TestContractIsServedAsItIs(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	res := newPeople(s.target()).send(t, http.MethodGet, "/api/openapi.yaml", "", "")
+	if !bytes.Equal(res.body, api.OpenAPI) {
+		t.Errorf("%d bytes, want the %d of the file", len(res.body), len(api.OpenAPI))
 	}
 }

@@ -70,7 +70,7 @@ func (a *API) observe(w http.ResponseWriter, r *http.Request, next http.Handler)
 	r = r.WithContext(context.WithValue(r.Context(), observationKey{}, o))
 	w.Header().Set(wire.HeaderRequestID, o.id)
 	rec := recorder{w, o}
-	defer func() {
+	defer func() { //nolint:contextcheck // the request carries the context
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler { //nolint:errorlint // a panic value, compared as net/http does
 				panic(p)

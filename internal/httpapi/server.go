@@ -30,6 +30,7 @@ type Stores interface {
 	leger.UserStore
 	leger.SessionStore
 	leger.ReleaseStore
+	leger.HostStore
 	leger.AuditLog
 	// Ping says whether the storage answers, within ctx.
 	Ping(ctx context.Context) error
@@ -115,6 +116,10 @@ func (a *API) routes() {
 	user("PUT /api/releases/{id}", a.updateRelease)
 	user("DELETE /api/releases/{id}", a.deleteRelease)
 	user("GET /api/releases/{id}/versions", a.releaseVersions)
+
+	user("GET /api/hosts", a.hosts)
+	user("PUT /api/hosts/{device_id}", a.reportHost)
+	user("DELETE /api/hosts/{device_id}", a.forgetHost)
 
 	unknown := a.handle(a.unknownRoute)
 	for _, rest := range []string{"/api", "/api/", "/health", "/ready"} {

@@ -211,7 +211,7 @@ func (c *Client) startService(ctx context.Context) (socket string, err error) {
 		return "", err
 	}
 	ended := make(chan error, 1)
-	go func() { //nolint:contextcheck // the process ends by itself or with Close, not with this call
+	go func() {
 		res, err := process.Wait()
 		if err == nil && res.Code != 0 {
 			err = leger.Errorf(leger.CodeUnavailable, "podman system service ended with code %d", res.Code)

@@ -67,6 +67,22 @@ func (r Report) Failed() []Result {
 	return failed
 }
 
+// Held is what the machine's store holds after the sync, as far as the sync
+// knows: a secret whose step failed is taken to be as it was.
+func (r Report) Held() map[leger.SecretName]leger.Version {
+	held := make(map[leger.SecretName]leger.Version, len(r.Results))
+	for _, x := range r.Results {
+		v := x.From
+		if x.Done {
+			v = x.To
+		}
+		if v > 0 {
+			held[x.Name] = v
+		}
+	}
+	return held
+}
+
 // Plan says what Sync would do, and changes nothing.
 func (s *Syncer) Plan(ctx context.Context) (Plan, error) {
 	job, err := s.prepare(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -351,5 +352,28 @@ func TestThePlanIsToldBeforeTheSteps(t *testing.T) {
 	}
 	if want := []string{"plan", "back", "fresh", "gone", "later", "same_number"}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// What is reported of a sync is what the machine holds, not what it should hold.
+func TestHeldIsWhatTheStepsLeft(t *testing.T) {
+	t.Parallel()
+	at := func(name string, action secretsync.Action, from, to leger.Version, done bool) secretsync.Result {
+		return secretsync.Result{Step: secretsync.Step{Name: secretName(t, name), Action: action, From: from, To: to}, Done: done}
+	}
+	got := secretsync.Report{Results: []secretsync.Result{
+		at("same", secretsync.ActionUnchanged, 2, 2, true), at("not-reached", secretsync.ActionUnchanged, 7, 7, false),
+		at("new", secretsync.ActionNew, 0, 3, true), at("new-failed", secretsync.ActionNew, 0, 3, false),
+		at("changed", secretsync.ActionChanged, 1, 4, true), at("changed-failed", secretsync.ActionChanged, 1, 4, false),
+		at("removed", secretsync.ActionRemoved, 5, 0, true), at("removed-failed", secretsync.ActionRemoved, 5, 0, false),
+	}}.Held()
+	want := map[leger.SecretName]leger.Version{}
+	for name, v := range map[string]leger.Version{
+		"same": 2, "not-reached": 7, "new": 3, "changed": 4, "changed-failed": 1, "removed-failed": 5,
+	} {
+		want[secretName(t, name)] = v
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("held %v, want %v", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -184,15 +185,27 @@ func (r *row) time() time.Time {
 	case time.Time:
 		return v.UTC()
 	case string:
-		t, err := time.Parse(time.RFC3339Nano, v)
-		if err != nil {
-			r.fail(errors.New("not an RFC 3339 timestamp"))
-		}
-		return t
+		return r.timeOf(v)
 	default:
 		r.fail(fmt.Errorf("%T is not a timestamp", v))
 	}
 	return time.Time{}
+}
+
+// timeOf reads a timestamp that stands in the column last read.
+func (r *row) timeOf(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		r.fail(errors.New("not an RFC 3339 timestamp"))
+	}
+	return t
+}
+
+// json decodes a column of JSON.
+func (r *row) json(into any) {
+	if json.Unmarshal([]byte(r.text()), into) != nil {
+		r.fail(fmt.Errorf("no JSON for %T", into))
+	}
 }
 
 // bytes decodes base64.

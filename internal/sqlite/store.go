@@ -1,5 +1,5 @@
 // Package sqlite keeps everything Leger stores in one SQLite file: secrets
-// (sealed), accounts, sessions, releases and the audit log.
+// (sealed), accounts, sessions, releases, machines and the audit log.
 //
 // Its invariants: one process writes, through one connection; a write that was
 // answered with nil survives power loss, unless its contract says less; a change
@@ -55,8 +55,8 @@ type Config struct {
 	Migrations []migrations.Migration
 }
 
-// Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore and
-// AuditLog. Safe for concurrent use.
+// Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore,
+// HostStore and AuditLog. Safe for concurrent use.
 type Store struct {
 	path    string
 	now     func() time.Time
@@ -70,6 +70,7 @@ var (
 	_ leger.UserStore    = (*Store)(nil)
 	_ leger.SessionStore = (*Store)(nil)
 	_ leger.ReleaseStore = (*Store)(nil)
+	_ leger.HostStore    = (*Store)(nil)
 	_ leger.AuditLog     = (*Store)(nil)
 )
 

@@ -20,12 +20,13 @@ import (
 	"leger.run/leger"
 )
 
-// Stores are the contracts under test, usually one value five times.
+// Stores are the contracts under test, usually one value six times.
 type Stores struct {
 	Secrets  leger.SecretStore
 	Users    leger.UserStore
 	Sessions leger.SessionStore
 	Releases leger.ReleaseStore
+	Hosts    leger.HostStore
 	Audit    leger.AuditLog
 }
 
@@ -35,7 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Helper()
 	for name, group := range map[string]map[string]func(*harness){
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
-		"Sessions": sessionTests(), "Releases": releaseTests(), "Audit": auditTests(),
+		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

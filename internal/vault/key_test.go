@@ -69,7 +69,7 @@ func TestKeyRingPrintsNoKey(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
 		for _, v := range []any{r, *r, struct{ r vault.KeyRing }{*r}} {
 			got := fmt.Sprintf(verb, v)
-			for _, form := range []string{key, string(raw), hex.EncodeToString(raw), fmt.Sprint(raw)} {
+			for _, form := range []string{key, string(raw), hex.EncodeToString(raw), fmt.Sprintf("%d", raw)} {
 				if strings.Contains(got, strings.Trim(form, "[]")) {
 					t.Errorf("%s of %T shows the key: %s", verb, v, got)
 				}
@@ -88,7 +88,7 @@ func TestNewKeyNeedsRandomness(t *testing.T) {
 	if want := strings.Repeat("A", 43) + "="; key != want {
 		t.Errorf("of 32 zero bytes: %s", key)
 	}
-	if newKey(t) == newKey(t) {
+	if first, second := newKey(t), newKey(t); first == second {
 		t.Error("two keys are the same")
 	}
 }

@@ -1,0 +1,405 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/cli"
+	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/wire"
+)
+
+// hosts asks the server for the machines of who is signed in at home.
+func (r *rig) hosts(home string) []wire.Host {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join(home, ".local", "share", "leger", "auth.json"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var auth struct{ Token string }
+	if err := json.Unmarshal(b, &auth); err != nil {
+		r.t.Fatal(err)
+	}
+	c, err := client.New(client.Config{Server: r.api.URL, Token: auth.Token})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	list, err := c.Hosts(context.Background())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+// host is the only machine.
+func (r *rig) host(home string) wire.Host {
+	r.t.Helper()
+	list := r.hosts(home)
+	if len(list) != 1 {
+		r.t.Fatalf("%d machines, want 1: %+v", len(list), list)
+	}
+	return list[0]
+}
+
+// holds gives a machine's secrets as "name version".
+func holds(h wire.Host) []string {
+	out := []string{}
+	for _, s := range h.Secrets {
+		out = append(out, fmt.Sprint(s.Name, " ", s.Version))
+	}
+	return out
+}
+
+// refuseReports lets the server answer reports with 503, or take them again.
+func (r *rig) refuseReports(refuse bool) {
+	api := *r.handler.Load()
+	if wrapped, ok := api.(withoutReports); ok {
+		api = wrapped.Handler
+	}
+	if refuse {
+		api = withoutReports{api}
+	}
+	r.handler.Store(&api)
+}
+
+type withoutReports struct{ http.Handler }
+
+func (h withoutReports) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPut {
+		h.Handler.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte(`{"success":false,"error":{"code":"unavailable","message":"no room for reports"}}`))
+}
+
+// on runs leger on a machine of that name and id, by a clock that is ahead.
+func (r *rig) on(home, name, machineID string, ahead time.Duration, args ...string) {
+	r.t.Helper()
+	file := filepath.Join(home, "machine-id")
+	if err := errors.Join(os.MkdirAll(home, 0o700), os.WriteFile(file, []byte(machineID), 0o600)); err != nil {
+		r.t.Fatal(err)
+	}
+	env := r.env(home)
+	var stdout, stderr bytes.Buffer
+	code := cli.Main(r.t.Context(), cli.Env{
+		Args: args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Random: rand.Reader, Version: "0.0.0-test",
+		Now:          func() time.Time { return time.Now().Add(ahead) },
+		LookupEnv:    func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		SystemConfig: filepath.Join(home, "none"), MachineID: file,
+		Hostname: func() (string, error) { return name, nil },
+	})
+	if code != 0 {
+		r.t.Fatalf("leger %q ended with %d: %s", args, code, &stderr)
+	}
+}
+
+const someMachineID = "0123456789abcdef0123456789abcdef\n"
+
+// The server knows which machine holds which version, and nothing of a dry run.
+func TestASyncIsReported(t *testing.T) {
+	t.Parallel()
+	r, home := newRig(t), t.TempDir()
+	r.startLegerd()
+	r.must(home, "", "auth", "login", "--no-browser")
+	r.must(home, canary, "secrets", "set", "b")
+	r.must(home, canary, "secrets", "set", "a")
+	r.must(home, "", "secrets", "sync", "--dry-run")
+	if list := r.hosts(home); len(list) != 0 {
+		t.Fatalf("a dry run was reported: %+v", list)
+	}
+	before := time.Now().Add(-time.Second)
+	r.on(home, "box-1", someMachineID, 0, "secrets", "sync")
+	h := r.host(home)
+	if got := holds(h); !slices.Equal(got, []string{"a 1", "b 1"}) {
+		t.Errorf("it holds %q", got)
+	}
+	if h.DeviceID != "nPqRsTuVwXyZ11CNTRL" || h.Name != "box-1" || h.CLIVersion != "0.0.0-test" || h.LegerdVersion != "0.0.0-test" || h.PodmanVersion == "" {
+		t.Errorf("the machine is %+v", h)
+	}
+	if h.LastSeen.Before(before) || h.Secrets[0].SyncedAt.Before(before) || len(h.Deployments) != 0 {
+		t.Errorf("seen %s, synced %s, deployments %v", h.LastSeen, h.Secrets[0].SyncedAt, h.Deployments)
+	}
+
+	r.must(home, canary+"2", "secrets", "set", "a")
+	r.must(home, "", "secrets", "delete", "b", "--yes")
+	r.on(home, "renamed", someMachineID, 0, "secrets", "sync")
+	h = r.host(home)
+	if got := holds(h); !slices.Equal(got, []string{"a 2"}) || h.Name != "renamed" {
+		t.Errorf("%s holds %q", h.Name, got)
+	}
+}
+
+// A machine on which nothing changes says so once in ten minutes.
+func TestAMachineThatOnlyLivesReportsNowAndThen(t *testing.T) {
+	t.Parallel()
+	r, home := newRig(t), t.TempDir()
+	r.startLegerd()
+	r.must(home, "", "auth", "login", "--no-browser")
+	sync := func(ahead time.Duration, want int64, why string) {
+		t.Helper()
+		before := r.requests.Load()
+		r.on(home, "box-1", someMachineID, ahead, "secrets", "sync")
+		if n := r.requests.Load() - before; n != want {
+			t.Errorf("%s: %d requests, want %d", why, n, want)
+		}
+	}
+	sync(0, 2, "the first, which finds nothing")
+	sync(9*time.Minute, 1, "nine minutes later")
+	sync(11*time.Minute, 2, "eleven minutes later")
+	sync(12*time.Minute, 1, "a minute after that")
+	sync(0, 2, "when the clock was put back")
+	sync(time.Minute, 1, "a minute after that")
+	r.must(home, canary, "secrets", "set", "key")
+	sync(2*time.Minute, 2, "after a change")
+	if err := os.WriteFile(filepath.Join(home, ".local", "state", "leger", "report.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sync(2*time.Minute, 2, "with a damaged memory")
+	b, err := os.ReadFile(filepath.Join(home, ".local", "state", "leger", "report.json"))
+	if err != nil || strings.Contains(string(b), `"key"`) || !json.Valid(b) {
+		t.Errorf("report.json: %s (%v)", b, err)
+	}
+}
+
+// A report is for the web pages: without it the secrets are in place all the same.
+func TestAReportThatFailsFailsNothing(t *testing.T) {
+	t.Parallel()
+	r, home := newRig(t), t.TempDir()
+	r.startLegerd()
+	r.must(home, "", "auth", "login", "--no-browser")
+	r.must(home, canary, "secrets", "set", "key")
+	r.refuseReports(true)
+	s := r.must(home, "", "secrets", "sync", "--json", "--quiet")
+	wantIn(t, s.stderr, "warning: the server was not told how this machine is: no room for reports")
+	var out struct {
+		Error       *struct{ Code string }
+		ReportError *struct{ Code, Message string } `json:"report_error"`
+	}
+	if err := json.Unmarshal([]byte(s.stdout), &out); err != nil || out.Error != nil || out.ReportError == nil || out.ReportError.Code != "unavailable" {
+		t.Errorf("--json (%v): %s", err, s.stdout)
+	}
+	if got, _ := r.podman.Secret("key"); string(got.Value) != canary {
+		t.Error("the secret is not in place")
+	}
+	r.refuseReports(false)
+	// Nothing changed since, but the server does not know yet.
+	s = r.must(home, "", "secrets", "sync", "--json")
+	if strings.Contains(s.stdout, "report_error") || strings.Contains(s.stderr, "warning") {
+		t.Errorf("said %s %s", s.stdout, s.stderr)
+	}
+	if got := holds(r.host(home)); !slices.Equal(got, []string{"key 1"}) {
+		t.Errorf("it holds %q", got)
+	}
+}
+
+// A sync that did half of its work is reported as far as it came.
+func TestAPartialSyncIsReportedAsItIs(t *testing.T) {
+	t.Parallel()
+	r, home := newRig(t), t.TempDir()
+	r.startLegerd()
+	r.must(home, "", "auth", "login", "--no-browser")
+	for _, name := range []string{"one", "two"} {
+		r.must(home, canary, "secrets", "set", name)
+	}
+	r.podman.Put("one", "theirs", nil)
+	if s := r.runIn(t.Context(), home, strings.NewReader(""), "secrets", "sync"); s.code != 5 {
+		t.Fatalf("code %d: %s", s.code, s.stderr)
+	}
+	if got := holds(r.host(home)); !slices.Equal(got, []string{"one 1", "two 1"}) { // legerd holds both
+		t.Errorf("it holds %q", got)
+	}
+}
+
+// Without Tailscale a machine has an id of its own: always the same, another on
+// another machine, and not the one that machine-id(5) says to keep private.
+func TestTheIDOfAMachineWithoutTailscale(t *testing.T) {
+	t.Parallel()
+	r, home := newRig(t), t.TempDir()
+	r.startLegerd()
+	r.must(home, "", "auth", "login", "--no-browser", "--local-identity", "me@example.com")
+	other := "fedcba9876543210fedcba9876543210\n"
+	for _, m := range []struct{ name, id string }{
+		{"one", someMachineID}, {"one", someMachineID}, {"two", other}, {"three", "uninitialized\n"}, {"four", ""}, {"four", "uninitialized\n"},
+	} {
+		r.on(home, m.name, m.id, 0, "secrets", "sync")
+	}
+	names := []string{}
+	for _, h := range r.hosts(home) {
+		names = append(names, h.Name)
+		if !strings.HasPrefix(h.DeviceID, "local-") || len(h.DeviceID) != len("local-")+32 || strings.Contains(h.DeviceID, strings.TrimSpace(someMachineID)) {
+			t.Errorf("%s has the id %s", h.Name, h.DeviceID)
+		}
+	}
+	if !slices.Equal(names, []string{"four", "one", "three", "two"}) {
+		t.Errorf("machines: %q", names)
+	}
+}
+
+// A name that could deceive who reads it is not shown: the id stands for it.
+func TestAHostNameThatCannotBeShown(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "box\x1b[31m", "\xff", strings.Repeat("x", leger.MaxHostName+1)} {
+		r, home := newRig(t), t.TempDir()
+		r.startLegerd()
+		r.must(home, "", "auth", "login", "--no-browser")
+		r.on(home, name, someMachineID, 0, "secrets", "sync")
+		if h := r.host(home); h.Name != h.DeviceID {
+			t.Errorf("%q is called %q", name, h.Name)
+		}
+	}
+}
+
+// What is installed, its commit and units, then nothing any more.
+func TestDeploymentsAreReported(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web("")})
+	h.leger(0, "deploy", "install", "--release", "app", "--dry-run")
+	if list := h.hosts(h.home); len(list) != 0 {
+		t.Fatalf("a dry run was reported: %+v", list)
+	}
+	h.leger(0, "deploy", "install", "--release", "app")
+	got := h.host(h.home)
+	if held := holds(got); !slices.Equal(held, []string{"api_key 1"}) {
+		t.Errorf("the sync on the way was not reported: %q", held)
+	}
+	if len(got.Deployments) != 1 {
+		t.Fatalf("deployments: %+v", got.Deployments)
+	}
+	d := got.Deployments[0]
+	units := []wire.HostUnit{{Name: "web.service", State: leger.HostActive}}
+	if d.Release.String() != "app" || d.Version != 1 || d.Commit != h.git("rev-parse", "HEAD") || d.State != leger.HostActive || !slices.Equal(d.Units, units) {
+		t.Errorf("deployment: %+v", d)
+	}
+
+	// The next one fails and the former comes back; the machine's report says how it is.
+	h.commit(map[string]string{"web.container": web("PublishPort=127.0.0.1:8080:80")})
+	h.units.broken["web.service"] = true
+	h.leger(7, "deploy", "install", "--release", "app")
+	d = h.host(h.home).Deployments[0]
+	if d.State != leger.HostFailed || d.Units[0].State != leger.HostFailed {
+		t.Errorf("after a failure: %+v", d)
+	}
+	h.units.broken["web.service"] = false
+	h.leger(0, "deploy", "install", "--release", "app")
+	if d = h.host(h.home).Deployments[0]; d.State != leger.HostActive || d.Commit != h.git("rev-parse", "HEAD") {
+		t.Errorf("after that: %+v", d)
+	}
+
+	h.leger(0, "deploy", "remove", "app", "--yes")
+	if got = h.host(h.home); len(got.Deployments) != 0 || len(got.Secrets) != 1 {
+		t.Errorf("after the removal: %+v", got)
+	}
+}
+
+func TestADeploymentWhoseReportFails(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web("")})
+	h.refuseReports(true)
+	warning := "warning: the server was not told how this machine is: no room for reports"
+	failed := `"report_error": {`
+	s := h.leger(0, "deploy", "install", "--release", "app", "--json")
+	wantIn(t, s.stderr, warning)
+	wantIn(t, s.stdout, failed)
+	wantIn(t, h.leger(0, "deploy", "install", "--release", "app", "--json").stdout, `"unchanged": true`, failed)
+	h.refuseReports(false)
+	if s = h.leger(0, "deploy", "install", "--release", "app", "--json"); strings.Contains(s.stdout, "report_error") {
+		t.Errorf("it was not reported again: %s", s.stdout)
+	}
+	if n := len(h.host(h.home).Deployments); n != 1 {
+		t.Errorf("%d deployments are known", n)
+	}
+	h.refuseReports(true)
+	wantIn(t, h.leger(0, "deploy", "remove", "app", "--yes", "--json").stdout, `"release": "app"`, failed)
+}
+
+// Files that are in no repository, and a user who is signed in nowhere.
+func TestADeploymentOfADirectoryIsReportedWithoutACommit(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "web.container"), []byte("[Container]\nImage=registry.example/web"+digest+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install := []string{"deploy", "install", "--release", "mine", "--source", dir}
+	h.leger(0, install...)
+	d := h.host(h.home).Deployments[0]
+	if d.Release.String() != "mine" || d.Version != 0 || d.Commit != "" {
+		t.Errorf("deployment: %+v", d)
+	}
+	h.leger(0, "auth", "logout")
+	for _, args := range [][]string{install, {"deploy", "remove", "mine", "--yes"}} {
+		if s := h.leger(0, args...); strings.Contains(s.stderr, "was not told") {
+			t.Errorf("signed out, leger %q says: %s", args, s.stderr)
+		}
+	}
+}
+
+// How systemd's words become the four that are reported.
+func TestReportedStates(t *testing.T) {
+	t.Parallel()
+	service := deploy.Unit{Service: "web.service", Start: true, Run: true}
+	job := deploy.Unit{Service: "job.service", Start: true, Run: true, Oneshot: true}
+	asked := deploy.Unit{Service: "volume.service", Oneshot: true}
+	for _, tc := range []struct {
+		what        string
+		unit        deploy.Unit
+		state       leger.UnitState
+		want, whole leger.HostState
+	}{
+		{"running", service, leger.UnitState{ActiveState: "active", SubState: "running"}, leger.HostActive, leger.HostActive},
+		{"reading its settings anew", service, leger.UnitState{ActiveState: "reloading"}, leger.HostActive, leger.HostActive},
+		{"failed", service, leger.UnitState{ActiveState: "failed", SubState: "failed", Result: "exit-code"}, leger.HostFailed, leger.HostFailed},
+		{"failing again and again", service, leger.UnitState{ActiveState: "activating", SubState: "auto-restart"}, leger.HostFailed, leger.HostFailed},
+		{"stopped by hand", service, leger.UnitState{ActiveState: "inactive", Result: "success"}, leger.HostStopped, leger.HostStopped},
+		{"on its way", service, leger.UnitState{ActiveState: "activating", SubState: "start"}, leger.HostUnknown, leger.HostUnknown},
+		{"not known to systemd", service, leger.UnitState{LoadState: "not-found", ActiveState: "inactive"}, leger.HostUnknown, leger.HostUnknown},
+		{"never asked for", service, leger.UnitState{}, leger.HostUnknown, leger.HostUnknown},
+		{"a job that ran to its end", job, leger.UnitState{ActiveState: "inactive", Result: "success"}, leger.HostActive, leger.HostActive},
+		{"a job that failed", job, leger.UnitState{ActiveState: "failed", Result: "exit-code"}, leger.HostFailed, leger.HostFailed},
+		{"a job that was stopped by a signal", job, leger.UnitState{ActiveState: "inactive", Result: "signal"}, leger.HostStopped, leger.HostStopped},
+		{"what starts only when it is needed", asked, leger.UnitState{ActiveState: "inactive", Result: "success"}, leger.HostStopped, leger.HostActive},
+		{"that, failed", asked, leger.UnitState{ActiveState: "failed"}, leger.HostFailed, leger.HostFailed},
+	} {
+		got := cli.ReportOf(deploy.Deployment{Release: "app", Units: []deploy.UnitStatus{{Unit: tc.unit, State: tc.state}}})
+		if got.State != tc.whole || len(got.Units) != 1 || got.Units[0].State != tc.want {
+			t.Errorf("%s: unit %v, deployment %s; want %s and %s", tc.what, got.Units, got.State, tc.want, tc.whole)
+		}
+	}
+	up, down := leger.UnitState{ActiveState: "active"}, leger.UnitState{ActiveState: "inactive"}
+	template := deploy.UnitStatus{Unit: deploy.Unit{Service: "web@.service", Template: true, Run: true}}
+	for what, tc := range map[string]struct {
+		d     deploy.Deployment
+		want  leger.HostState
+		units int
+	}{
+		"no unit":       {deploy.Deployment{}, leger.HostActive, 0},
+		"a template":    {deploy.Deployment{Units: []deploy.UnitStatus{template}}, leger.HostActive, 0},
+		"one of two up": {deploy.Deployment{Units: []deploy.UnitStatus{{Unit: service, State: up}, {Unit: service, State: down}}}, leger.HostStopped, 2},
+		"interrupted":   {deploy.Deployment{Interrupted: true, Units: []deploy.UnitStatus{{Unit: service, State: up}}}, leger.HostFailed, 1},
+	} {
+		if got := cli.ReportOf(tc.d); got.State != tc.want || len(got.Units) != tc.units {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+}

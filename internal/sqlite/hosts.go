@@ -1,0 +1,265 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+)
+
+// One statement reads a machine with its lists, as JSON, so that what is given is
+// one state of the database. The lists are in order of their primary keys by
+// chance only, and are sorted afterwards.
+const selectHosts = `
+SELECT h.device_id, h.name, h.cli_version, h.legerd_version, h.podman_version, h.created_at, h.last_seen,
+       (SELECT json_group_array(json_object('name', s.name, 'version', s.version, 'synced_at', s.synced_at))
+        FROM host_secrets AS s WHERE s.user_uuid = h.user_uuid AND s.device_id = h.device_id),
+       (SELECT json_group_array(json_object('release', d.release, 'version', d.version, 'commit', d.git_commit,
+               'state', d.state, 'installed_at', d.installed_at, 'updated_at', d.updated_at, 'units', json(d.units)))
+        FROM deployments AS d WHERE d.user_uuid = h.user_uuid AND d.device_id = h.device_id)
+FROM hosts AS h WHERE h.user_uuid = ?1 ORDER BY h.name, h.device_id`
+
+// To report: insertHost, insertAudit, then updateHost, which decides, and those
+// below for the lists that are given. Every statement is right whatever the ones
+// before it did: without the machine they write nothing.
+const (
+	// ?8 is the most machines a user may have.
+	insertHost = `
+INSERT INTO hosts (user_uuid, device_id, name, cli_version, legerd_version, podman_version, created_at, last_seen)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7
+WHERE EXISTS (SELECT 1 FROM users WHERE user_uuid = ?1)
+  AND NOT EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
+  AND (SELECT count(*) FROM hosts WHERE user_uuid = ?1) < ?8`
+
+	updateHost = `
+UPDATE hosts SET name = ?3,
+    cli_version = coalesce(nullif(?4, ''), cli_version),
+    legerd_version = coalesce(nullif(?5, ''), legerd_version),
+    podman_version = coalesce(nullif(?6, ''), podman_version),
+    last_seen = max(last_seen, ?7)
+WHERE user_uuid = ?1 AND device_id = ?2`
+
+	// ?3 is a JSON array, as D1 takes at most 100 parameters.
+	dropUnheld = `
+DELETE FROM host_secrets WHERE user_uuid = ?1 AND device_id = ?2
+  AND name NOT IN (SELECT value ->> 'name' FROM json_each(?3))`
+
+	// A time that is not given is the one this version was reported with before, or
+	// else ?4.
+	upsertHeld = `
+INSERT INTO host_secrets (user_uuid, device_id, name, version, synced_at)
+SELECT ?1, ?2, r.value ->> 'name', r.value ->> 'version', coalesce(r.value ->> 'synced_at', (
+    SELECT s.synced_at FROM host_secrets AS s
+    WHERE s.user_uuid = ?1 AND s.device_id = ?2 AND s.name = r.value ->> 'name' AND s.version = r.value ->> 'version'), ?4)
+FROM json_each(?3) AS r
+WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
+ON CONFLICT (user_uuid, device_id, name) DO UPDATE SET version = excluded.version, synced_at = excluded.synced_at
+WHERE version <> excluded.version OR synced_at <> excluded.synced_at`
+
+	dropUninstalled = `
+DELETE FROM deployments WHERE user_uuid = ?1 AND device_id = ?2
+  AND release_key NOT IN (SELECT value ->> 'key' FROM json_each(?3))`
+
+	upsertInstalled = `
+INSERT INTO deployments (user_uuid, device_id, release_key, release, version, git_commit, state, installed_at, updated_at, units)
+SELECT ?1, ?2, r.value ->> 'key', r.value ->> 'release', r.value ->> 'version', r.value ->> 'commit', r.value ->> 'state',
+       coalesce(r.value ->> 'installed_at', (
+           SELECT d.installed_at FROM deployments AS d
+           WHERE d.user_uuid = ?1 AND d.device_id = ?2 AND d.release_key = r.value ->> 'key'), ?4),
+       r.value ->> 'updated_at', r.value -> 'units'
+FROM json_each(?3) AS r
+WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
+ON CONFLICT (user_uuid, device_id, release_key) DO UPDATE SET
+    release = excluded.release, version = excluded.version, git_commit = excluded.git_commit, state = excluded.state,
+    installed_at = excluded.installed_at, updated_at = excluded.updated_at, units = excluded.units`
+
+	countUser = `SELECT count(*) FROM users WHERE user_uuid = ?1`
+
+	deleteHost = `DELETE FROM hosts WHERE user_uuid = ?1 AND device_id = ?2`
+)
+
+// The lists of a machine as JSON, between Go and SQL. Times are text, as in the
+// tables; absent: not given.
+type (
+	hostSecretJSON struct {
+		Name     leger.SecretName `json:"name"`
+		Version  leger.Version    `json:"version"`
+		SyncedAt string           `json:"synced_at,omitempty"`
+	}
+	deploymentJSON struct {
+		Key         string            `json:"key,omitempty"`
+		Release     leger.ReleaseName `json:"release"`
+		Version     leger.Version     `json:"version"`
+		Commit      string            `json:"commit"`
+		State       leger.HostState   `json:"state"`
+		InstalledAt string            `json:"installed_at,omitempty"`
+		UpdatedAt   string            `json:"updated_at"`
+		Units       []unitJSON        `json:"units"`
+	}
+	unitJSON struct {
+		Name  string          `json:"name"`
+		State leger.HostState `json:"state"`
+	}
+)
+
+// Hosts implements leger.HostStore.
+func (s *Store) Hosts(ctx context.Context, user leger.UserID) (list []leger.Host, err error) {
+	err = s.read(ctx, selectHosts, []driver.Value{user.String()}, func(r *row) error {
+		list = append(list, leger.Host{
+			User: user, DeviceID: r.text(), Name: r.text(), CLIVersion: r.text(), LegerdVersion: r.text(), PodmanVersion: r.text(),
+			CreatedAt: r.time(), LastSeen: r.time(), Secrets: hostSecrets(r), Deployments: deployments(r),
+		})
+		return nil
+	})
+	return list, err
+}
+
+func hostSecrets(r *row) []leger.HostSecret {
+	var rows []hostSecretJSON
+	r.json(&rows)
+	list := make([]leger.HostSecret, len(rows))
+	for i, s := range rows {
+		list[i] = leger.HostSecret{Name: s.Name, Version: s.Version, SyncedAt: r.timeOf(s.SyncedAt)}
+	}
+	slices.SortFunc(list, func(a, b leger.HostSecret) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	return list
+}
+
+func deployments(r *row) []leger.HostDeployment {
+	var rows []deploymentJSON
+	r.json(&rows)
+	list := make([]leger.HostDeployment, len(rows))
+	for i, d := range rows {
+		list[i] = leger.HostDeployment{
+			Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
+			InstalledAt: r.timeOf(d.InstalledAt), UpdatedAt: r.timeOf(d.UpdatedAt), Units: make([]leger.HostUnit, len(d.Units)),
+		}
+		for n, u := range d.Units {
+			list[i].Units[n] = leger.HostUnit(u)
+		}
+	}
+	slices.SortFunc(list, func(a, b leger.HostDeployment) int { return cmp.Compare(a.Release.Key(), b.Release.Key()) })
+	return list
+}
+
+// ReportHost implements leger.HostStore.
+func (s *Store) ReportHost(ctx context.Context, r leger.HostReport, audit leger.AuditEvent) (created bool, err error) {
+	secrets, err := listJSON(secretRows(r.Secrets))
+	if err != nil {
+		return false, err
+	}
+	deployed, err := listJSON(deploymentRows(r.Deployments))
+	if err != nil {
+		return false, err
+	}
+	err = s.write(ctx, survivesProcessEnd, func(ctx context.Context, tx *conn) error {
+		created, err = s.putHost(ctx, tx, r, audit)
+		if err == nil && r.Secrets != nil {
+			err = replaceList(ctx, tx, r, secrets, dropUnheld, upsertHeld)
+		}
+		if err == nil && r.Deployments != nil {
+			err = replaceList(ctx, tx, r, deployed, dropUninstalled, upsertInstalled)
+		}
+		return err
+	})
+	return created && err == nil, err
+}
+
+// putHost writes the machine itself, and the audit event if it is a new one.
+func (s *Store) putHost(ctx context.Context, tx *conn, r leger.HostReport, audit leger.AuditEvent) (created bool, err error) {
+	args := []driver.Value{
+		r.User.String(), r.DeviceID, r.Name, r.CLIVersion, r.LegerdVersion, r.PodmanVersion, timestamp(r.At),
+	}
+	inserted, err := tx.exec(ctx, insertHost, append(args, int64(leger.MaxHostsPerUser))...)
+	if err != nil {
+		return false, err
+	}
+	if err := s.auditChange(ctx, tx, audit); err != nil {
+		return false, err
+	}
+	written, err := tx.exec(ctx, updateHost, args...)
+	if err == nil && written == 0 {
+		err = whyNotHost(ctx, tx, r.User)
+	}
+	return inserted > 0, err
+}
+
+func whyNotHost(ctx context.Context, tx *conn, user leger.UserID) error {
+	var users int64
+	err := tx.query(ctx, countUser, []driver.Value{user.String()}, func(r *row) error {
+		users = r.integer()
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case users == 0:
+		return noUser()
+	}
+	return leger.Errorf(leger.CodeConflict, "there are %d machines already, which is the most one account may have", leger.MaxHostsPerUser).
+		WithHint("forget a machine that is not in use any more")
+}
+
+func replaceList(ctx context.Context, tx *conn, r leger.HostReport, list, remove, upsert string) error {
+	if _, err := tx.exec(ctx, remove, r.User.String(), r.DeviceID, list); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, upsert, r.User.String(), r.DeviceID, list, timestamp(r.At))
+	return err
+}
+
+func secretRows(list []leger.HostSecret) []hostSecretJSON {
+	rows := make([]hostSecretJSON, len(list))
+	for i, s := range list {
+		rows[i] = hostSecretJSON{Name: s.Name, Version: s.Version, SyncedAt: maybeTimestamp(s.SyncedAt)}
+	}
+	return rows
+}
+
+func deploymentRows(list []leger.HostDeployment) []deploymentJSON {
+	rows := make([]deploymentJSON, len(list))
+	for i, d := range list {
+		rows[i] = deploymentJSON{
+			Key: d.Release.Key(), Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
+			InstalledAt: maybeTimestamp(d.InstalledAt), UpdatedAt: timestamp(d.UpdatedAt), Units: make([]unitJSON, len(d.Units)),
+		}
+		for n, u := range d.Units {
+			rows[i].Units[n] = unitJSON(u)
+		}
+	}
+	return rows
+}
+
+func maybeTimestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return timestamp(t)
+}
+
+func listJSON(list any) (string, error) {
+	b, err := json.Marshal(list)
+	if err != nil {
+		return "", leger.Wrap(leger.CodeInternal, err, "encode a machine's report")
+	}
+	return string(b), nil
+}
+
+// ForgetHost implements leger.HostStore.
+func (s *Store) ForgetHost(ctx context.Context, user leger.UserID, deviceID string, audit leger.AuditEvent) error {
+	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
+		written, err := tx.exec(ctx, deleteHost, user.String(), deviceID)
+		if err != nil {
+			return err
+		}
+		if written == 0 {
+			return leger.Errorf(leger.CodeNotFound, "there is no such machine")
+		}
+		return s.auditChange(ctx, tx, audit)
+	})
+}
