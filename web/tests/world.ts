@@ -33,10 +33,6 @@ export const test = base.extend<World & { allowed: RegExp[] }, { shared: Server 
 	complaints: [
 		async ({ context, allowed }, use) => {
 			const complaints: string[] = [];
-			// Until the server has the route; with it, this goes.
-			await context.route("**/api/hosts", (route) =>
-				route.fulfill({ json: { success: true, data: { hosts: [] } } }),
-			);
 			context.on("console", (message) => {
 				if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
 			});

@@ -1,7 +1,6 @@
 import { infiniteQueryOptions, QueryClient, queryOptions } from "@tanstack/react-query";
 import { call } from "./client.ts";
 import { ApiError } from "./error.ts";
-import { hostsOrNone } from "./hosts.ts";
 import type { components } from "./schema.d.ts";
 
 type Schemas = components["schemas"];
@@ -11,7 +10,7 @@ export type Secret = Schemas["Secret"];
 export type Release = Schemas["Release"];
 export type ReleaseVersion = Schemas["ReleaseVersion"];
 export type AuditEvent = Schemas["AuditEvent"];
-export type { Host } from "./hosts.ts";
+export type Host = Schemas["Host"];
 
 /** Everything is asked even when the browser thinks it is offline: the server may be on this machine. */
 export function newQueryClient(): QueryClient {
@@ -91,6 +90,6 @@ export const auditQuery = infiniteQueryOptions({
 
 export const hostsQuery = queryOptions({
 	queryKey: ["hosts"],
-	queryFn: ({ signal }) => hostsOrNone(signal),
+	queryFn: async ({ signal }) => (await call("get", "/api/hosts", { signal })).hosts,
 	refetchInterval: 30_000,
 });

@@ -368,6 +368,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Machines, in order of name
+         * @description Each as it last reported itself: nobody asks it. A machine whose `last_seen`
+         *     is long ago may hold and run something else by now.
+         */
+        get: operations["listHosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/hosts/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine's id. */
+                device_id: components["parameters"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * A machine reports what it holds and runs
+         * @description For tokens only; a browser session is 403, and so is a token whose `device_id`
+         *     is another one. `secrets` and `deployments` each replace what was reported
+         *     before; what is left out stays as it was, versions too. The first report makes
+         *     the machine known; with 100 of them a further one is 409.
+         */
+        put: operations["reportHost"];
+        post?: never;
+        /**
+         * Forget a machine
+         * @description What it holds and runs stays on it, and its next report brings it back.
+         */
+        delete: operations["forgetHost"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -572,6 +623,99 @@ export interface components {
             description: components["schemas"]["Description"];
             created_at: components["schemas"]["Time"];
         };
+        /**
+         * @description 1 to 64 printable bytes, neither `.` nor `..`: Tailscale's stable node id, or
+         *     `local-` and a hash on a machine without Tailscale.
+         */
+        DeviceId: string;
+        /** @description As the machine calls itself. */
+        HostName: string;
+        HostVersion: string;
+        /**
+         * @description `active`: up, or has done what it was started for. `failed`: should be up and is
+         *     not. `stopped`: down. `unknown`: systemd could not be asked, or said something
+         *     else.
+         * @enum {unknown}
+         */
+        HostState: "active" | "failed" | "stopped" | "unknown";
+        /** @description Of the Git repository; empty for files that are in none. */
+        Commit: string;
+        HostUnit: {
+            /** @description With its suffix, as in web.service. */
+            name: string;
+            state: components["schemas"]["HostState"];
+        };
+        Host: {
+            device_id: components["schemas"]["DeviceId"];
+            name: components["schemas"]["HostName"];
+            /** @description When it first reported. */
+            created_at: components["schemas"]["Time"];
+            /** @description When it last reported. */
+            last_seen: components["schemas"]["Time"];
+            /** @description Of leger; empty, as the two below, until it was reported. */
+            cli_version: components["schemas"]["HostVersion"];
+            legerd_version: components["schemas"]["HostVersion"];
+            podman_version: components["schemas"]["HostVersion"];
+            /** @description In order of name. */
+            secrets: components["schemas"]["HostSecret"][];
+            /** @description In order of name. */
+            deployments: components["schemas"]["HostDeployment"][];
+        };
+        HostSecret: {
+            name: components["schemas"]["SecretName"];
+            version: components["schemas"]["Version"];
+            /** @description When the machine got this version. */
+            synced_at: components["schemas"]["Time"];
+        };
+        HostDeployment: {
+            release: components["schemas"]["ReleaseName"];
+            /**
+             * Format: int64
+             * @description Of the release; 0 for one that was installed from a URL or directory of its own.
+             */
+            version: number;
+            commit: components["schemas"]["Commit"];
+            state: components["schemas"]["HostState"];
+            installed_at: components["schemas"]["Time"];
+            updated_at: components["schemas"]["Time"];
+            units: components["schemas"]["HostUnit"][];
+        };
+        /**
+         * Format: date-time
+         * @description By the machine's clock; a time that is still to come is taken for now.
+         */
+        ReportedTime: string;
+        HostReport: {
+            name: components["schemas"]["HostName"];
+            cli_version?: components["schemas"]["HostVersion"];
+            legerd_version?: components["schemas"]["HostVersion"];
+            podman_version?: components["schemas"]["HostVersion"];
+            /** @description All that it holds, no name twice. */
+            secrets?: {
+                name: components["schemas"]["SecretName"];
+                version: components["schemas"]["Version"];
+                /**
+                 * @description When it got this version. If absent, the time this version was reported
+                 *     with before, else now.
+                 */
+                synced_at?: components["schemas"]["ReportedTime"];
+            }[];
+            /** @description All that is installed, no release twice, case ignored. */
+            deployments?: {
+                release: components["schemas"]["ReleaseName"];
+                /**
+                 * Format: int64
+                 * @default 0
+                 */
+                version?: number;
+                commit?: components["schemas"]["Commit"];
+                state: components["schemas"]["HostState"];
+                /** @description If absent, the time it was reported with before, else now. */
+                installed_at?: components["schemas"]["ReportedTime"];
+                updated_at: components["schemas"]["ReportedTime"];
+                units?: components["schemas"]["HostUnit"][];
+            }[];
+        };
     };
     responses: {
         /** @description The list is the one the client has. */
@@ -669,7 +813,10 @@ export interface components {
                 };
             };
         };
-        /** @description A browser asked for values, or another site made a browser send the request. */
+        /**
+         * @description A browser asked for values or reported a machine, a token of another machine
+         *     reported it, or another site made a browser send the request.
+         */
         Forbidden: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -800,6 +947,8 @@ export interface components {
     parameters: {
         /** @description The id under which the list shows it. */
         Id: components["schemas"]["Id"];
+        /** @description The machine's id. */
+        DeviceId: components["schemas"]["DeviceId"];
         /** @description The secret's name. */
         SecretName: components["schemas"]["SecretName"];
         /** @description The version that is to be replaced, in quotes, or `*` for any. */
@@ -1549,6 +1698,106 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["InvalidToken"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listHosts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an answer that is still at hand. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The machines, at most 100. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            hosts: components["schemas"]["Host"][];
+                        };
+                    };
+                };
+            };
+            304: components["responses"]["NotModified"];
+            401: components["responses"]["InvalidToken"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    reportHost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine's id. */
+                device_id: components["parameters"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostReport"];
+            };
+        };
+        responses: {
+            /** @description It is known. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            device_id: components["schemas"]["DeviceId"];
+                            last_seen: components["schemas"]["Time"];
+                            /** @description Whether it was the machine's first report. */
+                            created: boolean;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    forgetHost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine's id. */
+                device_id: components["parameters"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Deleted"];
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];

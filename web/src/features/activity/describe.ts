@@ -18,6 +18,8 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"release.create": (subject) => `Created the release ${subject}`,
 	"release.update": (subject) => `Changed the release ${subject}`,
 	"release.delete": (subject) => `Deleted the release ${subject}`,
+	"host.add": (subject) => `The machine ${subject} reported for the first time`,
+	"host.forget": (subject) => `Forgot the machine ${subject}`,
 	"key.rotate": () => "Rotated the encryption key",
 };
 

@@ -7,7 +7,7 @@ import { toast } from "#ui/toaster.tsx";
 import { valueProblem } from "./secret-rules.ts";
 
 /** What was typed for one secret and is not saved. */
-export interface Draft {
+interface Draft {
 	value: string;
 	/** The version that was stored when the typing began; 0 is none. */
 	base: number;
@@ -15,7 +15,7 @@ export interface Draft {
 }
 
 /** Somebody saved another value while this one was typed. */
-export interface Conflict {
+interface Conflict {
 	name: string;
 	/** What is stored now; undefined if it was deleted. */
 	current: number | undefined;
