@@ -146,6 +146,16 @@ test("every page and state", async ({ page, server, expectComplaints }) => {
 	await page.screenshot({ path: "screenshots/releases-empty-light-1280.png", fullPage: true });
 	await fill(page);
 	await report(server, "alice@github");
+	await page.setViewportSize({ width: 1280, height: 800 });
+	for (const [name, path, colorScheme] of [
+		["api-keys", "/api-keys", "light"],
+		["releases", "/releases", "dark"],
+	] as const) {
+		await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+		await page.goto(path);
+		await page.waitForLoadState("networkidle");
+		await page.screenshot({ path: `screenshots/readme-${name}.png` });
+	}
 	const only = process.env.SHOTS?.split(",");
 	for (const theme of themes) {
 		await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });

@@ -30,7 +30,7 @@ export function describeEvent(event: AuditEvent): string {
 	return sentence(event.subject ?? "", event.count ?? 1).trim();
 }
 
-/** By what means it was done. */
+/** By what means it was done, from where, and what else is known. */
 export function describeCaller(event: AuditEvent): string {
 	const means = {
 		session: "browser",
@@ -38,5 +38,6 @@ export function describeCaller(event: AuditEvent): string {
 		operator: "operator of the server",
 		none: "nobody signed in",
 	}[event.credential];
-	return [means, event.device_id, event.remote_addr].filter(Boolean).join(" · ");
+	const parts = [means, event.device_id, event.remote_addr, event.detail].filter(Boolean);
+	return [...new Set(parts)].join(" · ");
 }
