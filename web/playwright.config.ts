@@ -7,9 +7,10 @@ export default defineConfig({
 	workers: 1,
 	forbidOnly: true,
 	timeout: 60_000,
-	expect: { timeout: 5_000 },
+	expect: { timeout: 7_000 },
 	reporter: [["list"]],
 	use: {
+		actionTimeout: 10_000,
 		browserName: "chromium",
 		viewport: { width: 1280, height: 900 },
 		locale: "en-GB",

@@ -59,6 +59,7 @@ const states: [string, string, (page: Page) => Promise<void>][] = [
 		"server away",
 		"/settings",
 		async (page) => {
+			await expect(page.getByRole("textbox", { name: "Display Name" })).toBeVisible();
 			await page.route("**/api/**", (route) => route.abort());
 			await page.route("**/health", (route) => route.abort());
 			await page.getByRole("textbox", { name: "Display Name" }).fill("x");
@@ -129,7 +130,6 @@ test("a page says where one is: title, heading, focus, skip link", async ({ page
 	await expect(page.getByRole("link", { name: "Releases" })).toHaveAttribute("aria-current", "page");
 	await page.goto("/settings");
 	await expect(page.getByRole("heading", { level: 1, name: "Settings" })).toBeVisible();
-	await page.evaluate(() => (document.activeElement as HTMLElement).blur());
 	await page.keyboard.press("Tab");
 	await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
 	await page.keyboard.press("Enter");

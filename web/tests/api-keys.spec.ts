@@ -283,24 +283,13 @@ test("leaving with something unsaved asks, by link, by back and by closing", asy
 	await expect(page).toHaveURL("/settings");
 });
 
-test("every machine's version is beside the secret", async ({ page, signIn, context }) => {
-	const at = new Date().toISOString();
-	const host = (device_id: string, version?: number) => ({
-		device_id,
-		name: device_id,
-		last_seen: at,
-		cli_version: "0.1.0",
-		secrets: version === undefined ? [] : [{ name: "openai_api_key", version, synced_at: at }],
-		deployments: [],
-	});
-	await context.route("**/api/hosts", (route) =>
-		route.fulfill({
-			json: { success: true, data: { hosts: [host("box-1", 2), host("box-2", 1), host("box-3")] } },
-		}),
-	);
-	await signIn();
+test("every machine's version is beside the secret", async ({ page, signIn, server }) => {
+	const email = await signIn();
 	await put(page, "openai_api_key", "sk-one");
 	await put(page, "openai_api_key", "sk-two");
+	await server.report(email, "box-1", { secrets: [{ name: "openai_api_key", version: 2 }] });
+	await server.report(email, "box-2", { secrets: [{ name: "openai_api_key", version: 1 }] });
+	await server.report(email, "box-3", { secrets: [] });
 	await page.reload();
 	const machines = page.getByRole("list", { name: "Machines with openai_api_key" });
 	await expect(machines.getByRole("listitem")).toHaveText([

@@ -21,6 +21,7 @@ test("secrets: create, replace, restore, delete and import by keyboard alone", a
 	await signIn();
 	const button = (name: string) => page.getByRole("button", { name, exact: true });
 
+	await expect(page.getByText("Nothing is stored yet")).toBeVisible();
 	await page.keyboard.press("n");
 	await expect(page.getByRole("textbox", { name: "Name", exact: true })).toBeFocused();
 	await page.keyboard.type("by_keyboard");

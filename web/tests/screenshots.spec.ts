@@ -1,55 +1,41 @@
 import { mkdir } from "node:fs/promises";
 import type { Page } from "@playwright/test";
+import type { Server } from "./server.ts";
 import { expect, signInAs, test } from "./world.ts";
 
 const widths = [320, 768, 1280];
 const themes = ["light", "dark"] as const;
-const hosts = {
-	success: true,
-	data: {
-		hosts: [
+
+const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+
+async function report(server: Server, email: string) {
+	await server.report(email, "box-1", {
+		legerd_version: "0.1.0",
+		podman_version: "5.8.1",
+		secrets: [
+			{ name: "anthropic_api_key", version: 1, synced_at: ago(2) },
+			{ name: "database_password", version: 1, synced_at: ago(2) },
+			{ name: "openai_api_key", version: 2, synced_at: ago(2) },
+			{ name: "smtp_password", version: 1, synced_at: ago(2) },
+		],
+		deployments: [
 			{
-				device_id: "n1",
-				name: "box-1",
-				last_seen: new Date(Date.now() - 120_000).toISOString(),
-				cli_version: "0.1.0",
-				legerd_version: "0.1.0",
-				podman_version: "5.8.1",
-				secrets: [
-					{ name: "openai_api_key", version: 2, synced_at: new Date(Date.now() - 120_000).toISOString() },
-					{ name: "database_password", version: 1, synced_at: new Date(Date.now() - 120_000).toISOString() },
+				release: "my-openwebui",
+				version: 1,
+				commit: "4f2c9e1ab03d4f2c9e1ab03d4f2c9e1ab03d0000",
+				state: "active",
+				updated_at: ago(1440),
+				units: [
+					{ name: "openwebui.service", state: "active" },
+					{ name: "litellm.service", state: "active" },
 				],
-				deployments: [
-					{
-						release: "my-openwebui",
-						version: 1,
-						commit: "4f2c9e1ab03d",
-						state: "running",
-						updated_at: new Date(Date.now() - 86_400_000).toISOString(),
-						units: [
-							{ name: "openwebui.service", state: "active" },
-							{ name: "litellm.service", state: "active" },
-						],
-					},
-				],
-			},
-			{
-				device_id: "n2",
-				name: "gpu-2",
-				last_seen: new Date(Date.now() - 3 * 86_400_000).toISOString(),
-				cli_version: "0.1.0",
-				secrets: [
-					{
-						name: "openai_api_key",
-						version: 1,
-						synced_at: new Date(Date.now() - 3 * 86_400_000).toISOString(),
-					},
-				],
-				deployments: [],
 			},
 		],
-	},
-};
+	});
+	await server.report(email, "gpu-2", {
+		secrets: [{ name: "openai_api_key", version: 1, synced_at: ago(4320) }],
+	});
+}
 
 async function put(page: Page, name: string, value: string) {
 	const response = await page.request.post(`/api/secrets/${name}`, { data: { value } });
@@ -153,13 +139,23 @@ test("every page and state", async ({ page, server, expectComplaints }) => {
 	expectComplaints(/Failed to load resource/);
 	await mkdir("screenshots", { recursive: true });
 	await page.emulateMedia({ reducedMotion: "reduce" });
-	await page.route("**/api/hosts", (route) => route.fulfill({ json: hosts }));
 	await signInAs(page, server, "alice@github");
 	await page.screenshot({ path: "screenshots/api-keys-empty-light-1280.png", fullPage: true });
 	await page.goto("/releases");
 	await expect(page.getByText("No releases yet")).toBeVisible();
 	await page.screenshot({ path: "screenshots/releases-empty-light-1280.png", fullPage: true });
 	await fill(page);
+	await report(server, "alice@github");
+	await page.setViewportSize({ width: 1280, height: 800 });
+	for (const [name, path, colorScheme] of [
+		["api-keys", "/api-keys", "light"],
+		["releases", "/releases", "dark"],
+	] as const) {
+		await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+		await page.goto(path);
+		await page.waitForLoadState("networkidle");
+		await page.screenshot({ path: `screenshots/readme-${name}.png` });
+	}
 	const only = process.env.SHOTS?.split(",");
 	for (const theme of themes) {
 		await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });

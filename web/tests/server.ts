@@ -57,14 +57,49 @@ export class Server {
 	/** A link as loginLink gives it, made an hour ago. */
 	async expiredLink(email: string): Promise<string> {
 		const link = new URL(await this.loginLink(email));
+		link.searchParams.set(
+			"token",
+			await this.token(email, (claims) => ({ iat: claims.iat - 3600, exp: claims.exp - 3600 })),
+		);
+		return link.href;
+	}
+
+	/** The token of a machine's command line, by which it reports. */
+	async machineToken(email: string, device: string): Promise<string> {
+		return await this.token(email, (claims) => ({
+			aud: "leger",
+			iss: "leger-cli",
+			jti: crypto.randomUUID(),
+			device_id: device,
+			exp: claims.iat + 3600,
+		}));
+	}
+
+	/** Signs a link's claims with some of them changed. */
+	private async token(
+		email: string,
+		change: (claims: { iat: number; exp: number }) => object,
+	): Promise<string> {
+		const link = new URL(await this.loginLink(email));
 		const [header = "", body = ""] = (link.searchParams.get("token") ?? "").split(".");
 		const claims = JSON.parse(Buffer.from(body, "base64url").toString());
-		const old = { ...claims, iat: claims.iat - 3600, exp: claims.exp - 3600 };
-		const signed = `${header}.${Buffer.from(JSON.stringify(old)).toString("base64url")}`;
+		const changed = JSON.stringify({ ...claims, ...change(claims) });
+		const signed = `${header}.${Buffer.from(changed).toString("base64url")}`;
 		const secret = (await readFile(path.join(this.data, "jwt.secret"), "utf8")).trim();
-		const signature = createHmac("sha256", secret).update(signed).digest("base64url");
-		link.searchParams.set("token", `${signed}.${signature}`);
-		return link.href;
+		return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
+	}
+
+	/** What `leger secrets sync` and `leger deploy install` report on a machine. */
+	async report(email: string, device: string, report: object): Promise<void> {
+		const response = await fetch(`${this.url}/api/hosts/${device}`, {
+			method: "PUT",
+			headers: {
+				"Content-Type": "application/json",
+				Authorization: `Bearer ${await this.machineToken(email, device)}`,
+			},
+			body: JSON.stringify({ name: device, cli_version: "0.1.0", ...report }),
+		});
+		if (!response.ok) throw new Error(`report of ${device}: ${response.status} ${await response.text()}`);
 	}
 }
 

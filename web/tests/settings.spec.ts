@@ -97,9 +97,3 @@ test("the activity shows what was done, page by page", async ({ page, signIn }) 
 	await expect(page.getByText("Signed in").first()).toBeVisible();
 	await expect(page.getByText("Created the secret counter · version 1", { exact: true })).toBeVisible();
 });
-
-test("without machines the page says how one gets there", async ({ page, signIn }) => {
-	await signIn("/hosts");
-	await expect(page.getByRole("heading", { name: "No machine has reported yet" })).toBeVisible();
-	await expect(page.getByText("leger secrets sync")).toBeVisible();
-});

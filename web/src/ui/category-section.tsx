@@ -24,7 +24,7 @@ export function CategorySection(props: Props) {
 	const { title, description, aside, isDirty = false, saving = false, error, onSave, onDiscard } = props;
 	const id = useId();
 	const form = useRef<HTMLFormElement>(null);
-	useUnsaved({ dirty: isDirty, title, save: onSave, element: form });
+	useUnsaved({ dirty: isDirty, title, save: saving ? undefined : onSave, element: form });
 	const footer = onSave !== undefined && (isDirty || saving || error !== undefined || props.alwaysSave);
 	return (
 		<section

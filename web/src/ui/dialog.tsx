@@ -41,7 +41,7 @@ export function Dialog({ title, description, children, footer, wide = false, onC
 				wide ? "max-w-2xl" : "max-w-md",
 			)}
 		>
-			<header className="flex items-start gap-4 px-5 pt-4 pb-3">
+			<div className="flex items-start gap-4 px-5 pt-4 pb-3">
 				<div className="min-w-0 flex-1">
 					<h2 id={`${id}-title`} className="text-lg font-semibold break-words">
 						{title}
@@ -55,10 +55,10 @@ export function Dialog({ title, description, children, footer, wide = false, onC
 				<Button variant="ghost" icon small aria-label="Close" onClick={onClose}>
 					<X className="size-4" aria-hidden />
 				</Button>
-			</header>
+			</div>
 			{children && <div className="min-h-0 overflow-y-auto px-5 pb-4">{children}</div>}
 			{footer && (
-				<footer className="flex flex-wrap justify-end gap-2 border-t border-line px-5 py-3">{footer}</footer>
+				<div className="flex flex-wrap justify-end gap-2 border-t border-line px-5 py-3">{footer}</div>
 			)}
 		</dialog>
 	);

@@ -59,7 +59,7 @@ function Field({ label, of, description, error, warning, optional, aside, childr
 						{warning}
 					</p>
 				)}
-				{description && <div className="text-muted">{description}</div>}
+				{description && !error && <div className="text-muted">{description}</div>}
 			</div>
 		</div>
 	);

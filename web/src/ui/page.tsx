@@ -4,11 +4,18 @@ export function PageLayout({ children }: { children: ReactNode }) {
 	return <div className="mx-auto w-full max-w-5xl px-4 pb-24 sm:px-8">{children}</div>;
 }
 
+/** For when what had the focus is gone. */
+export function focusHeading(): void {
+	document.querySelector<HTMLElement>("h1")?.focus();
+}
+
 interface HeaderProps {
 	title: string;
 	description?: ReactNode;
 	action?: ReactNode;
 }
+
+let navigated = false;
 
 /** Also names the tab, and takes the focus so that a screen reader says where it is now. */
 export function PageHeader({ title, description, action }: HeaderProps) {
@@ -17,6 +24,11 @@ export function PageHeader({ title, description, action }: HeaderProps) {
 		document.title = `${title} · Leger`;
 	}, [title]);
 	useEffect(() => {
+		// Where the browser loaded the page, it begins at the top, with the skip link.
+		if (!navigated) {
+			navigated = true;
+			return;
+		}
 		const focused = document.activeElement;
 		if (focused === null || focused === document.body || focused.closest("nav")) {
 			heading.current?.focus({ preventScroll: true });

@@ -44,10 +44,7 @@ export function ActivityPage() {
 											<span className="text-muted"> · version {event.version}</span>
 										)}
 									</p>
-									<p className="text-sm break-words text-muted">
-										{describeCaller(event)}
-										{event.detail && ` · ${event.detail}`}
-									</p>
+									<p className="text-sm break-words text-muted">{describeCaller(event)}</p>
 								</div>
 								<span className="text-sm text-muted">
 									<Time at={event.at} />

@@ -19,7 +19,7 @@ it("says what was done, in words", () => {
 });
 
 it("shows what a newer server calls an event", () => {
-	expect(describeEvent(event({ action: "host.report", subject: "box-1" }))).toBe("host.report box-1");
+	expect(describeEvent(event({ action: "moon.land", subject: "box-1" }))).toBe("moon.land box-1");
 });
 
 it("says by what means", () => {

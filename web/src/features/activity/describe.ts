@@ -18,6 +18,8 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"release.create": (subject) => `Created the release ${subject}`,
 	"release.update": (subject) => `Changed the release ${subject}`,
 	"release.delete": (subject) => `Deleted the release ${subject}`,
+	"host.add": (subject) => `The machine ${subject} reported for the first time`,
+	"host.forget": (subject) => `Forgot the machine ${subject}`,
 	"key.rotate": () => "Rotated the encryption key",
 };
 
@@ -28,7 +30,7 @@ export function describeEvent(event: AuditEvent): string {
 	return sentence(event.subject ?? "", event.count ?? 1).trim();
 }
 
-/** By what means it was done. */
+/** By what means it was done, from where, and what else is known. */
 export function describeCaller(event: AuditEvent): string {
 	const means = {
 		session: "browser",
@@ -36,5 +38,6 @@ export function describeCaller(event: AuditEvent): string {
 		operator: "operator of the server",
 		none: "nobody signed in",
 	}[event.credential];
-	return [means, event.device_id, event.remote_addr].filter(Boolean).join(" · ");
+	const parts = [means, event.device_id, event.remote_addr, event.detail].filter(Boolean);
+	return [...new Set(parts)].join(" · ");
 }

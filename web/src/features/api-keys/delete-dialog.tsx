@@ -1,9 +1,11 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
 import { auditQuery, type Host, type Secret, secretsQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { Dialog } from "#ui/dialog.tsx";
+import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
 interface Props {
@@ -23,8 +25,8 @@ export function DeleteDialog({ secret, hosts, onClose }: Props) {
 				list?.filter((other) => other.name !== secret.name),
 			);
 			toast.success(`${secret.name} deleted`);
-			onClose();
-			document.querySelector<HTMLElement>("h1")?.focus();
+			flushSync(onClose); // nothing behind an open dialog takes the focus
+			focusHeading();
 		},
 		onSettled: () => {
 			void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });

@@ -102,7 +102,7 @@ function Stored({
 				<Button
 					small
 					aria-expanded={open}
-					aria-label={`${open ? "Keep" : "Replace"} ${name}`}
+					aria-label={`${open ? "Cancel replacing" : "Replace"} ${name}`}
 					onClick={() => (open ? drafts.drop(name) : drafts.begin(name))}
 				>
 					{open ? "Cancel" : "Replace"}

@@ -1,12 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { explain } from "#api/error.ts";
 import { type Host, hostsQuery, releasesQuery, type Secret, secretsQuery } from "#api/queries.ts";
+import { Button } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
 import { Command } from "#ui/command.tsx";
 import { PageHeader, PageLayout } from "#ui/page.tsx";
 import { EmptyState, ErrorState, SkeletonRows } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
+import { ForgetDialog } from "./forget-dialog.tsx";
 
 export function HostsPage() {
 	const hosts = useQuery(hostsQuery);
@@ -42,8 +45,9 @@ export function HostsPage() {
 }
 
 function HostSection({ host, secrets }: { host: Host; secrets: readonly Secret[] }) {
+	const [forgetting, setForgetting] = useState(false);
 	const versions = [
-		`leger ${host.cli_version}`,
+		host.cli_version && `leger ${host.cli_version}`,
 		host.legerd_version && `legerd ${host.legerd_version}`,
 		host.podman_version && `Podman ${host.podman_version}`,
 	].filter(Boolean);
@@ -57,6 +61,11 @@ function HostSection({ host, secrets }: { host: Host; secrets: readonly Secret[]
 					{versions.join(" · ")}
 				</>
 			}
+			aside={
+				<Button small variant="ghost" className="-ml-2" onClick={() => setForgetting(true)}>
+					Forget<span className="sr-only"> {host.name}</span>
+				</Button>
+			}
 		>
 			<div className="flex flex-col gap-1">
 				<h3 className="text-sm font-medium">Secrets</h3>
@@ -66,6 +75,7 @@ function HostSection({ host, secrets }: { host: Host; secrets: readonly Secret[]
 				<h3 className="text-sm font-medium">Releases</h3>
 				<Deployments host={host} />
 			</div>
+			{forgetting && <ForgetDialog host={host} onClose={() => setForgetting(false)} />}
 		</CategorySection>
 	);
 }
@@ -105,6 +115,17 @@ function HeldSecrets({ host, secrets }: { host: Host; secrets: readonly Secret[]
 	);
 }
 
+const stateClass = {
+	active: "text-accent",
+	failed: "text-danger",
+	stopped: "text-warn",
+	unknown: "text-muted",
+};
+
+function State({ state }: { state: keyof typeof stateClass }) {
+	return <span className={stateClass[state]}>{state}</span>;
+}
+
 function Deployments({ host }: { host: Host }) {
 	const releases = useQuery(releasesQuery).data ?? [];
 	if (host.deployments.length === 0) return <p className="text-muted">No release is installed there.</p>;
@@ -128,19 +149,24 @@ function Deployments({ host }: { host: Host }) {
 							)}
 							<span className="text-sm text-muted">
 								{" "}
-								· version {deployment.version}
-								{release !== undefined && release.version > deployment.version && (
+								{deployment.version > 0
+									? ` · version ${deployment.version}`
+									: " · installed from its own address"}
+								{release !== undefined && deployment.version > 0 && release.version > deployment.version && (
 									<span className="text-warn"> (behind, newest is {release.version})</span>
 								)}{" "}
-								· <code className="font-mono">{deployment.commit.slice(0, 10)}</code> · {deployment.state} ·{" "}
-								<Time at={deployment.updated_at} />
+								{deployment.commit && (
+									<>
+										· <code className="font-mono">{deployment.commit.slice(0, 10)}</code>{" "}
+									</>
+								)}
+								· <State state={deployment.state} /> · <Time at={deployment.updated_at} />
 							</span>
 						</p>
 						<ul className="flex flex-wrap gap-x-4 text-sm">
 							{deployment.units.map((unit) => (
 								<li key={unit.name}>
-									<code className="font-mono break-all">{unit.name}</code>{" "}
-									<span className={unit.state === "active" ? "text-accent" : "text-warn"}>{unit.state}</span>
+									<code className="font-mono break-all">{unit.name}</code> <State state={unit.state} />
 								</li>
 							))}
 						</ul>

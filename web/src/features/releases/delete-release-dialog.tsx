@@ -1,11 +1,13 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
 import { auditQuery, type Release, releasesQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { Dialog } from "#ui/dialog.tsx";
 import { TextField } from "#ui/fields.tsx";
+import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
 interface Props {
@@ -27,9 +29,9 @@ export function DeleteReleaseDialog({ release, onClose, onDeleted }: Props) {
 				list?.filter((other) => other.id !== release.id),
 			);
 			toast.success(`${release.name} deleted`);
-			onClose();
+			flushSync(onClose); // nothing behind an open dialog takes the focus
 			onDeleted?.();
-			document.querySelector<HTMLElement>("h1")?.focus();
+			focusHeading();
 		},
 		onSettled: () => {
 			void queries.invalidateQueries({ queryKey: releasesQuery.queryKey });

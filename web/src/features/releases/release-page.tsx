@@ -18,6 +18,7 @@ import { DeployCommand } from "./deploy-command.tsx";
 import { ReleaseConflictDialog } from "./release-conflict-dialog.tsx";
 import { fieldNames, fieldsOf, type ReleaseFields, useReleaseForm } from "./release-form.ts";
 import { ReleaseHistory } from "./release-history.tsx";
+import { releaseNameProblem } from "./release-rules.ts";
 import { RunningOn } from "./running-on.tsx";
 
 const description = "Configure your quadlet deployment source";
@@ -243,7 +244,7 @@ function ReleaseEditor({ release }: { release: Release | undefined }) {
 					/>
 				</FieldGroup>
 			</CategorySection>
-			<DeployCommand release={name} />
+			<DeployCommand release={releaseNameProblem(name) === undefined ? name : ""} />
 			{release !== undefined && (
 				<>
 					<CategorySection title="Machines" description="Where it runs, as they last reported">

@@ -1,0 +1,51 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { flushSync } from "react-dom";
+import { call } from "#api/client.ts";
+import { explain } from "#api/error.ts";
+import { auditQuery, type Host, hostsQuery } from "#api/queries.ts";
+import { Button } from "#ui/button.tsx";
+import { Dialog } from "#ui/dialog.tsx";
+import { focusHeading } from "#ui/page.tsx";
+import { toast } from "#ui/toaster.tsx";
+
+export function ForgetDialog({ host, onClose }: { host: Host; onClose: () => void }) {
+	const queries = useQueryClient();
+	const forget = useMutation({
+		mutationFn: () => call("delete", "/api/hosts/{device_id}", { params: { device_id: host.device_id } }),
+		onSuccess: () => {
+			queries.setQueryData(hostsQuery.queryKey, (list) =>
+				list?.filter((other) => other.device_id !== host.device_id),
+			);
+			toast.success(`${host.name} forgotten`);
+			flushSync(onClose); // nothing behind an open dialog takes the focus
+			focusHeading();
+		},
+		onSettled: () => {
+			void queries.invalidateQueries({ queryKey: hostsQuery.queryKey });
+			void queries.invalidateQueries({ queryKey: auditQuery.queryKey });
+		},
+	});
+	return (
+		<Dialog
+			title={`Forget ${host.name}?`}
+			description="It is taken off this list. What it holds and runs stays on it, and its next report brings it back here."
+			onClose={onClose}
+			footer={
+				<>
+					<Button onClick={onClose} data-first>
+						Cancel
+					</Button>
+					<Button variant="danger" busy={forget.isPending} onClick={() => forget.mutate()}>
+						Forget
+					</Button>
+				</>
+			}
+		>
+			{forget.isError && (
+				<p role="alert" className="text-danger">
+					{explain(forget.error)}
+				</p>
+			)}
+		</Dialog>
+	);
+}
