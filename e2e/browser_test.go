@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"maps"
 	"testing"
 
 	"leger.run/leger/e2e/rig"
@@ -46,9 +47,7 @@ func sitDown(t *testing.T, m *rig.Machine) *person {
 func (p *person) does(action string, words map[string]string) string {
 	p.t.Helper()
 	request := map[string]string{"do": action}
-	for k, v := range words {
-		request[k] = v
-	}
+	maps.Copy(request, words)
 	if err := json.NewEncoder(p.in).Encode(request); err != nil {
 		p.t.Fatalf("%s: %v", action, err)
 	}

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -37,8 +36,14 @@ func handler(t *testing.T, build fstest.MapFS, https bool) http.Handler {
 	return h
 }
 
+// answer is the head of what came back.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // ask sends a request with the header lines given as "Name: value".
-func ask(t *testing.T, h http.Handler, method, path string, header ...string) (*http.Response, string) {
+func ask(t *testing.T, h http.Handler, method, path string, header ...string) (answer, string) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for _, line := range header {
@@ -47,13 +52,7 @@ func ask(t *testing.T, h http.Handler, method, path string, header ...string) (*
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	res := w.Result()
-	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(body)
+	return answer{w.Code, w.Header()}, w.Body.String()
 }
 
 func TestEveryPathIsThePage(t *testing.T) {
