@@ -1,9 +1,8 @@
-package sqlite
+package ledger
 
-// The statements about secrets. Those that write are lists that also work as one
-// atomic, non-interactive batch on D1: the first decides, and each later one
-// writes only if the one before it wrote ("changes() > 0"), or is right whatever
-// was decided.
+// The statements about secrets. Those that write come in lists: the first
+// decides, and each later one writes only if the one before it wrote
+// ("changes() > 0"), or is right whatever was decided.
 
 // sealedColumns are read by sealedSecret.
 const sealedColumns = `secret_id, name, version, created_at, updated_at, last_accessed, encrypted_value, nonce, encryption_version, key_id`
@@ -78,7 +77,8 @@ DELETE FROM secret_versions WHERE user_uuid = ?1 AND name = ?2
 	selectWhyNotPut = `
 SELECT (SELECT count(*) FROM users WHERE user_uuid = ?1),
        coalesce((SELECT version FROM secrets WHERE user_uuid = ?1 AND name = ?2), 0),
-       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NOT NULL)`
+       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NOT NULL),
+       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL)`
 )
 
 // To delete a secret: markDeleted decides, insertAudit and forgetVersions follow.
