@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -42,7 +43,7 @@ func (a *API) signedIn(h userHandler) handler {
 			return a.refused(r, err)
 		}
 		noteUser(r.Context(), c.user.ID)
-		if err := allow(a.Requests, "user "+c.user.ID.String()); err != nil {
+		if err := allow(r.Context(), a.Requests, "user "+c.user.ID.String()); err != nil {
 			return err
 		}
 		return h(w, r, c)
@@ -137,7 +138,7 @@ func (a *API) refused(r *http.Request, err error) error {
 	if !errors.Is(err, leger.ErrInvalidToken) {
 		return err
 	}
-	if limited := allow(a.Refusals, "address "+clientAddr(r)); limited != nil {
+	if limited := allow(r.Context(), a.Refusals, "address "+clientAddr(r)); limited != nil {
 		return limited
 	}
 	if r.Header.Get("Authorization") != "" {
@@ -188,8 +189,8 @@ func causeOf(err error) string {
 }
 
 // allow takes one event of a limiter, or fails with CodeRateLimited.
-func allow(l Limiter, key string) error {
-	ok, wait := l.Allow(key)
+func allow(ctx context.Context, l Limiter, key string) error {
+	ok, wait := l.Allow(ctx, key)
 	if ok {
 		return nil
 	}
@@ -203,7 +204,7 @@ func allow(l Limiter, key string) error {
 // validate checks a token, makes or refreshes its account and, unless told not
 // to, signs the browser in. A link token works once.
 func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(a.Requests, "address "+clientAddr(r)); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+clientAddr(r)); err != nil {
 		return err
 	}
 	claims, err := a.claims(r.Header.Get("Authorization"))

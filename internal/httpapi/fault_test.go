@@ -393,7 +393,7 @@ func TestCookieOverHTTPS(t *testing.T) {
 
 func TestUnlimitedAllows(t *testing.T) {
 	t.Parallel()
-	if ok, wait := (httpapi.Unlimited{}).Allow("x"); !ok || wait != 0 {
+	if ok, wait := (httpapi.Unlimited{}).Allow(t.Context(), "x"); !ok || wait != 0 {
 		t.Error("refused")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/json"
+	"time"
 
 	"leger.run/leger"
 )
@@ -130,4 +131,25 @@ func (s *Store) KeyIDs(ctx context.Context) ([]string, error) {
 		ids = append(ids, r.Text())
 	})
 	return ids, err
+}
+
+// DeletedSecret names a secret that is gone.
+type DeletedSecret struct {
+	User leger.UserID
+	Name leger.SecretName
+}
+
+// Deleted gives what was deleted since then and is gone still, for stores that
+// keep copies elsewhere: at most a thousand secrets and as many accounts.
+func (s *Store) Deleted(ctx context.Context, since time.Time) (secrets []DeletedSecret, users []leger.UserID, err error) {
+	err = s.read(ctx, selectDeletedSecrets, []driver.Value{Timestamp(since), string(leger.ActionSecretDelete)}, func(r *Row) {
+		secrets = append(secrets, DeletedSecret{User: parsed(r, leger.ParseUserID), Name: parsed(r, leger.ParseSecretName)})
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = s.read(ctx, selectDeletedUsers, []driver.Value{Timestamp(since), string(leger.ActionUserDelete)}, func(r *Row) {
+		users = append(users, parsed(r, leger.ParseUserID))
+	})
+	return secrets, users, err
 }

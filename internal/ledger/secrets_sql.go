@@ -108,3 +108,21 @@ WHERE user_uuid = ?1 AND deleted_at IS NULL AND (last_accessed IS NULL OR last_a
 )
 
 const selectKeyIDs = `SELECT DISTINCT key_id FROM secret_versions ORDER BY key_id`
+
+// What was deleted is looked up in the audit log, whose newest end is near, and
+// not in the tables. ?1 is the time to go back to.
+const (
+	sinceThen = `a.id > coalesce((SELECT id FROM audit_log WHERE at < ?1 ORDER BY id DESC LIMIT 1), 0)`
+
+	selectDeletedSecrets = `
+SELECT DISTINCT a.user_uuid, a.subject FROM audit_log AS a
+WHERE ` + sinceThen + ` AND a.action = ?2 AND NOT EXISTS (
+    SELECT 1 FROM secrets AS s WHERE s.user_uuid = a.user_uuid AND s.name = a.subject AND s.deleted_at IS NULL)
+LIMIT 1000`
+
+	// An account leaves nothing but the event of its deletion.
+	selectDeletedUsers = `
+SELECT DISTINCT a.user_uuid FROM audit_log AS a
+WHERE ` + sinceThen + ` AND a.action = ?2 AND NOT EXISTS (SELECT 1 FROM users AS u WHERE u.user_uuid = a.user_uuid)
+LIMIT 1000`
+)

@@ -1,0 +1,42 @@
+//go:build js && wasm
+
+// Command leger-worker is Leger's server as a Cloudflare Worker: the same handlers
+// as leger-server, compiled to WebAssembly. worker/src starts it inside the first
+// request of an isolate, hands it every request and runs what it asks of the
+// bindings.
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"syscall/js"
+	"time"
+
+	"leger.run/leger/internal/cloudflare"
+)
+
+// hostName is where the shim leaves itself for this program, which takes it away.
+const hostName = "__leger"
+
+func main() {
+	h := newHost(js.Global().Get(hostName))
+	js.Global().Delete(hostName)
+	log := slog.New(slog.NewJSONHandler(h, nil))
+	var settings cloudflare.Settings
+	if err := json.Unmarshal([]byte(h.js.Get("settings").String()), &settings); err != nil {
+		log.Error("the shim gave settings that are no JSON", slog.Any("error", err))
+	}
+	server := cloudflare.New(cloudflare.Config{
+		Bindings: h, Settings: settings, Now: time.Now, Random: rand.Reader, Log: log,
+	})
+	h.serve(routes(h, server), server.Prune, log)
+	select {} // the shim's calls start goroutines from here on
+}
+
+// routes gives the handler of everything the shim hands over; a test build adds
+// routes that break things.
+func routes(h *host, server *cloudflare.Server) http.Handler {
+	return testRoutes(h, server)
+}
