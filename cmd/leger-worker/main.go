@@ -13,8 +13,6 @@ import (
 	"net/http"
 	"syscall/js"
 	"time"
-
-	"leger.run/leger/internal/cloudflare"
 )
 
 // hostName is where the shim leaves itself for this program, which takes it away.
@@ -24,19 +22,19 @@ func main() {
 	h := newHost(js.Global().Get(hostName))
 	js.Global().Delete(hostName)
 	log := slog.New(slog.NewJSONHandler(h, nil))
-	var settings cloudflare.Settings
-	if err := json.Unmarshal([]byte(h.js.Get("settings").String()), &settings); err != nil {
+	var set settings
+	if err := json.Unmarshal([]byte(h.js.Get("settings").String()), &set); err != nil {
 		log.Error("the shim gave settings that are no JSON", slog.Any("error", err))
 	}
-	server := cloudflare.New(cloudflare.Config{
-		Bindings: h, Settings: settings, Now: time.Now, Random: rand.Reader, Log: log,
+	s := newServer(config{
+		Bindings: h, Settings: set, Now: time.Now, Random: rand.Reader, Log: log,
 	})
-	h.serve(routes(h, server), server.Prune, log)
+	h.serve(routes(h, s), s.prune, log)
 	select {} // the shim's calls start goroutines from here on
 }
 
 // routes gives the handler of everything the shim hands over; a test build adds
 // routes that break things.
-func routes(h *host, server *cloudflare.Server) http.Handler {
-	return testRoutes(h, server)
+func routes(h *host, s *server) http.Handler {
+	return testRoutes(h, s)
 }

@@ -2,10 +2,6 @@
 
 package main
 
-import (
-	"net/http"
+import "net/http"
 
-	"leger.run/leger/internal/cloudflare"
-)
-
-func testRoutes(_ *host, server *cloudflare.Server) http.Handler { return server }
+func testRoutes(_ *host, s *server) http.Handler { return s }

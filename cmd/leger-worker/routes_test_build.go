@@ -9,15 +9,13 @@ import (
 	"runtime"
 	"strconv"
 	"time"
-
-	"leger.run/leger/internal/cloudflare"
 )
 
 // testRoutes lets tests wait, break and measure an instance. They are in no build
 // but the tests'.
-func testRoutes(h *host, server *cloudflare.Server) http.Handler {
+func testRoutes(h *host, s *server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", server)
+	mux.Handle("/", s)
 	mux.HandleFunc("POST /test/sleep", func(w http.ResponseWriter, r *http.Request) {
 		ms, err := strconv.Atoi(r.URL.Query().Get("ms"))
 		if err != nil {

@@ -1,3 +1,11 @@
+// Package cloudflare keeps what Leger stores on Cloudflare: the ledger on D1, the
+// specification's copies in KV, and limits.
+//
+// Its invariant: D1 decides; KV holds copies which are believed only when they
+// are of the version that D1 names. It starts no goroutine, holds no lock across
+// an operation, and asks for the platform only through Bindings, so that it also
+// runs natively in tests. Requests and their loop are the business of
+// cmd/leger-worker and of worker/src.
 package cloudflare
 
 import (

@@ -4,46 +4,33 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"leger.run/leger/internal/httpapi"
-)
-
-// The limits of leger-server: requests a second for each user in bursts of four
-// times as many, wrong credentials a second for each address in bursts of ten
-// times as many.
-const (
-	requestsPerSecond = 100
-	refusalsPerSecond = 2
 )
 
 // limitPeriod is the period of the rate limiting bindings in wrangler.jsonc, and
 // so the longest that anybody has to wait.
 const limitPeriod = 10 * time.Second
 
-func (s *Server) requests() httpapi.Limiter {
-	if s.Settings.RateLimit == "0" {
-		return httpapi.Unlimited{}
-	}
-	return s.limiter(BindingRequests, requestsPerSecond, 4*requestsPerSecond)
+// Counter is what counts where there is no binding.
+type Counter interface {
+	Allow(ctx context.Context, key string) (ok bool, wait time.Duration)
 }
 
-func (s *Server) limiter(binding string, perSecond float64, burst int) httpapi.Limiter {
-	return &limiter{
-		bindings: s.Bindings, binding: binding, log: s.Log, own: httpapi.NewTokenBuckets(s.Now, perSecond, burst),
-	}
-}
-
-// limiter asks the rate limiting binding, which counts for all isolates of a
+// Limiter asks a rate limiting binding, which counts for all isolates of a
 // location. Where there is none, each isolate counts for itself.
-type limiter struct {
+type Limiter struct {
 	bindings Bindings
 	binding  string
+	own      Counter
 	log      *slog.Logger
-	own      *httpapi.TokenBuckets
+}
+
+// NewLimiter makes a limiter on the named binding, with own for want of it.
+func NewLimiter(b Bindings, binding string, own Counter, log *slog.Logger) *Limiter {
+	return &Limiter{bindings: b, binding: binding, own: own, log: log}
 }
 
 // Allow implements httpapi.Limiter.
-func (l *limiter) Allow(ctx context.Context, key string) (bool, time.Duration) {
+func (l *Limiter) Allow(ctx context.Context, key string) (bool, time.Duration) {
 	answer, err := l.bindings.Do(ctx, Operation{Kind: opLimit, Binding: l.binding, Key: key})
 	if err != nil {
 		l.log.WarnContext(ctx, "the rate limit does not answer: this isolate counts for itself", slog.Any("error", err))

@@ -20,31 +20,22 @@ const (
 	selectOneKeyID = `SELECT key_id FROM secret_versions LIMIT 1`
 )
 
-// ensure finds out, until it held once, whether the Worker can serve: its secrets,
-// bindings, the schema, the key. ErrUnavailable says what is wrong and what to do.
-func (s *Server) ensure(ctx context.Context) error {
-	s.mu.Lock()
-	ready := s.ready
-	s.mu.Unlock()
-	if ready {
-		return nil
-	}
-	if s.invalid != nil {
-		return s.invalid
-	}
-	if err := probe(ctx, s.Bindings, false); err != nil {
+// Keys are the keys that the Worker was given.
+type Keys interface {
+	Has(id string) bool
+	CurrentID() string
+}
+
+// Check finds out whether the Worker can serve: its bindings, the schema, the key.
+// ErrUnavailable says what is wrong and what to do.
+func (s *Store) Check(ctx context.Context, keys Keys) error {
+	if err := probe(ctx, s.bindings, false); err != nil {
 		return err
 	}
 	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}
-	if err := s.checkKey(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.ready = true
-	s.mu.Unlock()
-	return nil
+	return s.checkKey(ctx, keys)
 }
 
 // probe says which binding is missing, is of another kind or, asked deeply, does
@@ -65,21 +56,21 @@ func probe(ctx context.Context, b Bindings, deep bool) error {
 		}
 	}
 	if len(wrong) > 0 {
-		return wrongSetting("%s", strings.Join(wrong, "; ")).
+		return misconfigured("%s", strings.Join(wrong, "; ")).
 			WithHint("compare the bindings in wrangler.jsonc with docs/cloudflare.md, and deploy again")
 	}
 	return unreadable(c.err)
 }
 
-func (s *Server) checkSchema(ctx context.Context) error {
+func (s *Store) checkSchema(ctx context.Context) error {
 	tables := int64(0)
-	err := s.store.engine.Read(ctx, ledger.Statement{Text: countMigrationTables}, func(r *ledger.Row) { tables = r.Integer() })
+	err := s.engine.Read(ctx, ledger.Statement{Text: countMigrationTables}, func(r *ledger.Row) { tables = r.Integer() })
 	if err != nil {
 		return err
 	}
 	applied := map[string]bool{}
 	if tables > 0 {
-		err := s.store.engine.Read(ctx, ledger.Statement{Text: selectMigrations}, func(r *ledger.Row) { applied[r.Text()] = true })
+		err := s.engine.Read(ctx, ledger.Statement{Text: selectMigrations}, func(r *ledger.Row) { applied[r.Text()] = true })
 		if err != nil {
 			return err
 		}
@@ -90,19 +81,23 @@ func (s *Server) checkSchema(ctx context.Context) error {
 	}
 	for _, m := range all {
 		if !applied[m.Name+".sql"] {
-			return wrongSetting("the database lacks the migration %s", m.Name).
+			return misconfigured("the database lacks the migration %s", m.Name).
 				WithHint("wrangler d1 migrations apply leger-db --remote")
 		}
 	}
 	return nil
 }
 
-func (s *Server) checkKey(ctx context.Context) error {
+func (s *Store) checkKey(ctx context.Context, keys Keys) error {
 	id := ""
-	err := s.store.engine.Read(ctx, ledger.Statement{Text: selectOneKeyID}, func(r *ledger.Row) { id = r.Text() })
-	if err == nil && id != "" && !s.ring.Has(id) {
-		err = wrongSetting("the database holds secrets sealed with the key %s, and ENCRYPTION_KEY is the key %s", id, s.ring.CurrentID()).
+	err := s.engine.Read(ctx, ledger.Statement{Text: selectOneKeyID}, func(r *ledger.Row) { id = r.Text() })
+	if err == nil && id != "" && !keys.Has(id) {
+		err = misconfigured("the database holds secrets sealed with the key %s, and ENCRYPTION_KEY is the key %s", id, keys.CurrentID()).
 			WithHint("set ENCRYPTION_KEY to the key the secrets were sealed with, or name that key in ENCRYPTION_KEY_PREVIOUS")
 	}
 	return err
+}
+
+func misconfigured(format string, args ...any) *leger.Error {
+	return leger.Errorf(leger.CodeUnavailable, format, args...)
 }

@@ -403,15 +403,15 @@ func TestTokenBucketsForget(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	b := httpapi.NewTokenBuckets(func() time.Time { return now }, 1, 1)
-	if ok, _ := b.Allow("first"); !ok {
+	if ok, _ := b.Allow(t.Context(), "first"); !ok {
 		t.Fatal("the first is refused")
 	}
-	if ok, wait := b.Allow("first"); ok || wait <= 0 || wait > time.Second {
+	if ok, wait := b.Allow(t.Context(), "first"); ok || wait <= 0 || wait > time.Second {
 		t.Fatalf("the second at once: %t, wait %s", ok, wait)
 	}
 	now = now.Add(time.Second)
 	for i := range 40_000 { // more than are remembered
-		if ok, _ := b.Allow(strconv.Itoa(i)); !ok {
+		if ok, _ := b.Allow(t.Context(), strconv.Itoa(i)); !ok {
 			t.Fatalf("address %d is refused at its first request", i)
 		}
 	}

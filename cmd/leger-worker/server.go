@@ -1,12 +1,6 @@
-// Package cloudflare runs Leger's server on Cloudflare Workers: its stores on D1
-// and KV, its limits, and what must hold before it serves.
-//
-// Its invariant: D1 decides; KV holds copies which are believed only when they
-// are of the version that D1 names. It starts no goroutine, holds no lock across
-// an operation, and asks for the platform only through Bindings, so that all of
-// it runs natively in tests. Requests and their loop are the business of
-// cmd/leger-worker and of worker/src.
-package cloudflare
+//go:build js && wasm
+
+package main
 
 import (
 	"context"
@@ -19,13 +13,14 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/api"
+	"leger.run/leger/internal/cloudflare"
 	"leger.run/leger/internal/httpapi"
 	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/vault"
 )
 
-// Settings are the Worker's variables and secrets, as text.
-type Settings struct {
+// settings are the Worker's variables and secrets, as text.
+type settings struct {
 	// Version is APP_VERSION.
 	Version string `json:"APP_VERSION"`
 	// EncryptionKey is ENCRYPTION_KEY: base64 of 32 bytes.
@@ -40,41 +35,49 @@ type Settings struct {
 	RateLimit string `json:"LEGER_RATE_LIMIT"`
 }
 
-// Config is what a Server needs; every field is required.
-type Config struct {
-	Bindings Bindings
-	Settings Settings
+// config is what a server needs; every field is required.
+type config struct {
+	Bindings cloudflare.Bindings
+	Settings settings
 	Now      func() time.Time
 	Random   io.Reader // cryptographically secure
 	Log      *slog.Logger
 }
 
-// Server is the API as the Worker serves it. It always answers: when a setting or
+// server is the API as the Worker serves it. It always answers: when a setting or
 // a binding is wrong, each request and /ready say which, and only /health is well.
-type Server struct {
-	Config
-	store   *Store
+type server struct {
+	config
+	store   *cloudflare.Store
 	ring    *vault.KeyRing
 	shared  token.Secret
 	invalid error // a setting that is wrong, nil if none
 
 	mu    sync.Mutex // held for no operation
-	ready bool       // what ensure looks for was found
+	ready bool       // what it takes to serve was found
 	apis  map[string]*httpapi.API
 }
+
+// The limits of leger-server: requests a second for each user in bursts of four
+// times as many, wrong credentials a second for each address in bursts of ten
+// times as many.
+const (
+	requestsPerSecond = 100
+	refusalsPerSecond = 2
+)
 
 // maxOrigins bounds the origins that are remembered: Cloudflare hands a Worker
 // only what was sent to its own names, and those are few.
 const maxOrigins = 16
 
-// New reads the settings. What is wrong with them is told by every request.
-func New(c Config) *Server {
-	s := &Server{Config: c, store: NewStore(c.Bindings, c.Now, c.Log), apis: map[string]*httpapi.API{}}
+// newServer reads the settings. What is wrong with them is told by every request.
+func newServer(c config) *server {
+	s := &server{config: c, store: cloudflare.NewStore(c.Bindings, c.Now, c.Log), apis: map[string]*httpapi.API{}}
 	s.invalid = s.readSettings()
 	return s
 }
 
-func (s *Server) readSettings() (err error) {
+func (s *server) readSettings() (err error) {
 	set := s.Settings
 	for name, value := range map[string]string{"ENCRYPTION_KEY": set.EncryptionKey, "JWT_SECRET": set.JWTSecret} {
 		if value == "" {
@@ -100,8 +103,8 @@ func asWrongSetting(err error, hint string) error {
 	return wrongSetting("%s", err.Error()).WithHint("%s", hint)
 }
 
-// Prune forgets what is past its time: for the Worker's schedule.
-func (s *Server) Prune(ctx context.Context) error {
+// prune forgets what is past its time: for the Worker's schedule.
+func (s *server) prune(ctx context.Context) error {
 	if err := s.ensure(ctx); err != nil {
 		return err
 	}
@@ -109,7 +112,7 @@ func (s *Server) Prune(ctx context.Context) error {
 }
 
 // ServeHTTP serves the API. r.Host and r.TLS say which origin was asked.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.api(origin(s.Settings.PublicURL, r))
 	if err != nil {
 		s.Log.ErrorContext(r.Context(), "PUBLIC_URL is wrong", slog.Any("error", err))
@@ -131,7 +134,7 @@ func origin(public string, r *http.Request) string {
 }
 
 // api gives the API for an origin, which decides about cookies.
-func (s *Server) api(origin string) (*httpapi.API, error) {
+func (s *server) api(origin string) (*httpapi.API, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a, ok := s.apis[origin]; ok {
@@ -140,7 +143,7 @@ func (s *Server) api(origin string) (*httpapi.API, error) {
 	a, err := httpapi.New(httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: s.ring, Secrets: s.store, Now: s.Now, Random: s.Random}),
 		Stores: s.store, SharedSecret: s.shared, PublicURL: origin, Version: s.Settings.Version, OpenAPI: api.OpenAPI,
-		Web: http.NotFoundHandler(), Requests: s.requests(), Refusals: s.limiter(BindingRefusals, refusalsPerSecond, 10*refusalsPerSecond),
+		Web: http.NotFoundHandler(), Requests: s.requests(), Refusals: s.limiter(cloudflare.BindingRefusals, refusalsPerSecond, 10*refusalsPerSecond),
 		Now: s.Now, Random: s.Random, Log: s.Log, Ready: s.ensure,
 	})
 	if err != nil {
@@ -151,4 +154,35 @@ func (s *Server) api(origin string) (*httpapi.API, error) {
 	}
 	s.apis[origin] = a
 	return a, nil
+}
+
+// ensure finds out, until it held once, whether the Worker can serve.
+func (s *server) ensure(ctx context.Context) error {
+	s.mu.Lock()
+	ready := s.ready
+	s.mu.Unlock()
+	if ready {
+		return nil
+	}
+	if s.invalid != nil {
+		return s.invalid
+	}
+	if err := s.store.Check(ctx, s.ring); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.ready = true
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *server) requests() httpapi.Limiter {
+	if s.Settings.RateLimit == "0" {
+		return httpapi.Unlimited{}
+	}
+	return s.limiter(cloudflare.BindingRequests, requestsPerSecond, 4*requestsPerSecond)
+}
+
+func (s *server) limiter(binding string, perSecond float64, burst int) httpapi.Limiter {
+	return cloudflare.NewLimiter(s.Bindings, binding, httpapi.NewTokenBuckets(s.Now, perSecond, burst), s.Log)
 }
