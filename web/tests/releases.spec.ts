@@ -133,6 +133,26 @@ test("search, n and /", async ({ page, signIn }) => {
 	await expect(page).toHaveURL("/releases/new");
 });
 
+test("releases on further pages of the list are shown, too", async ({ page, signIn }) => {
+	await signIn();
+	const names = ["one", "two", "three", "four", "five"];
+	for (const name of names) await create(page, name);
+	const asked: string[] = [];
+	await page.route(
+		(url) => url.pathname === "/api/releases",
+		async (route) => {
+			const url = new URL(route.request().url());
+			url.searchParams.set("limit", "2");
+			asked.push(url.search);
+			await route.continue({ url: url.href });
+		},
+	);
+	await page.goto("/releases");
+	await expect(page.getByText("5 releases")).toBeVisible();
+	for (const name of names) await expect(page.getByRole("heading", { name, exact: true })).toBeVisible();
+	expect(asked.length).toBeGreaterThanOrEqual(3);
+});
+
 test("a release that is not there says so", async ({ page, signIn, expectComplaints }) => {
 	expectComplaints(/40[04] \(/);
 	await signIn("/releases/00000000-0000-4000-8000-000000000000");
