@@ -89,7 +89,8 @@ for (const keep of ["mine", "theirs"] as const) {
 		expect(theirs.ok()).toBe(true);
 		await page.getByRole("button", { name: "Save Release Information" }).click();
 		const dialog = page.getByRole("dialog", { name: "This release was changed meanwhile" });
-		await expect(dialog.getByRole("row", { name: "Branch theirs mine" })).toBeVisible();
+		await expect(dialog.getByRole("rowheader", { name: "Branch" })).toBeVisible();
+		await expect(dialog.getByRole("row", { name: "theirs mine" })).toBeVisible();
 		if (keep === "mine") {
 			await dialog.getByRole("button", { name: "Save mine over it" }).click();
 			await expect(page).toHaveURL("/releases");
