@@ -51,6 +51,25 @@ for (const state of states) {
 	});
 }
 
+test("reduced motion: nothing fades, slides or turns", async ({ page, signIn }) => {
+	await page.emulateMedia({ reducedMotion: "reduce" });
+	await signIn("/settings");
+	await page.getByRole("textbox", { name: "Display Name" }).fill("Alice");
+	await page.getByRole("button", { name: "Save Display Name" }).click();
+	await expect(page.getByText("Display name saved")).toBeVisible();
+	const moving = await page.evaluate(() =>
+		document
+			.getAnimations()
+			.filter((animation) => animation.playState === "running")
+			.map((animation) => (animation.effect as KeyframeEffect).target?.outerHTML.slice(0, 80)),
+	);
+	expect(moving).toEqual([]);
+	const transition = await page
+		.getByRole("button", { name: "Sign out everywhere else" })
+		.evaluate((element) => getComputedStyle(element).transitionDuration);
+	expect(transition).toBe("0s");
+});
+
 test("targets are at least 24 pixels", async ({ page, signIn, server }) => {
 	const id = await furnish(page, server, await signIn());
 	for (const { path, heading } of pages) {

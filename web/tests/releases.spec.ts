@@ -104,6 +104,22 @@ for (const keep of ["mine", "theirs"] as const) {
 	});
 }
 
+test("a release deleted while it is edited: it says so, and what was typed stays", async ({
+	page,
+	signIn,
+	expectComplaints,
+}) => {
+	expectComplaints(/404 \(/);
+	await signIn();
+	const id = await create(page, "gone");
+	await page.goto(`/releases/${id}`);
+	await field(page, "Git Branch").fill("mine");
+	expect((await page.request.delete(`/api/releases/${id}`)).ok()).toBe(true);
+	await page.getByRole("button", { name: "Save Release Information" }).click();
+	await expect(page.getByRole("alert").filter({ hasText: "release" })).toBeVisible();
+	await expect(field(page, "Git Branch")).toHaveValue("mine");
+});
+
 test("an old version can be brought back", async ({ page, signIn }) => {
 	await signIn();
 	const id = await create(page, "old");
