@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,7 +16,6 @@ import (
 // but the tests'.
 func testRoutes(h *host, s *server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", s)
 	mux.HandleFunc("POST /test/sleep", func(w http.ResponseWriter, r *http.Request) {
 		ms, err := strconv.Atoi(r.URL.Query().Get("ms"))
 		if err != nil {
@@ -31,5 +31,11 @@ func testRoutes(h *host, s *server) http.Handler {
 		runtime.ReadMemStats(&m)
 		_, _ = fmt.Fprintf(w, `{"wasm_bytes":%d,"heap_bytes":%d}`, h.js.Call("memory").Int(), m.HeapAlloc)
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/test/") {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		s.ServeHTTP(w, r) // not through mux, which answers unclean paths itself
+	})
 }
