@@ -45,6 +45,7 @@ func arrows() map[string][]string {
 		"e2e/image":        {},
 		"e2e/githttp":      {},
 		"e2e/rig":          {},
+		"e2e/workerd":      {},
 	}
 }
 
