@@ -218,7 +218,7 @@ func freePort(ctx context.Context) (int, error) {
 func (w *Worker) firstRequest(ctx context.Context, proxyPort int) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	last := errors.New("wrangler started no Worker")
+	var last error
 	for {
 		if port, err := w.entryPort(proxyPort); err != nil {
 			last = err
