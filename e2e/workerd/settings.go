@@ -73,7 +73,7 @@ func (s Settings) databases() []string {
 
 // Unbind takes the binding of this name away, whatever it is bound to.
 func (s Settings) Unbind(binding string) {
-	for _, kind := range []string{"kv_namespaces", "r2_buckets", "d1_databases"} {
+	for _, kind := range bindingKinds() {
 		items, ok := s[kind].([]any)
 		if !ok {
 			continue
@@ -90,6 +90,19 @@ func (s Settings) Unbind(binding string) {
 		delete(vars, binding)
 	}
 }
+
+// Rename gives a binding another name, as somebody does who mistypes it.
+func (s Settings) Rename(binding, name string) {
+	for _, kind := range bindingKinds() {
+		for _, object := range s.list(kind) {
+			if object["binding"] == binding {
+				object["binding"] = name
+			}
+		}
+	}
+}
+
+func bindingKinds() []string { return []string{"kv_namespaces", "r2_buckets", "d1_databases"} }
 
 // SetVar sets a variable that is no secret.
 func (s Settings) SetVar(name, value string) {

@@ -139,7 +139,6 @@ func (w *Worker) prepare() (databases []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	databases = s.databases()
 	if w.config.Edit != nil {
 		w.config.Edit(s)
 	}
@@ -158,7 +157,7 @@ func (w *Worker) prepare() (databases []string, err error) {
 		// Between single quotes only $ is special: wrangler expands variables there, too.
 		_, _ = fmt.Fprintf(&env, "%s='%s'\n", name, strings.ReplaceAll(value, "$", `\$`))
 	}
-	return databases, os.WriteFile(w.envFile(), env.Bytes(), 0o600)
+	return s.databases(), os.WriteFile(w.envFile(), env.Bytes(), 0o600)
 }
 
 func (w *Worker) settingsFile() string { return filepath.Join(w.private, "wrangler.json") }

@@ -12,9 +12,6 @@ import (
 	"strings"
 )
 
-// ErrNoKey is what KVGet gives for a key that is not there.
-var ErrNoKey = errors.New("there is no such key")
-
 // Wrangler runs a wrangler command on the Worker's local storage and gives what it
 // printed on standard output. Values belong in files: arguments are for all to see.
 func (w *Worker) Wrangler(ctx context.Context, args ...string) (string, error) {
@@ -30,63 +27,90 @@ func (w *Worker) Wrangler(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// KVKey is an entry of a KV namespace without its value.
-type KVKey struct {
-	Name     string         `json:"name"`
-	Metadata map[string]any `json:"metadata"`
+// KVEntry is an entry of a KV namespace. KVList leaves its value out.
+type KVEntry struct {
+	Key      string
+	Value    string
+	Metadata map[string]any
 }
 
 // KVList gives the keys of a namespace, named by its binding, that begin with prefix.
-func (w *Worker) KVList(ctx context.Context, binding, prefix string) ([]KVKey, error) {
+func (w *Worker) KVList(ctx context.Context, binding, prefix string) ([]KVEntry, error) {
 	out, err := w.Wrangler(ctx, "kv", "key", "list", "--binding", binding, "--prefix", prefix)
 	if err != nil {
 		return nil, err
 	}
-	var keys []KVKey
+	var keys []struct {
+		Name     string
+		Metadata map[string]any
+	}
 	if err := json.Unmarshal([]byte(out), &keys); err != nil {
 		return nil, fmt.Errorf("read wrangler's list of keys: %w", err)
 	}
-	return keys, nil
+	entries := make([]KVEntry, len(keys))
+	for i, k := range keys {
+		entries[i] = KVEntry{Key: k.Name, Metadata: k.Metadata}
+	}
+	return entries, nil
 }
 
-// KVGet gives the value of a key, or ErrNoKey.
-func (w *Worker) KVGet(ctx context.Context, binding, key string) (string, error) {
-	// Of a key that is not there, wrangler says "Value not found" and succeeds.
-	keys, err := w.KVList(ctx, binding, key)
+// KVGet gives the values of those keys that are there.
+func (w *Worker) KVGet(ctx context.Context, binding string, keys ...string) (map[string]string, error) {
+	out, err := w.bulk(ctx, "get", binding, keys)
+	if err != nil {
+		return nil, err
+	}
+	var found map[string]struct{ Value *string }
+	if err := json.Unmarshal([]byte(out), &found); err != nil {
+		return nil, fmt.Errorf("read wrangler's values: %w", err)
+	}
+	values := map[string]string{}
+	for key, f := range found {
+		if f.Value != nil {
+			values[key] = *f.Value
+		}
+	}
+	return values, nil
+}
+
+// KVPut writes entries.
+func (w *Worker) KVPut(ctx context.Context, binding string, entries ...KVEntry) error {
+	type entry struct {
+		Key      string         `json:"key"`
+		Value    string         `json:"value"`
+		Metadata map[string]any `json:"metadata,omitempty"`
+	}
+	list := make([]entry, len(entries))
+	for i, e := range entries {
+		list[i] = entry(e)
+	}
+	_, err := w.bulk(ctx, "put", binding, list)
+	return err
+}
+
+// KVDelete removes keys.
+func (w *Worker) KVDelete(ctx context.Context, binding string, keys ...string) error {
+	_, err := w.bulk(ctx, "delete", binding, keys, "--force")
+	return err
+}
+
+// bulk runs one of wrangler's commands for many keys, which takes a file. One call is
+// about a second.
+func (w *Worker) bulk(ctx context.Context, verb, binding string, content any, args ...string) (string, error) {
+	text, err := json.Marshal(content)
 	if err != nil {
 		return "", err
 	}
-	for _, k := range keys {
-		if k.Name == key {
-			value, err := w.Wrangler(ctx, "kv", "key", "get", key, "--binding", binding, "--text")
-			return strings.TrimSuffix(value, "\n"), err // wrangler's own
-		}
-	}
-	return "", ErrNoKey
-}
-
-// KVPut sets the value of a key and its metadata, JSON or "" for none.
-func (w *Worker) KVPut(ctx context.Context, binding, key, value, metadata string) error {
-	file, err := os.CreateTemp(w.private, "kv-value-") // 0600
+	file, err := os.CreateTemp(w.private, "kv-*.json") // 0600
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = file.WriteString(value)
+	_, err = file.Write(text)
 	if err := errors.Join(err, file.Close()); err != nil {
-		return err
+		return "", err
 	}
-	args := []string{"kv", "key", "put", key, "--path", file.Name(), "--binding", binding}
-	if metadata != "" {
-		args = append(args, "--metadata", metadata)
-	}
-	_, err = w.Wrangler(ctx, args...)
-	return errors.Join(err, os.Remove(file.Name()))
-}
-
-// KVDelete removes a key.
-func (w *Worker) KVDelete(ctx context.Context, binding, key string) error {
-	_, err := w.Wrangler(ctx, "kv", "key", "delete", key, "--binding", binding)
-	return err
+	out, err := w.Wrangler(ctx, append([]string{"kv", "bulk", verb, file.Name(), "--binding", binding}, args...)...)
+	return out, errors.Join(err, os.Remove(file.Name()))
 }
 
 // D1 runs one SQL statement on a database, named as in the configuration, and gives
