@@ -46,6 +46,7 @@ func arrows() map[string][]string {
 		"e2e/githttp":      {},
 		"e2e/rig":          {},
 		"e2e/workerd":      {},
+		"e2e/workerbench":  {"", "e2e/workerd", "internal/token"},
 		"e2e/differ":       {"", "internal/token"},
 	}
 }

@@ -136,6 +136,13 @@ func tryWorker(t *testing.T, k keys, edit func(*workerd.Config)) (*workerd.Worke
 	if edit != nil {
 		edit(&c)
 	}
+	inner := c.Edit
+	c.Edit = func(s workerd.Settings) {
+		s.SetRateLimit("LEGER_REQUESTS", 1_000_000) // as --rate-limit 0
+		if inner != nil {
+			inner(s)
+		}
+	}
 	w, err := workerd.Start(t.Context(), c)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Memory is the resident memory, in bytes, of the process that runs the Worker: all
@@ -71,6 +72,16 @@ func (w *Worker) running() bool { return len(w.processes()) > 0 }
 type process struct {
 	pid  int
 	name string
+	cpu  time.Duration // of all its threads so far
+}
+
+// processorTime is what all processes of the group have taken so far.
+func (w *Worker) processorTime() time.Duration {
+	var sum time.Duration
+	for _, p := range w.processes() {
+		sum += p.cpu
+	}
+	return sum
 }
 
 // processes are those of wrangler's group.
@@ -88,11 +99,14 @@ func (w *Worker) processes() []process {
 			continue
 		}
 		rest := strings.Fields(string(text[end+1:]))
-		if len(rest) < 3 || rest[2] != strconv.Itoa(w.group) || rest[0] == "Z" {
+		if len(rest) < 13 || rest[2] != strconv.Itoa(w.group) || rest[0] == "Z" {
 			continue
 		}
+		const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture we know
+		user, _ := strconv.Atoi(rest[11])
+		system, _ := strconv.Atoi(rest[12])
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			found = append(found, process{pid, string(text[open+1 : end])})
+			found = append(found, process{pid, string(text[open+1 : end]), time.Duration(user+system) * tick})
 		}
 	}
 	return found

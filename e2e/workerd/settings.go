@@ -104,6 +104,15 @@ func (s Settings) Rename(binding, name string) {
 
 func bindingKinds() []string { return []string{"kv_namespaces", "r2_buckets", "d1_databases"} }
 
+// SetRateLimit allows n events in each period of a rate limit.
+func (s Settings) SetRateLimit(name string, n int) {
+	for _, limit := range s.list("ratelimits") {
+		if simple, ok := limit["simple"].(map[string]any); ok && limit["name"] == name {
+			simple["limit"] = n
+		}
+	}
+}
+
 // SetVar sets a variable that is no secret.
 func (s Settings) SetVar(name, value string) {
 	vars, ok := s["vars"].(map[string]any)

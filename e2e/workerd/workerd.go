@@ -47,6 +47,9 @@ type Config struct {
 	// Quiet keeps wrangler from logging every request, which takes longer than a
 	// small Worker needs to answer one. The Worker's own log is gone, too.
 	Quiet bool
+	// Idle waits until wrangler has nothing to do before the first request is sent, so
+	// that First is the Worker's alone.
+	Idle bool
 }
 
 // Worker is a running Worker. Its methods are safe for concurrent use.
@@ -223,6 +226,9 @@ func (w *Worker) firstRequest(ctx context.Context, proxyPort int) error {
 			last = err
 		} else {
 			w.Direct = "http://127.0.0.1:" + strconv.Itoa(port)
+			if w.config.Idle {
+				w.idle(ctx)
+			}
 			if w.First, last = timeFirst(ctx, w.Direct); last == nil {
 				return nil
 			}
@@ -234,6 +240,28 @@ func (w *Worker) firstRequest(ctx context.Context, proxyPort int) error {
 			return errors.New("wrangler ended before the Worker answered")
 		case <-tick.C:
 		}
+	}
+}
+
+// idle waits until wrangler's processes took less than a tenth of a core for half a
+// second, or ctx ends.
+func (w *Worker) idle(ctx context.Context) {
+	const look, most = 500 * time.Millisecond, 50 * time.Millisecond
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for before := w.processorTime(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.ended:
+			return
+		case <-tick.C:
+		}
+		now := w.processorTime()
+		if now-before < most {
+			return
+		}
+		before = now
 	}
 }
 
