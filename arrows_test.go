@@ -48,6 +48,9 @@ func arrows() map[string][]string {
 		"e2e/image":        {},
 		"e2e/githttp":      {},
 		"e2e/rig":          {},
+		"e2e/workerd":      {},
+		"e2e/workerbench":  {"", "e2e/workerd", "internal/token"},
+		"e2e/differ":       {"", "internal/token"},
 	}
 }
 
