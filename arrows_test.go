@@ -45,6 +45,7 @@ func arrows() map[string][]string {
 		"cmd/legerd":       {"internal/daemon"},
 		"cmd/leger-worker": {"", "api", "internal/httpapi", "internal/wire", "internal/vault", "internal/token", "internal/cloudflare"},
 		"cmd/leger-server": {"", "api", "web", "internal/httpapi", "internal/vault", "internal/token", "internal/sqlite", "internal/tailnet"},
+		"worker/headers":   {"web"},
 		"e2e/image":        {},
 		"e2e/githttp":      {},
 		"e2e/rig":          {},

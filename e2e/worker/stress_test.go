@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"leger.run/leger/e2e/workerd"
 )
 
 // The load, and what the Worker's instance may hold under it.
@@ -33,7 +35,7 @@ const (
 func TestStress(t *testing.T) {
 	t.Parallel()
 	k := newKeys(t)
-	w := startWorker(t, k, nil)
+	w := startWorker(t, k, func(c *workerd.Config) { c.Dir = worker + "/build/test" })
 	runStress(t, newCaller(t, w.URL, k, "alice@example.com"), k, true)
 	if rss, err := w.Memory(); err == nil {
 		t.Logf("workerd as a whole holds %d MB", rss>>20)
