@@ -128,7 +128,7 @@ func TestEveryOtherDifferenceShows(t *testing.T) {
 		"a number's form":    {with(`{"version":1.0}`), "1.0"},
 		"an error's request": {func(s *server, w http.ResponseWriter, r *http.Request) {
 			usual(s, replacing{w, `"request_id":"`, `"request_id":"x`}, r)
-		}, "request 4"},
+		}, "request_id\\\":\\\"x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
