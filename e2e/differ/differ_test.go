@@ -86,7 +86,8 @@ func compare(t *testing.T, left, right func(*server, http.ResponseWriter, *http.
 func some() []differ.Request {
 	create := differ.Request{Method: http.MethodPost, Path: "/api/releases"}
 	return []differ.Request{
-		create, create, {Method: http.MethodGet, Path: "/api/releases"},
+		create, create,
+		{Method: http.MethodGet, Path: "/api/releases"},
 		{Method: http.MethodGet, Path: "/api/releases/«release:1»?cursor=«cursor:0»"},
 	}
 }

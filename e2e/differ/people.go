@@ -125,8 +125,10 @@ func (g *generator) tooLarge() Request {
 func (g *generator) revokeToken() []Request {
 	who := Credential{User: alice, Kind: Fresh, Number: g.next()}
 	return []Request{
-		g.get("/api/user", who), {Method: "DELETE", Path: "/api/auth/token", Who: who},
-		g.get("/api/user", who), {Method: "DELETE", Path: "/api/auth/token", Who: pick(g, who, Credential{User: bob, Kind: Plain}, Credential{User: bob, Kind: Cookie})},
+		g.get("/api/user", who),
+		{Method: "DELETE", Path: "/api/auth/token", Who: who},
+		g.get("/api/user", who),
+		{Method: "DELETE", Path: "/api/auth/token", Who: pick(g, who, Credential{User: bob, Kind: Plain}, Credential{User: bob, Kind: Cookie})},
 	}
 }
 
@@ -140,7 +142,8 @@ func (g *generator) deleteUser() []Request {
 		g.send("DELETE", "/api/user", `{"email":"somebody@example.com"}`, who),
 		g.send("DELETE", "/api/user", `{"email":"`+strings.ToUpper(email)+`"}`, who),
 		g.get("/api/secrets", who), g.get("/api/user", Credential{User: email, Kind: Cookie}),
-		{Method: "POST", Path: "/api/auth/validate", Who: who}, g.get("/api/secrets", who), write, g.get("/api/audit", who),
+		{Method: "POST", Path: "/api/auth/validate", Who: who},
+		g.get("/api/secrets", who), write, g.get("/api/audit", who),
 	}
 }
 

@@ -27,8 +27,6 @@ const (
 )
 
 // native builds leger-server once for all tests of this package.
-//
-//nolint:gochecknoglobals // the one thing they share
 var native = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "leger-e2e-worker-")
 	if err != nil {
