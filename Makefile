@@ -111,6 +111,10 @@ e2e: build ## the whole path on a real machine: systemd, Podman, tailscaled, git
 bench: build ## side by side with setec and PocketBase, into docs/performance.md's figures
 	cd bench && go run . -bin ../bin
 
+.PHONY: bench-worker
+bench-worker: ## the Worker beside the specification's in TypeScript; needs the built Worker
+	go run ./e2e/workerbench
+
 .PHONY: lint
 lint: $(LINT) ## golangci-lint over the whole module
 	$(LINT) run ./...

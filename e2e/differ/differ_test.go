@@ -86,7 +86,8 @@ func compare(t *testing.T, left, right func(*server, http.ResponseWriter, *http.
 func some() []differ.Request {
 	create := differ.Request{Method: http.MethodPost, Path: "/api/releases"}
 	return []differ.Request{
-		create, create, {Method: http.MethodGet, Path: "/api/releases"},
+		create, create,
+		{Method: http.MethodGet, Path: "/api/releases"},
 		{Method: http.MethodGet, Path: "/api/releases/«release:1»?cursor=«cursor:0»"},
 	}
 }
@@ -128,7 +129,7 @@ func TestEveryOtherDifferenceShows(t *testing.T) {
 		"a number's form":    {with(`{"version":1.0}`), "1.0"},
 		"an error's request": {func(s *server, w http.ResponseWriter, r *http.Request) {
 			usual(s, replacing{w, `"request_id":"`, `"request_id":"x`}, r)
-		}, "request 4"},
+		}, "request_id\\\":\\\"x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,7 +20,7 @@ const device = "nDevice11CNTRL"
 // Generate gives n requests, the same for the same seed: first everybody signs in,
 // last everything that is there is read, between them anything goes.
 func Generate(seed uint64, n int) []Request {
-	g := &generator{rand: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // the same for the same seed is the point
+	g := &generator{rand: rand.New(rand.NewPCG(seed, seed))} // the same for the same seed is the point
 	var out []Request
 	for _, who := range []string{alice, bob} {
 		out = append(out, Request{Method: "POST", Path: "/api/auth/validate", Who: Credential{User: who, Kind: Token}})
@@ -70,7 +70,10 @@ func makers() []maker {
 		one(4, (*generator).audit), one(4, (*generator).user), one(3, (*generator).sessions), one(2, (*generator).endSession),
 		one(4, (*generator).signIn), one(8, (*generator).refused), one(5, (*generator).wrongRoute), one(5, (*generator).wrongMethod),
 		one(4, (*generator).otherSite), one(2, (*generator).open), one(1, (*generator).tooLarge),
-		{2, (*generator).revokeToken}, {1, (*generator).deleteUser}, {1, (*generator).signOutEverywhere}, {2, (*generator).pages},
+		{2, (*generator).revokeToken},
+		{1, (*generator).deleteUser},
+		{1, (*generator).signOutEverywhere},
+		{2, (*generator).pages},
 	}
 }
 

@@ -24,6 +24,8 @@ type renamer struct {
 	began time.Time
 	given map[string]string // kind and value → name
 	count map[string]int
+
+	number int // of the request that is answered
 }
 
 func newRenamer(began time.Time) *renamer {
@@ -89,7 +91,9 @@ func (r *renamer) header(name, value string) string {
 		return r.name("etag", value)
 	case "X-Request-Id":
 		if requestPattern.MatchString(value) {
-			return r.name("request", value)
+			name := fmt.Sprintf("<request %d>", r.number)
+			r.given["request "+value] = name
+			return name
 		}
 	case "Set-Cookie":
 		if c, err := http.ParseSetCookie(value); err == nil {

@@ -12,8 +12,6 @@ import (
 )
 
 // Another seed gives other requests: go test -tags e2e ./e2e/worker -args -seed 2.
-//
-//nolint:gochecknoglobals // as package flag has it
 var seed = flag.Uint64("seed", 20251016, "of the differential test's requests")
 
 const requests = 2000

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +27,6 @@ const (
 )
 
 // native builds leger-server once for all tests of this package.
-//
-//nolint:gochecknoglobals // the one thing they share
 var native = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "leger-e2e-worker-")
 	if err != nil {
@@ -76,7 +75,10 @@ func startNative(t *testing.T, k keys) string {
 	if err != nil {
 		t.Fatalf("build leger-server: %v", err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--rate-limit", "0")
+	// With port 0 its public URL would not be the one it is called by, and it would
+	// take its own pages for another site's.
+	listen := freeAddress(t)
+	cmd := exec.CommandContext(t.Context(), program, "--listen", listen, "--data", filepath.Join(t.TempDir(), "data"), "--rate-limit", "0")
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ENCRYPTION_KEY=" + k.encryption, "JWT_SECRET=" + k.shared}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -116,6 +118,16 @@ func startNative(t *testing.T, k keys) string {
 	return "http://" + address
 }
 
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
 // startWorker runs Leger's Worker, as make worker built it, until the test ends.
 func startWorker(t *testing.T, k keys, edit func(*workerd.Config)) *workerd.Worker {
 	t.Helper()
@@ -139,6 +151,10 @@ func tryWorker(t *testing.T, k keys, edit func(*workerd.Config)) (*workerd.Worke
 	inner := c.Edit
 	c.Edit = func(s workerd.Settings) {
 		s.SetRateLimit("LEGER_REQUESTS", 1_000_000) // as --rate-limit 0
+		if assets, ok := s["assets"].(map[string]any); ok {
+			first, _ := assets["run_worker_first"].([]any)
+			assets["run_worker_first"] = append(first, "/test/*") // which only a test build has
+		}
 		if inner != nil {
 			inner(s)
 		}

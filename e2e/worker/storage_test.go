@@ -95,7 +95,7 @@ func TestSamePages(t *testing.T) {
 	native, w := startNative(t, k), startWorker(t, k, nil)
 	_, page := open(t, native+"/")
 	var requests []differ.Request
-	paths := []string{"/", "/api-keys", "/releases/new", "/auth?token=x", "/nothing/here", "/assets/none.js", "/icon.svg", "/theme.js"}
+	paths := []string{"/", "/api-keys", "/releases/new", "/auth?token=x", "/nothing/here", "/health/", "/health/x", "/ready/x", "/API/secrets", "/assets/none.js", "/icon.svg", "/theme.js"}
 	for _, match := range regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page, -1) {
 		paths = append(paths, match[1])
 	}
@@ -105,6 +105,7 @@ func TestSamePages(t *testing.T) {
 	for _, path := range paths {
 		requests = append(requests, differ.Request{Method: http.MethodGet, Path: path}, differ.Request{Method: http.MethodHead, Path: path})
 	}
+	requests = append(requests, differ.Request{Method: http.MethodPost, Path: "/api-keys"})
 	result, err := differ.Run(t.Context(), differ.Config{
 		Servers: [2]string{native, w.URL}, Names: [2]string{"native", "worker"},
 		Shared: k.secret(t), Now: time.Now, Random: rand.Reader, Client: differ.NewClient(),

@@ -98,9 +98,15 @@ func runStress(t *testing.T, api *caller, k keys, testRoutes bool) {
 	api.signIn(t)
 	began := time.Now()
 	each := (stressRequests/stressClients - 3) / 2 // two halves, and between them two big requests and a sign-in
-	s.mixed(0, each)
-	s.bigBodies()
-	s.mixed(1, each+1)
+	for _, phase := range []struct {
+		name string
+		run  func()
+	}{
+		{"mixed", func() { s.mixed(0, each) }}, {"big bodies", s.bigBodies}, {"mixed again", func() { s.mixed(1, each+1) }},
+	} {
+		phase.run()
+		t.Logf("%s: %d requests after %s", phase.name, s.sent.Load(), time.Since(began).Round(time.Millisecond))
+	}
 	took := time.Since(began)
 	s.check()
 	t.Logf("%d requests in %s, %d of them given up by the client; the instance held at most %.1f MB",
