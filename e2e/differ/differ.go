@@ -21,6 +21,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ type Config struct {
 	Now     func() time.Time
 	Random  io.Reader // for the ids in tokens
 	Client  *http.Client
+	// Except names headers that differ by the nature of what is compared.
+	Except []string
 }
 
 // NewClient gives a client that shows each answer as the server gave it: it follows
@@ -120,7 +123,7 @@ func Run(ctx context.Context, c Config, requests []Request) (Result, error) {
 		if answers[0].code != "" {
 			result.Codes[answers[0].code]++
 		}
-		if what := compare(c.Names, r, answers); what != "" {
+		if what := c.compare(r, answers); what != "" {
 			result.Differences = append(result.Differences, Difference{number, r, what})
 		}
 		if len(result.Differences) == tooMany {
@@ -178,16 +181,19 @@ func (s *side) send(ctx context.Context, client *http.Client, r Request, credent
 }
 
 // compare gives what differs, a line for each.
-func compare(names [2]string, r Request, a [2]answer) string {
+func (c Config) compare(r Request, a [2]answer) string {
 	var b strings.Builder
 	line := func(what, left, right string) {
 		if left != right {
 			left, right = around(left, right)
-			_, _ = fmt.Fprintf(&b, "  %s\n    %s: %s\n    %s: %s\n", what, names[0], left, names[1], right)
+			_, _ = fmt.Fprintf(&b, "  %s\n    %s: %s\n    %s: %s\n", what, c.Names[0], left, c.Names[1], right)
 		}
 	}
 	line("status", fmt.Sprint(a[0].status), fmt.Sprint(a[1].status))
 	for _, h := range comparedHeaders() {
+		if slices.Contains(c.Except, h) {
+			continue
+		}
 		if h == "X-Request-Id" && !r.toAPI() {
 			continue // on Cloudflare, pages are no request of the Worker's
 		}

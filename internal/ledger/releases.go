@@ -214,10 +214,8 @@ func (s *Store) whyNotDeletedRelease(ctx context.Context, user leger.UserID, id 
 	switch {
 	case err != nil:
 		return err
-	case current == 0:
-		return noRelease()
-	case expect == 0 || current == expect:
-		return nil
+	case current == 0, expect == 0, current == expect:
+		return noRelease() // or it was not there a moment ago, and came back since
 	}
 	return staleRelease(current, expect)
 }

@@ -110,10 +110,8 @@ func (s *Store) whyNotDeleted(ctx context.Context, user leger.UserID, name leger
 	switch {
 	case err != nil:
 		return err
-	case current == 0:
-		return noSecret(name)
-	case expect == 0 || current == expect:
-		return nil
+	case current == 0, expect == 0, current == expect:
+		return noSecret(name) // or it was not there a moment ago, and came back since
 	}
 	return staleSecret(name, current, expect, false)
 }

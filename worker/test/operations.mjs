@@ -6,6 +6,7 @@ import { run } from "../src/bindings.mjs";
 
 export default {
 	async fetch(request, env) {
+		if (request.method === "GET") return Response.json({ status: "healthy" });
 		const { number, operation } = await request.json();
 		const own = {
 			LEGER_DB: env[`DB_${number}`],
