@@ -48,6 +48,7 @@ func arrows() map[string][]string {
 		"e2e/image":        {},
 		"e2e/githttp":      {},
 		"e2e/rig":          {},
+		"scripts":          {},
 	}
 }
 
