@@ -52,6 +52,7 @@ func arrows() map[string][]string {
 		"e2e/workerd":      {},
 		"e2e/workerbench":  {"", "e2e/workerd", "internal/token"},
 		"e2e/differ":       {"", "internal/token"},
+		"scripts":          {},
 	}
 }
 
