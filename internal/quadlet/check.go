@@ -48,7 +48,9 @@ func (l *loader) checkSections(doc Document, kind Kind) {
 func (l *loader) checkKey(a Assignment, section string, keys map[string]Version) {
 	since, ok := keys[a.Key]
 	if ok {
-		l.requires(since, a.File, a.Line, fmt.Sprintf("%s= in [%s]", a.Key, section))
+		if kind, _ := kindOf("x." + strings.ToLower(section)); since != kind.Since() { // else it is the kind that is too new
+			l.requires(since, a.File, a.Line, fmt.Sprintf("%s= in [%s]", a.Key, section))
+		}
 		return
 	}
 	l.set.Problems = append(l.set.Problems, leger.Problem{

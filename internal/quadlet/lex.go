@@ -80,7 +80,6 @@ func parseAt(name string, first int, data []byte) (Document, []leger.Problem) {
 	}
 	if held != "" {
 		p.problem(heldLine, `the line ends in "\" and only comments follow: Podman forgets it`, `remove the "\"`)
-		p.line(heldLine, held)
 	}
 	return p.doc, p.problems
 }

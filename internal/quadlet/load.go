@@ -158,7 +158,7 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 	}
 	sortProblems(l.set.Problems)
 	if n := len(l.set.Problems) - MaxProblems; n > 0 {
-		l.set.Problems = append(l.set.Problems[:MaxProblems:MaxProblems], leger.Problem{Message: fmt.Sprintf("there are %d more problems", n)})
+		l.set.Problems = append(l.set.Problems[:MaxProblems:MaxProblems], leger.Problem{Message: fmt.Sprintf("there are %d more problems", n), Hint: "mend these first"})
 	}
 	sortRisks(l.set.Risks)
 	return l.set

@@ -62,8 +62,7 @@ func (l *loader) volume(a Assignment) Mount {
 		m.Source, m.Target, m.Options = parts[0], parts[1], parts[2]
 	}
 	m.ReadOnly = slices.Contains(strings.Split(m.Options, ","), "ro")
-	m.Type = MountVolume
-	if strings.HasPrefix(m.Source, "/") || strings.HasPrefix(m.Source, ".") || strings.HasPrefix(m.Source, "%") || strings.HasPrefix(m.Source, "~") {
+	if m.Type = MountVolume; m.Source != "" && strings.ContainsRune("/.%~$", rune(m.Source[0])) {
 		m.Type = MountBind
 	}
 	switch {
@@ -79,7 +78,7 @@ func (l *loader) volume(a Assignment) Mount {
 
 func (l *loader) checkTarget(a Assignment, target string) {
 	switch {
-	case strings.HasPrefix(target, "/"), strings.HasPrefix(target, "%"):
+	case strings.HasPrefix(target, "/"), strings.HasPrefix(target, "%"), strings.HasPrefix(target, "$"):
 	case target == "":
 		l.problemAt(a, "say where in the container it belongs: an absolute path", "%s=%s has no place in the container", a.Key, show(a.Value))
 	default:

@@ -70,9 +70,9 @@ func anyAddress(ip, other string) bool {
 
 // port reads a PublishPort=. Podman's generator hands it on unread; the checks are
 // those of "podman run". ok is false for a problem, and for a value that only
-// systemd can complete (%i).
+// systemd can complete (%i, ${PORT}).
 func (l *loader) port(a Assignment) (p Port, ok bool) {
-	if strings.Contains(a.Value, "%") {
+	if strings.ContainsAny(a.Value, "%$") {
 		return Port{}, false
 	}
 	p, err := ParsePort(a.Value)

@@ -35,7 +35,9 @@ func hasKind(name string, allowed ...Kind) bool {
 // references finds the other quadlets that a unit names, by their file names.
 func (l *loader) references(u *Unit, doc Document) {
 	section := u.Kind.Section()
-	if a, ok := doc.last(section, "Image"); ok {
+	driver, _ := doc.lookup(section, "Driver")
+	unused := u.Kind == Volume && driver.Value != "image"
+	if a, ok := doc.last(section, "Image"); ok && !unused {
 		switch {
 		case u.Kind != Image && hasKind(a.Value, Image, Build):
 			l.use(u, a, a.Value, "Requires", "After")
@@ -65,8 +67,8 @@ func (l *loader) network(u *Unit, a Assignment) {
 	_, n, ok := l.use(u, a, name, "Requires", "After")
 	switch {
 	case !ok:
-	case n.kind == Container && strings.Contains(n.resource, "%"):
-		l.problemAt(a, "give that container a ContainerName= without specifiers", "what Podman calls the container of %s is only known to systemd", name)
+	case n.kind == Container && !n.joinable:
+		l.problemAt(a, "give that container a ContainerName= without specifiers", "the name of the container of %s is only known to systemd", name)
 	case n.kind == Container && options:
 		l.problemAt(a, "leave out what follows the name", "Network=%s has options, but joins the network of another container", show(a.Value))
 	case n.kind == Container:
@@ -185,7 +187,7 @@ func isURL(value string) bool {
 // need adds a file, or everything below a directory, to the set's files.
 func (l *loader) need(u *Unit, a Assignment, value string, must bool) {
 	value = strings.TrimPrefix(value, "-") // EnvironmentFile=-x: it may be missing
-	if value == "" || path.IsAbs(value) || strings.Contains(value, "://") || strings.HasPrefix(value, "%") || strings.HasPrefix(value, "~") {
+	if value == "" || strings.ContainsRune("/%~$", rune(value[0])) || strings.Contains(value, "://") {
 		return
 	}
 	full := path.Join(path.Dir(u.File), value)

@@ -55,7 +55,7 @@ func (l *loader) checkSecret(a Assignment, kind Kind, s Secret, mountOnly bool) 
 	case s.Name == "" || (!strings.Contains(a.Value, ",") && strings.Contains(a.Value, "=") && kind != Build):
 		l.problemAt(a, "write Secret=NAME, perhaps with ,type=env,target=VARIABLE", "Secret= names no secret")
 	case kind == Build:
-	case s.Type != "mount" && s.Type != "env" && !strings.Contains(s.Type, "%"):
+	case s.Type != "mount" && s.Type != "env" && !strings.ContainsAny(s.Type, "%$"):
 		l.secretProblem(a, "its type is %s", show(s.Type))
 	case s.Type == "env" && mountOnly:
 		l.secretProblem(a, "an environment variable has no owner and no mode")
@@ -78,7 +78,7 @@ func (l *loader) secretOption(a Assignment, key, value string) {
 		l.secretProblem(a, "%s is not an option of secrets", show(key))
 		return
 	}
-	if _, err := strconv.ParseUint(value, base, 32); err != nil && !strings.Contains(value, "%") {
+	if _, err := strconv.ParseUint(value, base, 32); err != nil && !strings.ContainsAny(value, "%$") {
 		l.secretProblem(a, "%s=%s is not a number", key, show(value))
 	}
 }

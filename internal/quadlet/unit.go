@@ -17,6 +17,9 @@ type naming struct {
 	// resource is what Podman calls the thing, with the specifiers of systemd that
 	// the quadlet's name cannot answer ("systemd-web-%i" of a template).
 	resource string
+	// joinable is false for a container whose name Podman cannot tell other quadlets:
+	// of all specifiers it knows %N alone.
+	joinable bool
 }
 
 // units makes a Unit of each quadlet that was taken in.
@@ -47,7 +50,9 @@ func (l *loader) name(file string) naming {
 	}
 	stem := strings.TrimSuffix(path.Base(file), "."+string(kind))
 	n.service = serviceName(n.doc, kind, stem)
-	n.resource = expand(resourceName(n.doc, kind, stem), n.service)
+	written := resourceName(n.doc, kind, stem)
+	n.joinable = !strings.Contains(strings.ReplaceAll(written, "%N", ""), "%")
+	n.resource = expand(written, n.service)
 	return n
 }
 
