@@ -1,9 +1,10 @@
 package quadlet_test
 
 import (
+	"embed"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -26,8 +27,8 @@ import (
 //	podman-units: a.service        those of Podman where it accepts and names others
 //	problem: FILE:LINE: TEXT       each problem that we find
 //
-// The machine test (e2e, TestQuadletsAgreeWithPodman) holds the first line against
-// Podman itself.
+// TestMachineFixturesAgreeWithPodman holds all but the problems against Podman
+// itself.
 type fixture struct {
 	path    string
 	head    []string // without units and problems
@@ -36,21 +37,28 @@ type fixture struct {
 	options quadlet.Options
 	files   map[string][]byte
 	units   []string
+	podmans []string // units
 	found   []string // problems
 }
 
+// fixtures are in the binary so that it runs where the repository is not.
+//
+//go:embed testdata/fixtures
+var fixtures embed.FS
+
 func readFixtures(t *testing.T) []fixture {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/fixtures/*/*.txtar")
+	paths, err := fs.Glob(fixtures, "testdata/fixtures/*/*.txtar")
 	if err != nil || len(paths) < 150 {
 		t.Fatalf("%d fixtures, %v", len(paths), err)
 	}
 	var all []fixture
 	for _, path := range paths {
-		archive, err := txtar.ParseFile(path)
+		data, err := fixtures.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		archive := txtar.Parse(data)
 		f := fixture{path: path, files: map[string][]byte{}, options: quadlet.Options{Links: map[string]string{}}}
 		for _, file := range archive.Files {
 			f.files[file.Name] = file.Data
@@ -63,6 +71,10 @@ func readFixtures(t *testing.T) []fixture {
 	return all
 }
 
+func (f *fixture) name() string {
+	return strings.TrimSuffix(strings.TrimPrefix(f.path, "testdata/fixtures/"), ".txtar")
+}
+
 func (f *fixture) line(t *testing.T, line string) {
 	t.Helper()
 	key, value, _ := strings.Cut(line, ": ")
@@ -70,6 +82,8 @@ func (f *fixture) line(t *testing.T, line string) {
 	case "units":
 		f.units = strings.Fields(value)
 		return
+	case "podman-units":
+		f.podmans = strings.Fields(value)
 	case "problem":
 		f.found = append(f.found, value)
 		return
@@ -96,7 +110,7 @@ func (f *fixture) line(t *testing.T, line string) {
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	for _, f := range readFixtures(t) {
-		t.Run(strings.TrimSuffix(strings.TrimPrefix(f.path, "testdata/fixtures/"), ".txtar"), func(t *testing.T) {
+		t.Run(f.name(), func(t *testing.T) {
 			t.Parallel()
 			s := quadlet.LoadFilesWith(f.files, f.options)
 			units, found := []string{}, []string{}

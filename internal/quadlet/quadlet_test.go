@@ -189,7 +189,9 @@ func TestLinksAreProblemsAndNeverFollowed(t *testing.T) {
 	if _, ok := s.Files["passwd"]; ok {
 		t.Error("the link's target is among the files")
 	}
-	if !slices.ContainsFunc(s.Problems, func(p leger.Problem) bool { return p.File == "passwd" && p.Message == "it is a symbolic link that leaves the release's directory" }) {
+	if !slices.ContainsFunc(s.Problems, func(p leger.Problem) bool {
+		return p.File == "passwd" && p.Message == "it is a symbolic link that leaves the release's directory"
+	}) {
 		t.Errorf("the link is not reported: %+v", s.Problems)
 	}
 }
