@@ -46,7 +46,7 @@ type fixture struct {
 //go:embed testdata/fixtures
 var fixtures embed.FS
 
-func readFixtures(t *testing.T) []fixture {
+func readFixtures(t testing.TB) []fixture {
 	t.Helper()
 	paths, err := fs.Glob(fixtures, "testdata/fixtures/*/*.txtar")
 	if err != nil || len(paths) < 150 {
@@ -75,7 +75,7 @@ func (f *fixture) name() string {
 	return strings.TrimSuffix(strings.TrimPrefix(f.path, "testdata/fixtures/"), ".txtar")
 }
 
-func (f *fixture) line(t *testing.T, line string) {
+func (f *fixture) line(t testing.TB, line string) {
 	t.Helper()
 	key, value, _ := strings.Cut(line, ": ")
 	switch strings.TrimSuffix(key, ":") {

@@ -62,6 +62,7 @@ type Unit struct {
 	Deps      []Dependency // other units that systemd knows it by
 	WantedBy  []string     // [Install] WantedBy=, RequiredBy= and UpheldBy=
 	Aliases   []Ref        // [Install] Alias=: further names of the unit
+	Risks     []Risk       // by file and line
 	// Parts lists the files of the set that make the unit what it is: its own, its
 	// drop-ins, and those that it names. Sorted.
 	Parts []string

@@ -11,7 +11,7 @@ import (
 // the others refer to it.
 type naming struct {
 	doc     Document // with its drop-ins
-	parts   []string
+	dropIns []string
 	kind    Kind
 	service string // with suffix ".service"
 	// resource is what Podman calls the thing, with the specifiers of systemd that
@@ -41,12 +41,11 @@ func (l *loader) units() {
 
 func (l *loader) name(file string) naming {
 	kind, _ := kindOf(path.Base(file))
-	n := naming{doc: l.docs[file], kind: kind, parts: []string{file}}
+	n := naming{doc: l.docs[file], kind: kind}
 	n.doc.Sections = slices.Clone(n.doc.Sections)
 	for _, d := range l.dropInsFor(file, kind) {
-		n.parts = append(n.parts, d.Name)
+		n.dropIns = append(n.dropIns, d.Name)
 		n.doc.Sections = append(n.doc.Sections, d.Sections...)
-		l.risk(RiskDropIn, d.Name, 0, "%s changes %s", path.Base(d.Name), file)
 	}
 	stem := strings.TrimSuffix(path.Base(file), "."+string(kind))
 	n.service = serviceName(n.doc, kind, stem)
@@ -112,10 +111,13 @@ func expand(name, service string) string {
 
 // unit turns one quadlet into a Unit and notes what is wrong or risky about it.
 func (l *loader) unit(file string, n naming) {
-	doc, section := n.doc, n.kind.Section()
+	doc, section, risks := n.doc, n.kind.Section(), len(l.set.Risks)
+	for _, dropIn := range n.dropIns {
+		l.risk(RiskDropIn, dropIn, 0, "%s changes %s", path.Base(dropIn), file)
+	}
 	_, instance, isTemplate := strings.Cut(strings.TrimSuffix(n.service, ".service"), "@")
 	u := Unit{
-		File: file, Written: doc.Name, Line: doc.first, Kind: n.kind, Service: n.service, Resource: n.resource, Parts: slices.Clone(n.parts),
+		File: file, Written: doc.Name, Line: doc.first, Kind: n.kind, Service: n.service, Resource: n.resource, Parts: append([]string{file}, n.dropIns...),
 		Template: isTemplate && instance == "", Instance: instance, Provides: provides(doc, n.kind),
 	}
 	l.checkSections(doc, n.kind)
@@ -151,6 +153,8 @@ func (l *loader) unit(file string, n naming) {
 	u.Parts = slices.Compact(u.Parts)
 	l.rules(u, doc)
 	l.risks(u, doc)
+	u.Risks = slices.Clone(l.set.Risks[risks:])
+	sortRisks(u.Risks)
 	l.set.Units = append(l.set.Units, u)
 }
 
