@@ -128,8 +128,13 @@ func (d Description) String() string {
 		name   string
 		values []string
 	}{
-		{"image", d.Images}, {"port", d.Ports}, {"secret", d.Secrets}, {"mount", d.Mounts}, {"network", d.Networks},
-		{"needs", d.Needs}, {"wanted by", d.WantedBy},
+		{"image", d.Images},
+		{"port", d.Ports},
+		{"secret", d.Secrets},
+		{"mount", d.Mounts},
+		{"network", d.Networks},
+		{"needs", d.Needs},
+		{"wanted by", d.WantedBy},
 	} {
 		if len(line.values) > 0 {
 			b.WriteString("  " + line.name + " " + strings.Join(line.values, ", ") + "\n")

@@ -95,9 +95,6 @@ func keyTable(section string) (table string, ok bool) {
 	return table, true
 }
 
-// newestKnown is the release up to which keyTable is complete.
-func newestKnown() Version { return Version{5, 8, 0} }
-
 // keysOf reads the table of a section; ok is false for one that is not Podman's.
 func keysOf(section string) (since map[string]Version, ok bool) {
 	table, ok := keyTable(section)

@@ -134,19 +134,19 @@ func (l *loader) mappingRules(doc Document, section string, manual bool) {
 		return
 	}
 	uids, gids := doc.list(section, "RemapUid"), doc.list(section, "RemapGid")
-	switch a, _ := lookupRaw(doc, section, "RemapUsers"); {
-	case a.Value == "":
+	switch a, _ := lookupRaw(doc, section, "RemapUsers"); a.Value {
+	case "":
 		for _, m := range [][]Assignment{uids, gids} {
 			if len(m) > 0 {
 				l.problemAt(m[0], "use UserNS= or UIDMap=; the Remap keys are outdated", "%s= needs RemapUsers= beside it", m[0].Key)
 			}
 		}
-	case a.Value == "auto":
-	case a.Value == "manual":
+	case "auto":
+	case "manual":
 		if !manual {
 			l.problemAt(a, "use UserNS=", "RemapUsers=manual is not possible in [%s]", section)
 		}
-	case a.Value == "keep-id":
+	case "keep-id":
 		for _, m := range [][]Assignment{uids, gids} {
 			if len(m) > 1 {
 				l.problemAt(m[1], "keep one", "RemapUsers=keep-id takes only one %s=", m[0].Key)

@@ -86,7 +86,7 @@ type Ref struct {
 
 // Secret is one Secret= of a unit.
 type Secret struct {
-	Name    string // of the Podman secret
+	Name    string // of the Podman secret; of a template perhaps with "%i"
 	Type    string // "mount" (also when nothing is said) or "env"; for a build "file" or "env" perhaps
 	Target  string // file or variable inside; empty: Podman's default, the secret's name
 	Options string // what else is written: "uid=1000,mode=0400"
@@ -106,15 +106,21 @@ type Mount struct {
 }
 
 // SecretNames gives the names of all secrets that the set's units use, sorted,
-// each once. A .build's secrets are files on the machine, not Podman secrets.
+// each once. A .build's secrets are files on the machine, not Podman secrets; and
+// which secret "key-%i" of a template is, only its instances tell.
 func (s *Set) SecretNames() []string {
 	var names []string
 	for _, u := range s.Units {
 		if u.Kind == Build {
 			continue
 		}
+		if i, ok := u.defaultInstance(); ok {
+			u = i
+		}
 		for _, secret := range u.Secrets {
-			names = append(names, secret.Name)
+			if !strings.Contains(secret.Name, "%") {
+				names = append(names, secret.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -177,6 +183,10 @@ func (u Unit) InstanceOf(instance string) Unit {
 	u.Service = strings.Replace(u.Service, "@.service", "@"+instance+".service", 1)
 	u.Template, u.Instance, u.DefaultInstance = false, instance, ""
 	u.Resource = expand(u.Resource, u.Service)
+	u.Secrets = slices.Clone(u.Secrets)
+	for i := range u.Secrets {
+		u.Secrets[i].Name = expand(u.Secrets[i].Name, u.Service)
+	}
 	return u
 }
 

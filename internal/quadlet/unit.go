@@ -47,13 +47,16 @@ func (l *loader) name(file string) naming {
 		n.dropIns = append(n.dropIns, d.Name)
 		n.doc.Sections = append(n.doc.Sections, d.Sections...)
 	}
-	stem := strings.TrimSuffix(path.Base(file), "."+string(kind))
+	stem := stemOf(file)
 	n.service = serviceName(n.doc, kind, stem)
 	written := resourceName(n.doc, kind, stem)
 	n.joinable = !strings.Contains(strings.ReplaceAll(written, "%N", ""), "%")
 	n.resource = expand(written, n.service)
 	return n
 }
+
+// stemOf is a quadlet's name without directory and suffix.
+func stemOf(file string) string { return strings.TrimSuffix(path.Base(file), path.Ext(file)) }
 
 // serviceName is the systemd unit that Podman generates. A template's suffix goes
 // before its "@": "data@.volume" makes "data-volume@.service".
@@ -137,7 +140,13 @@ func (l *loader) unit(file string, n naming) {
 		}
 	}
 	for _, a := range doc.args(section, "Secret") {
-		u.Secrets = append(u.Secrets, l.secret(a, u.Kind))
+		secret := l.secret(a, u.Kind)
+		if name := expand(secret.Name, u.Service); name != "" || secret.Name == "" {
+			secret.Name = name
+		} else {
+			l.problemAt(a, "make it a template: "+stemOf(file)+"@."+string(n.kind), "Secret=%s is empty: this is no instance of a template", secret.Name)
+		}
+		u.Secrets = append(u.Secrets, secret)
 	}
 	for _, a := range doc.all(section, "PublishPort") {
 		u.Ports = append(u.Ports, ref(a))

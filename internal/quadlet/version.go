@@ -58,13 +58,13 @@ func (v Version) String() string {
 // requires notes that something needs a newer Podman than the machine has. It is
 // unsure: distributions bring single features to older releases, and the
 // machine's own generator knows.
-func (l *loader) requires(min Version, file string, line int, what string) {
-	if !l.podman.Known() || !l.podman.Before(min) {
+func (l *loader) requires(least Version, file string, line int, what string) {
+	if !l.podman.Known() || !l.podman.Before(least) {
 		return
 	}
 	l.set.Problems = append(l.set.Problems, leger.Problem{
 		File: file, Line: line, Unsure: true,
-		Message: fmt.Sprintf("%s needs Podman %s or newer, and this machine has %s", what, min, l.podman),
+		Message: fmt.Sprintf("%s needs Podman %s or newer, and this machine has %s", what, least, l.podman),
 		Hint:    "install a newer Podman, or do without it",
 	})
 }

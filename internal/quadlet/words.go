@@ -127,6 +127,6 @@ func (w *wordSplitter) escape(s string) (length int, err error) {
 		return 0, errEscape
 	}
 	// \xff and \377 become the character U+00FF, not the byte.
-	w.word.WriteRune(rune(r)) //nolint:gosec // G115: at most utf8.MaxRune
+	w.word.WriteRune(rune(r))
 	return first + digits, nil
 }
