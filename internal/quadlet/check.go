@@ -171,6 +171,7 @@ func (l *loader) checkSet() {
 		}
 	}
 	l.checkPorts()
+	l.checkOrder()
 }
 
 // checkPorts reports ports of the machine that two units want which are to run at

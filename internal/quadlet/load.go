@@ -202,6 +202,7 @@ func compareDirs(a, b string) int {
 func (l *loader) follow(links map[string]string) {
 	const most = 8 // links in a row
 	found := map[string][]byte{}
+	total := 0 // a link is a few bytes, its copy may be large
 	for _, name := range slices.Sorted(maps.Keys(links)) {
 		at := name
 		for range most {
@@ -214,8 +215,11 @@ func (l *loader) follow(links map[string]string) {
 			}
 		}
 		switch data, ok := l.files[at]; {
+		case ok && total+len(data) > MaxTotalSize:
+			l.problem(name, 0, "link fewer or smaller files", "the files behind symbolic links have more than %d MiB together", MaxTotalSize>>20)
 		case ok:
 			found[name] = data
+			total += len(data)
 		case at == ".." || strings.HasPrefix(at, "../"):
 			l.problem(name, 0, "put the file itself there", "it is a symbolic link that leaves the release's directory")
 		default:

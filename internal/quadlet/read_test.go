@@ -203,6 +203,19 @@ func TestLinksWithinTheDirectoryAreInstances(t *testing.T) {
 	}
 }
 
+// A few bytes of links must not fill a disk.
+func TestLinksCountWithWhatTheyLeadTo(t *testing.T) {
+	t.Parallel()
+	links := map[string]string{}
+	for i := range quadlet.MaxTotalSize/quadlet.MaxFileSize + 1 {
+		links[fmt.Sprintf("l%d", i)] = "big"
+	}
+	s := quadlet.LoadFilesWith(map[string][]byte{"ok.volume": nil, "big": make([]byte, quadlet.MaxFileSize)}, quadlet.Options{Links: links})
+	if len(s.Problems) != 1 || s.Problems[0].Message != "the files behind symbolic links have more than 16 MiB together" {
+		t.Errorf("%+v", s.Problems)
+	}
+}
+
 // The default instance of a template is what is started and what is up.
 func TestTemplatesRunAsTheirDefaultInstance(t *testing.T) {
 	t.Parallel()
