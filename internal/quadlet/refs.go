@@ -13,15 +13,22 @@ func (l *loader) lookUp(name string) (file string, n naming, ok bool) {
 	return file, n, ok && known
 }
 
-// use notes that u refers to another quadlet, and how systemd must treat it, and
-// gives its file in the set.
+// use notes that u is made with another quadlet, and how systemd must treat it,
+// and gives its file in the set.
 func (l *loader) use(u *Unit, a Assignment, name string, how ...string) (file string, n naming, ok bool) {
+	if file, n, ok = l.depend(u, a, name, how...); ok {
+		u.Uses = append(u.Uses, Ref{Value: file, File: a.File, Line: a.Line})
+	}
+	return file, n, ok
+}
+
+// depend notes what systemd must know of u and another quadlet.
+func (l *loader) depend(u *Unit, a Assignment, name string, how ...string) (file string, n naming, ok bool) {
 	if file, n, ok = l.lookUp(name); !ok {
 		l.problemAt(a, "add the file "+name+" to the release, or name what exists already without the suffix",
 			"%s is not among the release's files", plain(name))
 		return "", naming{}, false
 	}
-	u.Uses = append(u.Uses, Ref{Value: file, File: a.File, Line: a.Line})
 	for _, h := range how {
 		u.Deps = append(u.Deps, Dependency{How: h, Service: n.service, File: file, At: Ref{Value: name, File: a.File, Line: a.Line}})
 	}
@@ -100,7 +107,7 @@ func (l *loader) dependencies(u *Unit, doc Document) {
 	for _, key := range dependencyKeys() {
 		for _, a := range doc.list("Unit", key) {
 			if slices.Contains(Kinds(), Kind(strings.TrimPrefix(path.Ext(a.Value), "."))) {
-				l.use(u, a, a.Value, key)
+				l.depend(u, a, a.Value, key)
 				l.requires(Version{5, 5, 0}, a.File, a.Line, key+"= of a quadlet")
 				continue
 			}

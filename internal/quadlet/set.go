@@ -58,8 +58,8 @@ type Unit struct {
 	Volumes   []Mount      // Volume=, and those Mount= that name a source
 	Tmpfs     []Mount      // Tmpfs=, and those Mount= that are made of memory
 	Networks  []Ref        // Network= as written
-	Uses      []Ref        // files of other quadlets that it refers to: "db.volume"
-	Deps      []Dependency // other units that systemd knows it by
+	Uses      []Ref        // files of other quadlets that it is made with: image, volume, network, pod
+	Deps      []Dependency // ties to other units: those of Uses, and those of [Unit]
 	WantedBy  []string     // [Install] WantedBy=, RequiredBy= and UpheldBy=
 	Aliases   []Ref        // [Install] Alias=: further names of the unit
 	Risks     []Risk       // by file and line
