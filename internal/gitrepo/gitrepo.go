@@ -76,16 +76,16 @@ type Source struct {
 type Tree struct {
 	Commit string // full hash
 	Ref    string // "refs/heads/main"; empty when a commit was asked for
-	// Files by path relative to Source.Path, with slashes. Regular files only: a
-	// link to one of them is a copy of it, and a file's mode is not kept.
+	// Files by path relative to Source.Path, with slashes. Regular files only; a
+	// file's mode is not kept.
 	Files map[string][]byte
 }
 
-// Fetch gets the files of a source. Errors:
+// Fetch gets the files of a source. A symbolic link to one of them is a copy of it;
+// "a symbolic link" below is any other. Errors:
 //
 //   - ErrInvalid: the source itself (Field "git_url", "git_branch" or "commit"), or
-//     what it holds: a symbolic link to something else than
-//     a file of the release, a submodule, an LFS file, a deceptive name
+//     what it holds: a symbolic link, a submodule, an LFS file, a deceptive name
 //   - ErrNotFound: no such repository ("git_url"), branch or tag ("git_branch"),
 //     commit ("commit") or directory ("git_path")
 //   - ErrForbidden: the repository wants credentials, or refuses those it got
