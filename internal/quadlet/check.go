@@ -53,11 +53,11 @@ func (l *loader) checkKey(a Assignment, section string, keys map[string]Version)
 		}
 		return
 	}
-	l.set.Problems = append(l.set.Problems, leger.Problem{
-		File: a.File, Line: a.Line, Unsure: true,
-		Message: fmt.Sprintf("%s is not a key of [%s]", show(a.Key), section),
-		Hint:    hintFrom("did you mean %s?", a.Key, slices.Sorted(maps.Keys(keys))),
-	})
+	p := leger.Problem{File: a.File, Line: a.Line, Unsure: true, Message: fmt.Sprintf("%s is not a key of [%s]", show(a.Key), section)}
+	if len(l.set.Problems) < MaxProblems { // else nobody will read it, and finding one takes its time
+		p.Hint = hintFrom("did you mean %s?", a.Key, slices.Sorted(maps.Keys(keys)))
+	}
+	l.add(p)
 }
 
 func sections(kind Kind) []string {
@@ -180,6 +180,10 @@ func (l *loader) checkPorts() {
 	var taken []Port
 	by := map[Ref]string{}
 	for _, u := range l.set.ToRun() {
+		if len(taken)+len(u.Published) > MaxPorts {
+			l.problem(u.Written, u.Line, "publish fewer ports, or ranges of them", "there are more than %d published ports", MaxPorts)
+			return
+		}
 		for _, p := range u.Published {
 			if i := slices.IndexFunc(taken, p.Overlaps); i >= 0 {
 				first := Ref{File: taken[i].File, Line: taken[i].Line}

@@ -13,6 +13,7 @@ import (
 type Document struct {
 	Name     string // path of the file
 	Sections []Section
+	size     int // bytes
 	first    int // line of Name at which it begins; 0: it is the whole file
 }
 
@@ -48,7 +49,7 @@ func Parse(name string, data []byte) (Document, []leger.Problem) {
 
 // parseAt reads a unit file that begins at a line of the file called name.
 func parseAt(name string, first int, data []byte) (Document, []leger.Problem) {
-	p := docParser{doc: Document{Name: name}}
+	p := docParser{doc: Document{Name: name, size: len(data)}}
 	if !utf8.Valid(data) {
 		p.problem(0, "the file is not UTF-8 text", "save it as UTF-8")
 		return p.doc, p.problems

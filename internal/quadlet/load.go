@@ -27,6 +27,12 @@ const (
 	// line that Linux takes as one argument is half of it.
 	MaxQuadletSize = 256 << 10
 	MaxUnits       = 500
+	// MaxText is for all quadlets together, in bytes, each with its drop-ins: a
+	// drop-in counts with every quadlet that it changes. 500 ordinary ones have half
+	// of it.
+	MaxText = 1 << 20
+	// MaxPorts are looked at for ports that two units want.
+	MaxPorts = 2000
 	// MaxProblems are listed, and then how many more there are.
 	MaxProblems = 200
 )
@@ -138,12 +144,13 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 	l := loader{
 		files: maps.Clone(files), podman: options.Podman, set: &Set{Files: map[string][]byte{}},
 		docs: map[string]Document{}, byBase: map[string]string{}, named: map[string]naming{},
-		keys: map[string]map[string]Version{},
+		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{},
 	}
 	if l.files == nil {
 		l.files = map[string][]byte{}
 	}
 	l.follow(options.Links)
+	l.below = below(l.files)
 	for _, name := range slices.SortedFunc(maps.Keys(l.files), comparePaths) {
 		l.read(name)
 	}
@@ -157,8 +164,8 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 		}
 	}
 	sortProblems(l.set.Problems)
-	if n := len(l.set.Problems) - MaxProblems; n > 0 {
-		l.set.Problems = append(l.set.Problems[:MaxProblems:MaxProblems], leger.Problem{Message: fmt.Sprintf("there are %d more problems", n), Hint: "mend these first"})
+	if l.more > 0 {
+		l.set.Problems = append(l.set.Problems, leger.Problem{Message: fmt.Sprintf("there are %d more problems", l.more), Hint: "mend these first"})
 	}
 	sortRisks(l.set.Risks)
 	return l.set
@@ -166,9 +173,12 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 
 type loader struct {
 	podman  Version
-	files   map[string][]byte // what is in the directory, links followed
-	split   map[string]bool   // files of several quadlets, which their parts replace
+	files   map[string][]byte   // what is in the directory, links followed
+	split   map[string]bool     // files of several quadlets, which their parts replace
+	below   map[string][]string // files below each directory
+	needed  map[[2]string]bool  // what was noted already: quadlet, file
 	set     *Set
+	more    int                 // problems over MaxProblems
 	docs    map[string]Document // by the quadlet's path
 	byBase  map[string]string   // path of the quadlet that Podman takes for a name
 	named   map[string]naming   // by the quadlet's path
@@ -177,9 +187,14 @@ type loader struct {
 }
 
 func (l *loader) problem(file string, line int, hint, format string, args ...any) {
-	l.set.Problems = append(l.set.Problems, leger.Problem{
-		File: file, Line: line, Message: fmt.Sprintf(format, args...), Hint: hint,
-	})
+	l.add(leger.Problem{File: file, Line: line, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// add notes problems, and of those over MaxProblems how many there are.
+func (l *loader) add(problems ...leger.Problem) {
+	room := min(len(problems), MaxProblems-len(l.set.Problems))
+	l.set.Problems = append(l.set.Problems, problems[:room]...)
+	l.more += len(problems) - room
 }
 
 func (l *loader) problemAt(a Assignment, hint, format string, args ...any) {
@@ -195,6 +210,20 @@ func comparePaths(a, b string) int {
 func compareDirs(a, b string) int {
 	// "." and the separator sort before every character that a name may have.
 	return cmp.Compare(strings.ReplaceAll(strings.TrimPrefix(a, "."), "/", "\x00"), strings.ReplaceAll(strings.TrimPrefix(b, "."), "/", "\x00"))
+}
+
+// below lists the files below each directory, "." for the top.
+func below(files map[string][]byte) map[string][]string {
+	dirs := map[string][]string{}
+	for name := range files {
+		for dir := path.Dir(name); ; dir = path.Dir(dir) {
+			dirs[dir] = append(dirs[dir], name)
+			if dir == "." || dir == "/" {
+				break
+			}
+		}
+	}
+	return dirs
 }
 
 // follow puts a copy of its target in the place of each link that leads to a file

@@ -55,7 +55,7 @@ func (l *loader) quadlet(name string, kind Kind, written string, first int, data
 	}
 	doc, problems := parseAt(written, max(first, 1), data)
 	doc.first = first
-	l.set.Problems = append(l.set.Problems, problems...)
+	l.add(problems...)
 	l.requires(kind.Since(), written, first, "a ."+string(kind)+" file")
 	l.docs[name], l.set.Files[name] = doc, data
 	if _, ok := l.byBase[path.Base(name)]; !ok {
@@ -138,7 +138,7 @@ func (l *loader) dropIn(name, target string) {
 		return
 	}
 	doc, problems := Parse(name, l.files[name])
-	l.set.Problems = append(l.set.Problems, problems...)
+	l.add(problems...)
 	l.requires(Version{5, 0, 0}, name, 0, "a drop-in")
 	if stem, _, _ := cutLast(target, "."); strings.HasSuffix(stem, "-") || !strings.Contains(target, ".") {
 		l.requires(Version{5, 2, 0}, name, 0, "a drop-in for several quadlets")

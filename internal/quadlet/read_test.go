@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -165,6 +166,34 @@ func TestQuadletsHaveLimits(t *testing.T) {
 		}
 		if !found || len(s.Problems) > quadlet.MaxProblems+1 || len(s.Units) > quadlet.MaxUnits {
 			t.Errorf("%s: %d units, %d problems, the first %+v", want, len(s.Units), len(s.Problems), s.Problems[0])
+		}
+	}
+}
+
+// A repository of a stranger must not keep the machine busy: what could be long in
+// each of many quadlets is bounded for all of them together.
+func TestLargeReleasesAreReadInBoundedTime(t *testing.T) {
+	t.Parallel()
+	long := func(line string) []byte {
+		return []byte("[Container]\nImage=a:1\n" + strings.Repeat(line+"\n", (quadlet.MaxQuadletSize-100)/(len(line)+1)))
+	}
+	for name, line := range map[string]string{
+		// Each of these took minutes, or forever, before there was a bound.
+		"ports": "PublishPort=80:80", "whole directories": "Volume=.:/x", "risks": "AddDevice=/dev/kvm",
+	} {
+		files := map[string][]byte{}
+		for i := range 1900 {
+			files[fmt.Sprintf("conf/%d/a.conf", i)] = nil
+		}
+		for i := range 60 {
+			files[fmt.Sprintf("q%d.container", i)] = long(line)
+			files[fmt.Sprintf("d%d.container", i)] = []byte("[Container]\nImage=a:1\n")
+		}
+		files["container.d/all.conf"] = long(line)
+		begin := time.Now()
+		s := quadlet.LoadFiles(files)
+		if took := time.Since(begin); took > 30*time.Second || len(s.Problems) == 0 || len(s.Problems) > quadlet.MaxProblems+1 {
+			t.Errorf("%s: %d problems after %v", name, len(s.Problems), took)
 		}
 	}
 }

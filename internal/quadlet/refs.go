@@ -202,15 +202,18 @@ func (l *loader) need(u *Unit, a Assignment, value string, must bool) {
 		l.problemAt(a, "keep what a quadlet needs in the release's directory", "%s leaves the release's directory", plain(value))
 		return
 	}
-	found := false
-	for name, data := range l.files {
-		if name == full || strings.HasPrefix(name, full+"/") || full == "." {
-			l.set.Files[name] = data
-			u.Parts = append(u.Parts, name)
-			found = true
+	names := l.below[full]
+	if _, isFile := l.files[full]; isFile {
+		names = []string{full}
+	}
+	if id := [2]string{u.File, full}; !l.needed[id] {
+		l.needed[id] = true
+		u.Parts = append(u.Parts, names...)
+		for _, name := range names {
+			l.set.Files[name] = l.files[name]
 		}
 	}
-	if must && !found {
+	if must && len(names) == 0 {
 		l.problemAt(a, "add it to the repository, or write an absolute path", "%s is not among the release's files", plain(value))
 	}
 }

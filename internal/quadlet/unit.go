@@ -29,8 +29,15 @@ func (l *loader) units() {
 		l.problem("", 0, "divide the release", "there are %d quadlets, and %d are allowed", len(names), MaxUnits)
 		names = names[:MaxUnits]
 	}
-	for _, name := range names {
+	text := 0
+	for i, name := range names {
 		l.named[name] = l.name(name)
+		if text += l.named[name].doc.size; text > MaxText {
+			l.problem("", 0, "divide the release", "the quadlets with their drop-ins have more than %d KiB", MaxText>>10)
+			delete(l.named, name)
+			names = names[:i]
+			break
+		}
 	}
 	for _, name := range names {
 		l.unit(name, l.named[name])
@@ -46,6 +53,7 @@ func (l *loader) name(file string) naming {
 	for _, d := range l.dropInsFor(file, kind) {
 		n.dropIns = append(n.dropIns, d.Name)
 		n.doc.Sections = append(n.doc.Sections, d.Sections...)
+		n.doc.size += d.size
 	}
 	stem := stemOf(file)
 	n.service = serviceName(n.doc, kind, stem)

@@ -62,7 +62,7 @@ func (l *loader) requires(least Version, file string, line int, what string) {
 	if !l.podman.Known() || !l.podman.Before(least) {
 		return
 	}
-	l.set.Problems = append(l.set.Problems, leger.Problem{
+	l.add(leger.Problem{
 		File: file, Line: line, Unsure: true,
 		Message: fmt.Sprintf("%s needs Podman %s or newer, and this machine has %s", what, least, l.podman),
 		Hint:    "install a newer Podman, or do without it",
