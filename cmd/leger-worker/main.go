@@ -11,12 +11,16 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"syscall/js"
 	"time"
 )
 
 // hostName is where the shim leaves itself for this program, which takes it away.
 const hostName = "__leger"
+
+// memoryLimit is where Go begins to collect garbage eagerly, in bytes.
+const memoryLimit = 28 << 20
 
 func main() {
 	h := newHost(js.Global().Get(hostName))
@@ -30,6 +34,8 @@ func main() {
 		Bindings: h, Settings: set, Now: time.Now, Random: rand.Reader, Log: log,
 	})
 	h.serve(routes(h, s), s.prune, log)
+	// An isolate has 128 MB for everything, and WebAssembly's memory never shrinks.
+	debug.SetMemoryLimit(memoryLimit)
 	select {} // the shim's calls start goroutines from here on
 }
 

@@ -45,6 +45,9 @@ type Operation struct {
 	Key        string      `json:"key,omitempty"`
 	Probe      []probeKind `json:"probe,omitempty"`
 	Deep       bool        `json:"deep,omitempty"` // probe: ask each for something, too
+	// Later: the answer is empty at once, and the operation is done after the
+	// request was answered; its failure is in the log.
+	Later bool `json:"later,omitempty"`
 }
 
 // Kind says what an operation does.

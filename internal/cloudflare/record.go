@@ -1,8 +1,11 @@
 package cloudflare
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"leger.run/leger"
@@ -31,6 +34,14 @@ type secretMetadata struct {
 	Version   leger.Version `json:"version"`
 	UpdatedAt string        `json:"updated_at"`
 	KeyID     string        `json:"key_id"`
+	// Sum tells a record that was damaged or changed by hand from one that is whole.
+	Sum string `json:"sum"`
+}
+
+func (r *secretRecord) sum() string {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s %s %d", r.EncryptedValue, r.Nonce, r.EncryptionVersion)
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func secretKey(user leger.UserID, name leger.SecretName) string {
@@ -42,27 +53,27 @@ func secretPrefix(user leger.UserID) string { return "secrets:" + user.String() 
 func userKey(id leger.UserID) string { return "user:" + id.String() }
 
 func secretEntry(s *leger.SealedSecret) entry {
-	updated := ledger.Timestamp(s.UpdatedAt)
+	r := secretRecord{
+		SecretID: s.ID, User: s.User, Name: s.Name,
+		EncryptedValue: base64.StdEncoding.EncodeToString(s.Ciphertext), Nonce: base64.StdEncoding.EncodeToString(s.Nonce),
+		EncryptionVersion: s.EncryptionVersion, Version: s.Version,
+		CreatedAt: ledger.Timestamp(s.CreatedAt), UpdatedAt: ledger.Timestamp(s.UpdatedAt), LastAccessed: timestampOrNull(s.LastAccessed),
+	}
 	return entry{
-		Key: secretKey(s.User, s.Name),
-		Value: secretRecord{
-			SecretID: s.ID, User: s.User, Name: s.Name,
-			EncryptedValue: base64.StdEncoding.EncodeToString(s.Ciphertext), Nonce: base64.StdEncoding.EncodeToString(s.Nonce),
-			EncryptionVersion: s.EncryptionVersion, Version: s.Version,
-			CreatedAt: ledger.Timestamp(s.CreatedAt), UpdatedAt: updated, LastAccessed: timestampOrNull(s.LastAccessed),
-		},
-		Metadata: secretMetadata{Version: s.Version, UpdatedAt: updated, KeyID: s.KeyID},
+		Key: secretKey(s.User, s.Name), Value: r,
+		Metadata: secretMetadata{Version: s.Version, UpdatedAt: r.UpdatedAt, KeyID: s.KeyID, Sum: r.sum()},
 	}
 }
 
 // sealedOf opens a KV record for what the ledger says is current. false: there is
-// none, it is of another version, or it is damaged.
+// none, it is of another version or, after the database was put back to an earlier
+// time, another value of that version, or it is damaged.
 func sealedOf(info leger.SecretInfo, value, metadata string) (leger.SealedSecret, bool) {
 	var m secretMetadata
 	var r secretRecord
-	if json.Unmarshal([]byte(metadata), &m) != nil || m.Version != info.Version ||
+	if json.Unmarshal([]byte(metadata), &m) != nil || m.Version != info.Version || m.UpdatedAt != ledger.Timestamp(info.UpdatedAt) ||
 		json.Unmarshal([]byte(value), &r) != nil || r.Version != info.Version || r.SecretID != info.ID ||
-		r.User != info.User || r.Name != info.Name {
+		r.User != info.User || r.Name != info.Name || r.sum() != m.Sum {
 		return leger.SealedSecret{}, false
 	}
 	ciphertext, err := base64.StdEncoding.DecodeString(r.EncryptedValue)

@@ -147,7 +147,7 @@ func (s *Store) copy(ctx context.Context, binding string, records []entry) {
 	if len(records) == 0 {
 		return
 	}
-	if _, err := s.bindings.Do(ctx, Operation{Kind: opPut, Binding: binding, Entries: records}); err != nil {
+	if _, err := s.bindings.Do(ctx, Operation{Kind: opPut, Binding: binding, Entries: records, Later: true}); err != nil {
 		s.log.WarnContext(ctx, "KV did not take a copy: the next read mends it", slog.String("binding", binding), slog.Any("error", err))
 	}
 }
@@ -178,7 +178,7 @@ func (s *Store) DeleteSecret(ctx context.Context, user leger.UserID, name leger.
 func (s *Store) forget(ctx context.Context, binding string, keys []string) {
 	for from := 0; from < len(keys); from += maxKeys {
 		part := keys[from:min(from+maxKeys, len(keys))]
-		if _, err := s.bindings.Do(ctx, Operation{Kind: opDelete, Binding: binding, Keys: part}); err != nil {
+		if _, err := s.bindings.Do(ctx, Operation{Kind: opDelete, Binding: binding, Keys: part, Later: true}); err != nil {
 			s.log.WarnContext(ctx, "KV did not delete copies: the next sweep does", slog.String("binding", binding), slog.Any("error", err))
 		}
 	}

@@ -69,14 +69,16 @@ func (a *API) byToken(r *http.Request, header string) (caller, error) {
 	if claims.Link() {
 		return caller{}, token.Refuse(errors.New("a link token opens nothing but a browser session"))
 	}
-	if err := a.checkUnspent(r, claims); err != nil {
-		return caller{}, err
-	}
-	u, err := a.Stores.User(r.Context(), claims.Identity.UserID())
-	if errors.Is(err, leger.ErrNotFound) {
+	// A token without an id, made to the letter of the specification, can only be
+	// revoked with all others.
+	u, spent, err := a.Stores.TokenUser(r.Context(), claims.Identity.UserID(), claims.ID)
+	switch {
+	case errors.Is(err, leger.ErrNotFound):
 		return caller{}, token.Refuse(errors.New("the token's user has no account"))
-	} else if err != nil {
+	case err != nil:
 		return caller{}, err
+	case spent:
+		return caller{}, token.Refuse(errors.New("the token was revoked"))
 	}
 	if claims.IssuedAt.Before(u.TokensValidAfter) {
 		return caller{}, token.Refuse(errors.New("issued before sign out everywhere"))
@@ -92,8 +94,7 @@ func (a *API) claims(header string) (token.Claims, error) {
 	return token.Verify(a.SharedSecret, a.Now(), strings.TrimSpace(text))
 }
 
-// checkUnspent refuses a token that was revoked. One without an id, made to the
-// letter of the specification, can only be revoked with all others.
+// checkUnspent refuses a token that was revoked.
 func (a *API) checkUnspent(r *http.Request, c token.Claims) error {
 	if c.ID == "" {
 		return nil

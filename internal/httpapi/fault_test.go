@@ -34,7 +34,9 @@ type panicking struct {
 	value any
 }
 
-func (p panicking) User(context.Context, leger.UserID) (leger.User, error) { panic(p.value) }
+func (p panicking) TokenUser(context.Context, leger.UserID, string) (leger.User, bool, error) {
+	panic(p.value)
+}
 
 // A panic is a 500 like any other to the client, and a line in the log that has
 // the stack but not the panic's value, which could hold a secret.

@@ -34,6 +34,11 @@ INSERT INTO sessions (` + sessionColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7
 
 	countSpent = `SELECT count(*) FROM spent_tokens WHERE jti = ?1`
 
+	// The columns of an account, and whether a token was spent.
+	selectTokenUser = `
+SELECT ` + userColumns + `, EXISTS (SELECT 1 FROM spent_tokens WHERE jti = ?2)
+FROM users WHERE user_uuid = ?1`
+
 	pruneSessions = `DELETE FROM sessions WHERE expires_at <= ?1 OR last_seen <= ?2`
 
 	pruneSpent = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
@@ -98,10 +103,20 @@ func (s *Store) SpendToken(ctx context.Context, jti string, expires time.Time) e
 
 // TokenSpent implements leger.SessionStore.
 func (s *Store) TokenSpent(ctx context.Context, jti string) (spent bool, err error) {
-	err = s.read(ctx, countSpent, []driver.Value{jti}, func(r *Row) {
+	err = s.read(ctx, countSpent, []driver.Value{jti}, func(r *Row) { spent = r.Integer() > 0 })
+	return spent, err
+}
+
+// TokenUser implements leger.SessionStore, in one read.
+func (s *Store) TokenUser(ctx context.Context, id leger.UserID, jti string) (u leger.User, spent bool, err error) {
+	err = s.read(ctx, selectTokenUser, []driver.Value{id.String(), jti}, func(r *Row) {
+		u = userOf(r, id)
 		spent = r.Integer() > 0
 	})
-	return spent, err
+	if err == nil && u.ID.IsZero() {
+		err = noUser()
+	}
+	return u, spent, err
 }
 
 // Prune implements leger.SessionStore. Spent tokens stay five minutes longer

@@ -9,10 +9,11 @@ import (
 )
 
 const (
-	selectUser = `
-SELECT tailscale_user_id, tailscale_email, tailnet, display_name, created_at, last_seen,
-       last_device_id, cli_version, total_authentications, tokens_valid_after
-FROM users WHERE user_uuid = ?1`
+	// userColumns are read by userOf.
+	userColumns = `tailscale_user_id, tailscale_email, tailnet, display_name, created_at, last_seen,
+       last_device_id, cli_version, total_authentications, tokens_valid_after`
+
+	selectUser = `SELECT ` + userColumns + ` FROM users WHERE user_uuid = ?1`
 
 	// A device or client that did not say what it is leaves the last one that did.
 	upsertUser = `
@@ -70,13 +71,16 @@ func (s *Store) User(ctx context.Context, id leger.UserID) (u leger.User, err er
 
 // readUser is the statement that reads an account into u.
 func readUser(id leger.UserID, u *leger.User) Statement {
-	return Statement{Text: selectUser, Args: []driver.Value{id.String()}, Each: func(r *Row) {
-		*u = leger.User{
-			ID: id, TailscaleUserID: parsed(r, leger.ParseTailscaleUserID), Email: r.Text(), Tailnet: r.Text(),
-			DisplayName: r.Text(), CreatedAt: r.Time(), LastSeen: r.Time(),
-			LastDeviceID: r.Text(), CLIVersion: r.Text(), TotalAuthentications: r.Integer(), TokensValidAfter: r.Time(),
-		}
-	}}
+	return Statement{Text: selectUser, Args: []driver.Value{id.String()}, Each: func(r *Row) { *u = userOf(r, id) }}
+}
+
+// userOf reads userColumns.
+func userOf(r *Row, id leger.UserID) leger.User {
+	return leger.User{
+		ID: id, TailscaleUserID: parsed(r, leger.ParseTailscaleUserID), Email: r.Text(), Tailnet: r.Text(),
+		DisplayName: r.Text(), CreatedAt: r.Time(), LastSeen: r.Time(),
+		LastDeviceID: r.Text(), CLIVersion: r.Text(), TotalAuthentications: r.Integer(), TokensValidAfter: r.Time(),
+	}
 }
 
 func noUser() error { return leger.Errorf(leger.CodeNotFound, "there is no such account") }

@@ -16,6 +16,9 @@ import { run } from "./bindings.mjs";
 // running Go has left it something, in milliseconds; else what is under way wakes it.
 const LOOK = 4;
 const WAIT = 1000;
+// A body is big from this size on, in bytes, and so many of them are in Go at once.
+const BIG = 64 << 10;
+const MANY = 3;
 // A request that is not done after this long never will be.
 const LIMIT = 60_000;
 
@@ -29,6 +32,11 @@ export function instance(env) {
 	return current;
 }
 
+/** A copy that is not written is mended by the next read: internal/cloudflare/store.go. */
+function logLater({ kind, binding }, error) {
+	console.warn(JSON.stringify({ level: "WARN", msg: "a copy was not changed", kind, binding, error: String(error).slice(0, 300) }));
+}
+
 /** What a request gives when the instance ended under it. */
 export class Ended extends Error {}
 
@@ -40,6 +48,7 @@ class Instance {
 	#timers = new Map();
 	#lastTimer = 0;
 	#memory;
+	#big = 0;
 	#handle;
 	#schedule;
 	#settled;
@@ -59,16 +68,27 @@ class Instance {
 	}
 
 	/** Serves a request: its head, and its body or null. Gives {status, headers, body}. */
-	async serve(env, head, body) {
-		return this.#call(env, (id) => this.#handle(id, JSON.stringify(head), body));
+	async serve(env, ctx, head, body) {
+		return this.#call(env, ctx, (id) => this.#handle(id, JSON.stringify(head), body));
 	}
 
 	/** Does what is due. */
-	async scheduled(env) {
-		return this.#call(env, (id) => this.#schedule(id));
+	async scheduled(env, ctx) {
+		return this.#call(env, ctx, (id) => this.#schedule(id));
 	}
 
-	async #call(env, begin) {
+	/**
+	 * Waits until few big bodies are in Go: each is there several times while it is
+	 * taken apart, and memory that a program was once given is never given back.
+	 */
+	async admit(body) {
+		if (body === null || body.length < BIG) return () => {};
+		while (this.#big >= MANY) await new Promise((resolve) => setTimeout(resolve, LOOK));
+		this.#big++;
+		return () => void this.#big--;
+	}
+
+	async #call(env, ctx, begin) {
 		const id = ++this.#lastCall;
 		const call = { posted: [], settled: [], underWay: new Map(), answer: undefined };
 		this.#calls.set(id, call);
@@ -78,11 +98,12 @@ class Instance {
 			while (call.answer === undefined) {
 				if (this.dead) throw new Ended("the program ended");
 				if (Date.now() > deadline) throw new Ended("the request took too long");
-				this.#begin(env, call);
-				await this.#wait(call);
+				this.#begin(env, ctx, call);
+				if (call.settled.length === 0) await this.#wait(call);
 				this.#fire();
 				for (let done; (done = call.settled.shift()) !== undefined; ) this.#enter(() => this.#settled(...done));
 			}
+			this.#begin(env, ctx, call);
 			return call.answer;
 		} finally {
 			this.#calls.delete(id);
@@ -90,16 +111,22 @@ class Instance {
 	}
 
 	/** Begins the operations that were posted for the call. */
-	#begin(env, call) {
+	#begin(env, ctx, call) {
 		for (let op; (op = call.posted.shift()) !== undefined; ) {
-			const { id, text } = op;
+			const { id } = op;
+			const operation = JSON.parse(op.text);
+			if (operation.later) {
+				ctx.waitUntil(run(env, operation).catch((error) => logLater(operation, error)));
+				call.settled.push([id, null, null]);
+				continue;
+			}
 			const end = (error, cells) => {
 				call.underWay.delete(id);
 				call.settled.push([id, error, cells]);
 			};
 			call.underWay.set(
 				id,
-				run(env, JSON.parse(text)).then(
+				run(env, operation).then(
 					(cells) => end(null, cells ?? null),
 					(error) => end(String(error?.message ?? error).slice(0, 300), null),
 				),

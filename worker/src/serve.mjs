@@ -6,11 +6,19 @@ import { Ended, instance } from "./instance.mjs";
 const MOST = (512 << 10) + 1;
 
 /** Answers a request of the API. The platform must be told to wait for it. */
-export async function serve(request, env) {
+export async function serve(request, env, ctx) {
 	try {
 		const body = await read(request);
 		const head = { method: request.method, url: request.url, remote: remote(request), headers: [...request.headers] };
-		const { status, headers, body: bytes } = await instance(env).serve(env, head, body);
+		const go = instance(env);
+		const leave = await go.admit(body);
+		let answer;
+		try {
+			answer = await go.serve(env, ctx, head, body);
+		} finally {
+			leave();
+		}
+		const { status, headers, body: bytes } = answer;
 		return new Response(request.method === "HEAD" ? null : bytes, { status, headers });
 	} catch (error) {
 		if (!(error instanceof Ended)) console.error(JSON.stringify({ level: "ERROR", msg: "request", error: String(error) }));
@@ -19,8 +27,8 @@ export async function serve(request, env) {
 }
 
 /** Does what is due; a failure is an error, for the dashboard to count. */
-export async function scheduled(env) {
-	const { status } = await instance(env).scheduled(env);
+export async function scheduled(env, ctx) {
+	const { status } = await instance(env).scheduled(env, ctx);
 	if (status !== 200) throw new Error("the schedule was not done: the log says why");
 }
 

@@ -7,7 +7,7 @@ export default {
 	...worker,
 	fetch(request, env, ctx) {
 		if (!new URL(request.url).pathname.startsWith("/test/")) return worker.fetch(request, env, ctx);
-		const response = serve(request, env);
+		const response = serve(request, env, ctx);
 		ctx.waitUntil(response);
 		return response;
 	},
