@@ -44,6 +44,10 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, progress Progress) (Outco
 	if err := fresh.Err(); err != nil {
 		return Outcome{}, err
 	}
+	if fresh.NeedsConsent() && !fresh.Unchanged() {
+		return Outcome{}, leger.Errorf(leger.CodeInvalid, "nobody has agreed to what is risky about %s; nothing was changed", plan.Next.Release).
+			WithHint("look at the plan, and if it is meant add --yes: leger deploy update %s --yes", plan.Next.Release)
+	}
 	if !sameDecision(plan, fresh) {
 		return Outcome{}, leger.Errorf(leger.CodeConflict, "something has changed on this machine since the plan of %s was made", plan.Next.Release).
 			WithHint("try again, and look at the new plan")
@@ -116,9 +120,14 @@ func (a *application) record() error {
 		return nil
 	}
 	a.progress.tell(Event{Step: StepRecord})
-	p.Next.CreatedAt = a.engine.cfg.Clock.Now().UTC()
-	if err := a.engine.store.write(a.app, p.Next, p.request.Set.Files); err != nil {
-		return err
+	if p.request.recorded == nil {
+		p.Next.CreatedAt = a.engine.cfg.Clock.Now().UTC()
+		if p.Next.Consent == "" {
+			p.Next.Consent = ConsentStanding
+		}
+		if err := a.engine.store.write(a.app, p.Next, p.request.Set.Files); err != nil {
+			return err
+		}
 	}
 	return a.engine.store.begin(a.app, a.rec.pending, p.Next.Number)
 }
@@ -127,7 +136,23 @@ func (a *application) commit() error {
 	if !a.plan.Record {
 		return a.tidy()
 	}
-	return a.engine.store.commit(a.app, a.plan.Next.Number, a.rec.pending)
+	s := a.engine.store
+	if err := s.commit(a.app, a.plan.Next.Number, a.rec.pending); err != nil {
+		return err
+	}
+	if err := s.pardon(a.app, a.plan.Next.identity()); err != nil {
+		return err
+	}
+	if from := a.rec.current; a.plan.request.recorded != nil && from != nil && from.Number > a.plan.Next.Number {
+		left := Failure{
+			Identity: from.identity(), At: a.engine.cfg.Clock.Now().UTC(), Risks: from.Risks, ByHand: true,
+			Reason: fmt.Sprintf("you went back from it to generation %d", a.plan.Next.Number),
+		}
+		if err := s.remember(a.app, left); err != nil {
+			return err
+		}
+	}
+	return s.prune(a.app, a.plan.Next.Number)
 }
 
 // change does everything between record and commit.
@@ -217,7 +242,12 @@ func (a *application) back(ctx context.Context, cause error) error {
 	if a.rec.current != nil {
 		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
 	}
-	if known, ok := errors.AsType[*leger.Error](cause); ok {
+	if errors.Is(cause, leger.ErrUnhealthy) && a.plan.Record {
+		if err := a.engine.store.remember(a.app, failureOf(a.plan.Next, a.engine.cfg.Clock.Now(), cause)); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
+	if known := asError(cause); known != nil {
 		c := *known
 		c.Message += "; " + what
 		return &c
@@ -262,6 +292,11 @@ func (a *application) restore(ctx context.Context) error {
 		pending = append(slices.Clone(pending), a.plan.Next)
 	}
 	return e.store.forget(a.app, a.rec.current.Number, pending)
+}
+
+func asError(err error) *leger.Error {
+	e, _ := errors.AsType[*leger.Error](err)
+	return e
 }
 
 // interrupted is an error when ctx is done.

@@ -137,6 +137,12 @@ type Request struct {
 	Release leger.ReleaseName
 	Source  Source
 	Set     *quadlet.Set
+	// RefuseFailed asks not to try again what has failed before, or was gone back
+	// from by hand.
+	RefuseFailed bool
+
+	consent  Consent
+	recorded *Generation // it is one of the generations that are on disk
 }
 
 // Step names what an Event is about.

@@ -31,7 +31,7 @@ func TestAFirstInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	var steps []string
-	out, err := e.Apply(t.Context(), plan, func(ev deploy.Event) { steps = append(steps, string(ev.Step)+" "+ev.Unit) })
+	out, err := e.Apply(t.Context(), plan.WithConsent(deploy.ConsentFlag), func(ev deploy.Event) { steps = append(steps, string(ev.Step)+" "+ev.Unit) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestAPlanThatIsNoLongerTrueIsNotApplied(t *testing.T) {
 	if _, err := install(t.Context(), e, v2(t)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Apply(t.Context(), plan, nil); !errors.Is(err, leger.ErrConflict) {
+	if _, err := e.Apply(t.Context(), plan.WithConsent(deploy.ConsentFlag), nil); !errors.Is(err, leger.ErrConflict) {
 		t.Errorf("got %v, want conflict", err)
 	}
 	if _, err := e.Apply(t.Context(), deploy.Plan{}, nil); err == nil {
@@ -306,6 +306,7 @@ func TestTwoAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	plan = plan.WithConsent(deploy.ConsentFlag)
 	var second error
 	_, err = e.Apply(t.Context(), plan, func(ev deploy.Event) {
 		if ev.Step == deploy.StepFiles {

@@ -304,6 +304,16 @@ func install(ctx context.Context, e *deploy.Engine, req deploy.Request) (deploy.
 	if err != nil {
 		return deploy.Outcome{}, err
 	}
+	return e.Apply(ctx, plan.WithConsent(deploy.ConsentFlag), nil)
+}
+
+// rollback prepares and applies.
+func rollback(ctx context.Context, t testing.TB, e *deploy.Engine, number int) (deploy.Outcome, error) {
+	t.Helper()
+	plan, err := e.PrepareRollback(ctx, releaseName(t, "App"), number)
+	if err != nil {
+		return deploy.Outcome{}, err
+	}
 	return e.Apply(ctx, plan, nil)
 }
 

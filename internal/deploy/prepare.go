@@ -26,24 +26,33 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 		return Facts{}, err
 	}
 	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}}
-	if in := e.choose(rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
+	if facts.Failures, err = e.store.failures(name); err != nil {
+		return Facts{}, err
+	}
+	if req.recorded != nil {
+		facts.Installer = req.recorded.Installer
+		if e.installer(facts.Installer) == nil {
+			facts.Installer = ""
+		}
+	} else if in := e.choose(rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
 		facts.Installer = in.Name()
 	}
-	next := generationOf(req, facts.Installer, rec.next)
+	next := nextOf(req, facts)
 	known := slices.Clone(rec.pending)
 	if rec.current != nil {
 		known = append(known, *rec.current)
 	}
-	if facts.Disk, err = e.disk(ctx, name, append(slices.Clone(known), next)); err != nil {
+	if facts.Text, err = e.disk(ctx, name, append(slices.Clone(known), next)); err != nil {
 		return facts, err
 	}
+	facts.Disk = hashesOf(facts.Text)
 	if err := e.states(ctx, name, &facts, known, next); err != nil {
 		return facts, err
 	}
 	if err := e.owners(name, &facts, next); err != nil {
 		return facts, err
 	}
-	if secrets := req.Set.SecretNames(); len(secrets) > 0 && e.cfg.Secrets != nil {
+	if secrets := next.secrets(); len(secrets) > 0 && e.cfg.Secrets != nil {
 		if facts.MissingSecrets, err = e.cfg.Secrets.Missing(ctx, secrets); err != nil {
 			return facts, err
 		}
@@ -88,12 +97,12 @@ func (e *Engine) installerOf(g Generation) (Installer, error) {
 }
 
 // disk reads which files of the generations are installed.
-func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string]string, error) {
+func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string][]byte, error) {
 	paths := map[string][]string{}
 	for _, g := range generations {
 		paths[g.Installer] = append(paths[g.Installer], g.paths()...)
 	}
-	disk := map[string]map[string]string{}
+	disk := map[string]map[string][]byte{}
 	for installer, files := range paths {
 		in := e.installer(installer)
 		if in == nil {
@@ -103,12 +112,20 @@ func (e *Engine) disk(ctx context.Context, name string, generations []Generation
 		if err != nil {
 			return nil, err
 		}
-		disk[installer] = map[string]string{}
-		for path, data := range found {
-			disk[installer][path] = hash(data)
-		}
+		disk[installer] = found
 	}
 	return disk, nil
+}
+
+func hashesOf(disk map[string]map[string][]byte) map[string]map[string]string {
+	hashes := map[string]map[string]string{}
+	for installer, files := range disk {
+		hashes[installer] = map[string]string{}
+		for path, data := range files {
+			hashes[installer][path] = hash(data)
+		}
+	}
+	return hashes
 }
 
 // states asks for the units of all generations, and tells those apart that were

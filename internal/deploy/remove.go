@@ -80,17 +80,18 @@ func (e *Engine) deployment(ctx context.Context, name string) (d Deployment, fou
 		return d, false, nil
 	}
 	d.Release, d.Interrupted = d.Generation.Release, len(rec.pending) > 0
-	disk, err := e.disk(ctx, name, []Generation{d.Generation})
+	text, err := e.disk(ctx, name, []Generation{d.Generation})
 	if err != nil {
 		return d, false, err
 	}
+	disk := hashesOf(text)
 	for _, f := range d.Generation.Files {
 		switch got := disk[d.Generation.Installer][f.Path]; got {
 		case f.SHA256:
 		case "":
-			d.Drift = append(d.Drift, FileChange{f.Path, Drop})
+			d.Drift = append(d.Drift, FileChange{Path: f.Path, Action: Drop})
 		default:
-			d.Drift = append(d.Drift, FileChange{f.Path, Change})
+			d.Drift = append(d.Drift, FileChange{Path: f.Path, Action: Change})
 		}
 	}
 	states, err := e.cfg.Units.States(ctx, d.Generation.services()...)
