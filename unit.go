@@ -28,3 +28,18 @@ type UnitState struct {
 	Source         string    // the file it was made from: for a quadlet the quadlet's path
 	Since          time.Time // when it entered its active state; zero: never
 }
+
+// Container is a container that Podman has, whoever made it.
+type Container struct {
+	Name   string
+	Unit   string // the systemd unit that runs it; empty: none
+	Health string // "starting", "healthy", "unhealthy"; empty: it has no health check
+	Ports  []Port // of the host that lead to it
+}
+
+// Port is a port of the host.
+type Port struct {
+	Address  string // empty: every address
+	Number   int
+	Protocol string // "tcp" or "udp"
+}

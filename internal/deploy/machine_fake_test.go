@@ -32,6 +32,12 @@ type machine struct {
 	volumes map[string]bool
 	now     time.Time
 
+	health     map[string]string   // by unit, of the container that it runs
+	turns      map[string][]string // what the health becomes from one question to the next
+	silent     int                 // how often Podman does not answer
+	containers []leger.Container   // of others
+	images     []string            // that are missing
+
 	calls []string
 	fault func(call int, name string, after bool) error // asked before and after each call
 }
@@ -39,7 +45,7 @@ type machine struct {
 func newMachine(secrets ...string) *machine {
 	return &machine{
 		files: map[string]string{}, units: map[string]*leger.UnitState{}, oneshot: map[string]bool{}, content: map[string]string{},
-		broken: map[string]leger.UnitState{}, crashes: map[string]int{}, ends: map[string]bool{}, volumes: map[string]bool{},
+		broken: map[string]leger.UnitState{}, crashes: map[string]int{}, ends: map[string]bool{}, health: map[string]string{}, turns: map[string][]string{}, volumes: map[string]bool{},
 		secrets: secrets, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 }
@@ -225,6 +231,33 @@ func (m *machine) Missing(_ context.Context, names []string) ([]string, error) {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(m.secrets, n) }), nil
 }
 
+// Containers are those that units run, and others'.
+func (m *machine) Containers(ctx context.Context) ([]leger.Container, error) {
+	var all []leger.Container
+	return all, m.do(ctx, "containers", func() error {
+		if m.silent != 0 {
+			m.silent--
+			return leger.Wrap(leger.CodeUnavailable, errInjected, "list the containers")
+		}
+		for unit, words := range m.turns {
+			if len(words) > 0 && m.units[unit] != nil && m.units[unit].ActiveState == "active" {
+				m.health[unit], m.turns[unit] = words[0], words[1:]
+			}
+		}
+		all = slices.Clone(m.containers)
+		for name, u := range m.units {
+			if u.ActiveState == "active" || u.ActiveState == "activating" {
+				all = append(all, leger.Container{Name: "systemd-" + strings.TrimSuffix(name, ".service"), Unit: name, Health: m.health[name]})
+			}
+		}
+		return nil
+	})
+}
+
+func (m *machine) MissingImages(_ context.Context, names []string) ([]string, error) {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(m.images, n) }), nil
+}
+
 func (m *machine) RemoveVolume(_ context.Context, name string) error {
 	if !m.volumes[name] {
 		return leger.Errorf(leger.CodeConflict, "the volume %s is in use", name)
@@ -253,7 +286,7 @@ func (m *machine) After(d time.Duration) <-chan time.Time {
 func (m *machine) engine(dir string) *deploy.Engine {
 	return deploy.New(deploy.Config{
 		StateDir: dir, Installers: []deploy.Installer{installer{m, "podman", true}, installer{m, "directory", false}},
-		Units: m, Secrets: m, Volumes: m, Clock: m, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
+		Units: m, Secrets: m, Volumes: m, Podman: m, Clock: m, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
 	})
 }
 
