@@ -75,15 +75,14 @@ func (e *Engine) watch(g Generation, names []string, progress Progress) *watch {
 func (w *watch) settle(ctx context.Context) (failed string, err error) {
 	for len(w.names) > 0 {
 		states, err := w.engine.cfg.Units.States(ctx, w.names...)
-		if err != nil {
-			return "", err
+		if err == nil {
+			err = w.askPatiently(ctx)
 		}
-		if err := w.askPodman(ctx); err != nil {
-			if w.silence++; w.silence >= maxSilence || ctx.Err() != nil {
-				return "", err
-			}
-		} else {
-			w.silence = 0
+		switch {
+		case ctx.Err() != nil: // it cuts off whatever is under way
+			return w.notUp(), ctx.Err()
+		case err != nil:
+			return "", err
 		}
 		done, failed := w.look(states)
 		if done || failed != "" {
@@ -96,6 +95,19 @@ func (w *watch) settle(ctx context.Context) (failed string, err error) {
 		}
 	}
 	return "", nil
+}
+
+// askPatiently is askPodman, which may fail now and then.
+func (w *watch) askPatiently(ctx context.Context) error {
+	err := w.askPodman(ctx)
+	if err == nil {
+		w.silence = 0
+		return nil
+	}
+	if w.silence++; w.silence >= maxSilence {
+		return err
+	}
+	return nil
 }
 
 // askPodman learns the health of the units' containers. Of several the worst
