@@ -27,6 +27,7 @@ type UnitState struct {
 	Job            string    // "queued" while a start or stop waits or is under way; empty: nothing
 	Source         string    // the file it was made from: for a quadlet the quadlet's path
 	Since          time.Time // when it entered its active state; zero: never
+	Begun          time.Time // when it was last started; what it reads at its start is as of then or later
 }
 
 // Container is a container that Podman has, whoever made it.

@@ -83,6 +83,8 @@ func (u *units) Start(ctx context.Context, unit string) error {
 	return nil
 }
 
+func (u *units) Restart(ctx context.Context, unit string) error { return u.Start(ctx, unit) }
+
 func (u *units) Stop(_ context.Context, unit string) error {
 	u.set(unit, "inactive", "dead")
 	return nil
@@ -255,7 +257,7 @@ func TestDeployJourney(t *testing.T) {
 	h.leger(0, "releases", "create", "my-app", "--git-url", h.url, "--git-path", "apps")
 
 	dry := h.leger(0, "deploy", "install", "--release", "my-app", "--dry-run")
-	wantIn(t, dry.stderr, "Install my-app:", "web.container", "secrets api_key", "--dry-run")
+	wantIn(t, dry.stderr, "Install my-app, commit", "web.container", "secrets api_key", "--dry-run")
 	if got := h.installed(); len(got) > 0 {
 		t.Errorf("a dry run installed %v", got)
 	}
@@ -282,7 +284,8 @@ func TestDeployJourney(t *testing.T) {
 
 	h.commit(map[string]string{"apps/web.container": web("PublishPort=127.0.0.1:8080:80"), "apps/job.container": web("")})
 	wantIn(t, h.leger(0, "deploy", "install", "--release", "my-app").stderr,
-		"Change generation 1 of my-app", "change  web.container", "add     job.container", "ports   127.0.0.1:8080:80", "generation 2")
+		"Change generation 1 of my-app", "change  web.container", "add     job.container", "port    + 127.0.0.1:8080:80 of web.service",
+		"+PublishPort=127.0.0.1:8080:80", "generation 2")
 
 	if err := os.Remove(filepath.Join(h.units.dir, "my-app.leger", "job.container")); err != nil {
 		t.Fatal(err)

@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
@@ -17,10 +20,33 @@ import (
 	"leger.run/leger/internal/secretsync"
 )
 
-// install is what deploy install was asked for.
+// install is what deploy install, update and plan were asked for.
 type install struct {
 	release, source, branch, path, commit string
 	yes, dryRun                           bool
+	// retry tries again what has failed before; careful refuses it.
+	retry, careful bool
+	// planOnly: the plan is the answer.
+	planOnly bool
+	settle   time.Duration
+	// unattended: nobody sits there, whatever the streams are.
+	unattended bool
+}
+
+func (in *install) sourceFlags(f *pflag.FlagSet) {
+	f.StringVar(&in.source, "source", "", "a Git URL or a local directory to take instead of the release noted on the server")
+	f.StringVar(&in.branch, "branch", "", "with --source: branch or tag")
+	f.StringVar(&in.path, "path", "", "with --source: subdirectory with the quadlets")
+	f.StringVar(&in.commit, "commit", "", "exactly this commit, all 40 digits of it")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.TrimPrefix(name, "git-")) // as releases create calls them
+	})
+}
+
+func (in *install) applyFlags(f *pflag.FlagSet) {
+	f.BoolVarP(&in.yes, "yes", "y", false, "do not ask, whatever the risks")
+	f.BoolVarP(&in.dryRun, "dry-run", "n", false, "show the plan, change nothing")
+	f.DurationVar(&in.settle, "settle", deploy.DefaultSettle, "how long each unit must stay up to count")
 }
 
 func (a *app) installCmd() *cobra.Command {
@@ -37,18 +63,13 @@ again, it does nothing, or finishes what was interrupted.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), in) },
 	}
-	f := c.Flags()
-	f.StringVar(&in.release, "release", "", "the release's name; needed")
-	f.StringVar(&in.source, "source", "", "a Git URL or a local directory to take instead of the release noted on the server")
-	f.StringVar(&in.branch, "git-branch", "", "with --source: branch or tag")
-	f.StringVar(&in.path, "git-path", "", "with --source: subdirectory with the quadlets")
-	f.StringVar(&in.commit, "commit", "", "exactly this commit, all 40 digits of it")
-	f.BoolVarP(&in.yes, "yes", "y", false, "do not ask, whatever the risks")
-	f.BoolVarP(&in.dryRun, "dry-run", "n", false, "show the plan, change nothing")
+	c.Flags().StringVar(&in.release, "release", "", "the release's name; needed")
+	in.sourceFlags(c.Flags())
+	in.applyFlags(c.Flags())
 	return c
 }
 
-// installJSON is deploy install in --json.
+// installJSON is deploy install, update, rollback and plan in --json.
 type installJSON struct {
 	Plan      deploy.Plan `json:"plan"`
 	DryRun    bool        `json:"dry_run"`
@@ -62,18 +83,24 @@ func (a *app) install(ctx context.Context, in install) error {
 	if in.release == "" {
 		return usage("leger deploy install needs --release")
 	}
-	if in.source == "" && (in.branch != "" || in.path != "") {
-		return usage("--git-branch and --git-path go with --source; a release has its own")
-	}
 	name, err := leger.ParseReleaseName(in.release)
 	if err != nil {
 		return err
+	}
+	return a.deployRelease(ctx, name, in)
+}
+
+// deployRelease fetches, plans, asks and applies.
+func (a *app) deployRelease(ctx context.Context, name leger.ReleaseName, in install) error {
+	if in.source == "" && (in.branch != "" || in.path != "") {
+		return usage("--branch and --path go with --source; a release has its own")
 	}
 	req, err := a.request(ctx, name, in)
 	if err != nil {
 		return err
 	}
-	m, err := a.openMachine()
+	req.RefuseFailed = in.careful && !in.retry
+	m, err := a.openMachine(in.settle)
 	if err != nil {
 		return err
 	}
@@ -85,10 +112,16 @@ func (a *app) install(ctx context.Context, in install) error {
 	if err != nil {
 		return err
 	}
-	if in.dryRun || plan.Unchanged() {
+	return a.carryOut(ctx, m, plan, in)
+}
+
+// carryOut asks, applies and tells.
+func (a *app) carryOut(ctx context.Context, m *machine, plan deploy.Plan, in install) error {
+	if in.dryRun || in.planOnly || plan.Unchanged() {
 		return a.nothingDone(ctx, m, plan, in)
 	}
-	if err := a.consent(ctx, plan, in); err != nil {
+	plan, err := a.consent(ctx, plan, in)
+	if err != nil {
 		return err
 	}
 	done, err := m.engine.Apply(ctx, plan, a.progress)
@@ -97,7 +130,7 @@ func (a *app) install(ctx context.Context, in install) error {
 		_ = a.reportDeployments(ctx, m) // it has warned, and the failure to install is graver
 		return localProblem(err)
 	}
-	a.say("%s is installed: generation %d.", req.Release, done.Generation.Number)
+	a.say("%s is installed: generation %d.", plan.Next.Release, done.Generation.Number)
 	a.warnLinger()
 	reportErr := a.reportDeployments(ctx, m)
 	if a.flags.json {
@@ -109,19 +142,20 @@ func (a *app) install(ctx context.Context, in install) error {
 // nothingDone tells the server all the same when the release is up to date: an
 // earlier report may not have reached it.
 func (a *app) nothingDone(ctx context.Context, m *machine, plan deploy.Plan, in install) error {
+	looked := in.dryRun || in.planOnly
 	switch {
-	case !plan.Unchanged():
-		a.say("Nothing was changed: --dry-run.")
-	case plan.From > 0:
+	case plan.Unchanged() && plan.From > 0:
 		a.say("Nothing to do: %s is up to date, generation %d.", plan.Next.Release, plan.From)
+	case in.dryRun:
+		a.say("Nothing was changed: --dry-run.")
 	}
 	var reportErr error
-	if !in.dryRun {
+	if !looked {
 		reportErr = a.reportDeployments(ctx, m)
 	}
 	if a.flags.json {
 		return a.printJSON(installJSON{
-			Plan: plan, DryRun: in.dryRun, Unchanged: plan.Unchanged(), Started: []string{}, ReportError: failureOf(reportErr),
+			Plan: plan, DryRun: looked, Unchanged: plan.Unchanged(), Started: []string{}, ReportError: failureOf(reportErr),
 		})
 	}
 	return nil
@@ -216,7 +250,7 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 	if err != nil {
 		return plan, localProblem(err)
 	}
-	if len(plan.Secrets) > 0 && !in.dryRun {
+	if len(plan.Secrets) > 0 && !in.dryRun && !in.planOnly {
 		synced, err := a.freshSecrets(ctx, plan)
 		if err != nil {
 			return plan, err
@@ -227,8 +261,9 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 			}
 		}
 	}
-	a.showPlan(plan)
-	a.showRisks(plan)
+	if err := a.showPlan(plan, in); err != nil {
+		return plan, err
+	}
 	return plan, a.refusal(plan, in)
 }
 
@@ -297,7 +332,7 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 		}
 	}
 	first := plan.Refusals[0]
-	if in.dryRun && first.Code == leger.CodeNotFound {
+	if (in.dryRun || in.planOnly) && first.Code == leger.CodeNotFound {
 		a.say("Installing syncs your secrets first; leger secrets sync --dry-run shows what that brings.")
 		return nil
 	}
@@ -310,17 +345,22 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 	return e.WithHint("%s", first.Hint)
 }
 
-// consent asks. Without anybody to ask, risks need --yes.
-func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) error {
+// consent asks. Without anybody to ask, risks that nobody has accepted yet need
+// --yes.
+func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) (deploy.Plan, error) {
+	fresh := len(plan.Changes.Risks)
 	switch {
 	case in.yes:
-		return nil
-	case a.mayAsk():
-		return a.mustConfirm(ctx, fmt.Sprintf("Install %s?", plan.Next.Release))
-	case len(plan.Risks) > 0:
-		return leger.Errorf(leger.CodeInvalid, "%s brings %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(len(plan.Risks), "risk")).
+		return plan.WithConsent(deploy.ConsentFlag), nil
+	case !in.unattended && a.mayAsk():
+		if err := a.mustConfirm(ctx, fmt.Sprintf("Install %s?", plan.Next.Release)); err != nil {
+			return plan, err
+		}
+		return plan.WithConsent(deploy.ConsentAsked), nil
+	case fresh > 0:
+		return plan, leger.Errorf(leger.CodeInvalid, "%s brings %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(fresh, "risk")).
 			WithHint("look at them, and if they are meant add --yes")
 	default:
-		return nil
+		return plan.WithConsent(deploy.ConsentStanding), nil
 	}
 }

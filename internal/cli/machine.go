@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/gitrepo"
@@ -23,9 +24,10 @@ type machine struct {
 }
 
 // openMachine connects to systemd and wires the engine. What is installed is
-// found whatever installed it; for something new choose says with what.
+// found whatever installed it; for something new choose says with what. Units have
+// to stay up for settle, where it is given.
 // ErrMissingPart without a user session.
-func (a *app) openMachine() (*machine, error) {
+func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 	dir, err := a.env.stateDir()
 	if err != nil {
 		return nil, err
@@ -49,13 +51,16 @@ func (a *app) openMachine() (*machine, error) {
 		config: deploy.Config{
 			StateDir: filepath.Join(dir, "deployments"), Units: units,
 			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
-			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets,
+			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets, Podman: client,
 		},
 		quadlets: quadlets, podman: client,
 		close: func() {
 			closeUnits()
 			_ = client.Close()
 		},
+	}
+	if len(settle) > 0 {
+		m.config.Settle = settle[0]
 	}
 	m.engine = deploy.New(m.config)
 	return m, nil

@@ -55,7 +55,7 @@ func changesOf(before, next Generation, accepted []quadlet.Risk) Changes {
 		c.Images = append(c.Images, p.values(func(u Unit) []string { return u.Images })...)
 		c.Ports = append(c.Ports, p.values(func(u Unit) []string { return u.Ports })...)
 	}
-	c.Volumes = append(c.Volumes, compare("", before.volumes(), next.volumes())...)
+	c.Volumes = append(c.Volumes, compare("", before.Volumes(), next.Volumes())...)
 	c.Secrets = append(c.Secrets, compare("", before.secrets(), next.secrets())...)
 	return c
 }
@@ -165,8 +165,8 @@ func compare(service string, before, after []string) []ValueChange {
 	return all
 }
 
-// volumes are the Podman volumes of a generation, sorted.
-func (g Generation) volumes() []string {
+// Volumes are the Podman volumes of a generation, sorted.
+func (g Generation) Volumes() []string {
 	var names []string
 	for _, u := range g.Units {
 		names = append(names, u.Volumes...)

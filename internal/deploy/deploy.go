@@ -39,11 +39,12 @@ type Installer interface {
 	Remove(ctx context.Context, app string, files []string) error
 }
 
-// Units is the user's systemd. Start and Stop return when the unit has started
-// or stopped; Start fails with ErrUnhealthy when it did not.
+// Units is the user's systemd. Start, Restart and Stop return when the unit has
+// started or stopped; the first two fail with ErrUnhealthy when it did not.
 type Units interface {
 	Reload(ctx context.Context) error
 	Start(ctx context.Context, unit string) error
+	Restart(ctx context.Context, unit string) error
 	Stop(ctx context.Context, unit string) error
 	ResetFailed(ctx context.Context, unit string) error
 	States(ctx context.Context, units ...string) ([]leger.UnitState, error)

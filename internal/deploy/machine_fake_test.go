@@ -179,6 +179,13 @@ func (m *machine) Start(ctx context.Context, unit string) error {
 	})
 }
 
+func (m *machine) Restart(ctx context.Context, unit string) error {
+	if err := m.Stop(ctx, unit); err != nil {
+		return err
+	}
+	return m.Start(ctx, unit)
+}
+
 func (m *machine) Stop(ctx context.Context, unit string) error {
 	return m.do(ctx, "stop "+unit, func() error {
 		if u := m.units[unit]; u != nil {
@@ -286,7 +293,7 @@ func (m *machine) After(d time.Duration) <-chan time.Time {
 func (m *machine) engine(dir string) *deploy.Engine {
 	return deploy.New(deploy.Config{
 		StateDir: dir, Installers: []deploy.Installer{installer{m, "podman", true}, installer{m, "directory", false}},
-		Units: m, Secrets: m, Volumes: m, Podman: m, Clock: m, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
+		Units: m, Secrets: m, Volumes: m, Podman: m, Clock: m, Poll: 400 * time.Millisecond, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
 	})
 }
 

@@ -15,6 +15,7 @@ type Deployment struct {
 	// Generation is the current one. For a first deployment that was interrupted it
 	// is what was to be installed.
 	Generation  Generation
+	Installed   bool // false: its first deployment was interrupted
 	Interrupted bool // an unfinished deployment left something: installing or removing again mends it
 	Units       []UnitStatus
 	Drift       []FileChange // files that are not on disk as recorded: Change or Drop
@@ -26,10 +27,13 @@ type UnitStatus struct {
 	State leger.UnitState
 }
 
+// Up reports that the unit runs, or has run to its end as it should.
+func (u UnitStatus) Up() bool { return running(u.Unit, u.State) }
+
 // Healthy reports that everything that should run does and no file was changed.
 func (d Deployment) Healthy() bool {
 	return !d.Interrupted && len(d.Drift) == 0 &&
-		!slices.ContainsFunc(d.Units, func(u UnitStatus) bool { return u.Run && !running(u.Unit, u.State) })
+		!slices.ContainsFunc(d.Units, func(u UnitStatus) bool { return u.Run && !u.Up() })
 }
 
 // List gives the deployments in order of name.
@@ -73,7 +77,7 @@ func (e *Engine) deployment(ctx context.Context, name string) (d Deployment, fou
 	}
 	switch {
 	case rec.current != nil:
-		d.Generation = *rec.current
+		d.Generation, d.Installed = *rec.current, true
 	case len(rec.pending) > 0:
 		d.Generation = rec.pending[0]
 	default:

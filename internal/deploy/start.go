@@ -14,12 +14,20 @@ import (
 // have for a while. ErrUnhealthy when something does not, ErrInterrupted when ctx
 // is cancelled.
 func (e *Engine) start(ctx context.Context, g Generation, units, run []string, progress Progress) error {
+	return e.bring(ctx, g, units, run, e.cfg.Units.Start, progress)
+}
+
+// verb starts or restarts a unit and waits for it.
+type verb func(ctx context.Context, unit string) error
+
+// bring is start with a verb.
+func (e *Engine) bring(ctx context.Context, g Generation, units, run []string, do verb, progress Progress) error {
 	begun := e.cfg.Clock.Now()
 	limited, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)
 	defer cancel()
 	e.resetFailed(limited, units)
 	w := e.watch(g, run, progress)
-	failed, err := e.startAll(limited, g, units, w)
+	failed, err := e.startAll(limited, g, units, do, w)
 	if ctx.Err() != nil {
 		return interrupted(ctx, "units may still be starting")
 	}
@@ -46,10 +54,10 @@ type startResult struct {
 // first that fails. While units with a health check are on their way it looks at
 // Podman, too: one that is unhealthy is not waited for until systemd's time is
 // up, and one that is healthy is not waited for when systemd does not hear of it.
-func (e *Engine) startAll(ctx context.Context, g Generation, units []string, w *watch) (failed string, err error) {
+func (e *Engine) startAll(ctx context.Context, g Generation, units []string, do verb, w *watch) (failed string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results, waiting := e.begin(ctx, units, w.progress)
+	results, waiting := begin(ctx, units, do, w.progress)
 	var poll chan struct{}
 	if e.cfg.Podman != nil && slices.ContainsFunc(g.Units, func(u Unit) bool { return u.Health && slices.Contains(units, u.Service) }) {
 		poll = make(chan struct{}, 1)
@@ -84,13 +92,13 @@ func (e *Engine) startAll(ctx context.Context, g Generation, units []string, w *
 }
 
 // begin starts the units and gives each one's result, and which are on their way.
-func (e *Engine) begin(ctx context.Context, units []string, progress Progress) (<-chan startResult, map[string]bool) {
+func begin(ctx context.Context, units []string, do verb, progress Progress) (<-chan startResult, map[string]bool) {
 	results, waiting := make(chan startResult, len(units)), map[string]bool{}
 	var all sync.WaitGroup
 	for _, unit := range units {
 		progress.tell(Event{Step: StepStart, Unit: unit})
 		waiting[unit] = true
-		all.Go(func() { results <- startResult{unit, e.cfg.Units.Start(ctx, unit)} })
+		all.Go(func() { results <- startResult{unit, do(ctx, unit)} })
 	}
 	go func() {
 		all.Wait()

@@ -48,7 +48,7 @@ func StateOf(unit string, properties map[string]any) leger.UnitState {
 	if n, ok := properties["NRestarts"].(uint32); ok {
 		s.Restarts = int(n)
 	}
-	s.Since = moment(properties["ActiveEnterTimestamp"])
+	s.Since, s.Begun = moment(properties["ActiveEnterTimestamp"]), moment(properties["InactiveExitTimestamp"])
 	// Job is (id, object path), id 0 for none. Its type is another call away; that
 	// something is queued is what matters.
 	if job, ok := properties["Job"].([]any); ok && len(job) == 2 {
