@@ -57,7 +57,7 @@ func (u *units) set(unit, active, sub string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.states[unit]
-	s.ActiveState, s.SubState, s.Since = active, sub, time.Now()
+	s.ActiveState, s.SubState, s.Since, s.Begun = active, sub, time.Now(), time.Now()
 	u.states[unit] = s
 }
 

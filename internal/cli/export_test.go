@@ -33,3 +33,9 @@ func ConfigValues(text []byte) (map[string]string, error) {
 	c, err := parseConfig(text)
 	return c.values, err
 }
+
+// PlanText and RiskText are how a plan is shown.
+var (
+	PlanText = planText
+	RiskText = riskText
+)

@@ -1,0 +1,192 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"leger.run/leger/internal/cli"
+	"leger.run/leger/internal/deploy"
+)
+
+// TestPlanText holds how plans are shown against testdata/plans, for the plans
+// that package deploy is held against. UPDATE_GOLDEN=1 writes them anew.
+func TestPlanText(t *testing.T) {
+	t.Parallel()
+	plans, err := filepath.Glob(filepath.Join("..", "deploy", "testdata", "plans", "*.json"))
+	if err != nil || len(plans) < 10 {
+		t.Fatalf("%d plans, %v", len(plans), err)
+	}
+	for _, file := range plans {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p deploy.Plan
+		if err := json.Unmarshal(b, &p); err != nil {
+			t.Fatal(err)
+		}
+		got := cli.PlanText(p, true) + cli.RiskText(p)
+		golden := filepath.Join("testdata", "plans", strings.TrimSuffix(filepath.Base(file), ".json")+".txt")
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			if err := os.MkdirAll(filepath.Dir(golden), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", golden, diff)
+		}
+	}
+}
+
+// installedApp is a host with a release "app" of one container installed.
+func installedApp(t *testing.T) *host {
+	t.Helper()
+	h := newHost(t)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web("")})
+	h.leger(0, "deploy", "install", "--release", "app")
+	return h
+}
+
+func TestPlanThenUpdate(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	wantIn(t, h.leger(0, "deploy", "plan", "app").stderr, "Nothing to do: app is up to date, generation 1")
+	wantIn(t, h.leger(0, "deploy", "update", "app").stderr, "Nothing to do")
+
+	h.commit(map[string]string{"web.container": web("PublishPort=127.0.0.1:8080:80"), "job.container": web("")})
+	tip := h.git("rev-parse", "--short=12", "HEAD")
+	s := h.leger(0, "deploy", "plan", "app")
+	wantIn(t, s.stdout, "Change generation 1 of app to commit "+tip, "add     job.service (container)", "change  web.service (container)",
+		"port    + 127.0.0.1:8080:80 of web.service", "    +PublishPort=127.0.0.1:8080:80")
+	var out struct{ Plan deploy.Plan }
+	if err := json.Unmarshal([]byte(h.leger(0, "deploy", "plan", "--release", "app", "--json").stdout), &out); err != nil || len(out.Plan.Changes.Units) != 2 {
+		t.Errorf("--json: %v, %+v", err, out.Plan.Changes)
+	}
+	if got := h.installed(); len(got) != 1 {
+		t.Errorf("a plan installed %v", got)
+	}
+	wantIn(t, h.leger(0, "deploy", "status", "app").stderr, "app: the branch has moved on to commit "+tip)
+	wantIn(t, h.leger(0, "deploy", "update", "app").stderr, "app is installed: generation 2")
+	wantIn(t, h.leger(0, "deploy", "status", "app", "--history").stdout, "GENERATION", "current")
+
+	// A new risk needs consent; what was accepted once does not come up again.
+	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info")})
+	wantIn(t, h.leger(2, "deploy", "update", "app").stderr, "1 risk to know of", "nobody to ask")
+	h.leger(0, "deploy", "update", "app", "--yes")
+	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info\nLabel=a=b")})
+	wantIn(t, h.leger(0, "deploy", "update", "app").stderr, "No new risk; accepted before: 1", "generation 4")
+
+	h.leger(3, "deploy", "update", "other")
+	h.leger(2, "deploy", "update")
+	h.leger(2, "deploy", "update", "app", "--release", "app")
+}
+
+// The bad commit is remembered until the branch moves on, and the generation
+// before runs.
+func TestABadCommitIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	h.commit(map[string]string{"web.container": web(""), "bad.container": web("")})
+	h.units.broken["bad.service"] = true
+	s := h.leger(7, "deploy", "update", "app")
+	wantIn(t, s.stderr, "leger: bad.service did not come up", "generation 1 is installed again")
+	wantIn(t, h.leger(5, "deploy", "update", "app").stderr, "has failed on this machine", "bad.service did not come up", "--retry")
+	wantIn(t, h.leger(0, "deploy", "status", "app").stderr, "which is not installed: bad.service did not come up")
+	wantIn(t, h.leger(0, "deploy", "plan", "app").stdout, "This commit was tried here on")
+	h.leger(7, "deploy", "update", "app", "--retry")
+	delete(h.units.broken, "bad.service")
+	h.leger(0, "deploy", "update", "app", "--retry")
+	h.leger(0, "deploy", "update", "app")
+}
+
+// Going back needs neither repository nor server.
+func TestRollbackWithTheRepositoryGone(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	h.commit(map[string]string{"web.container": web("Label=a=b"), "job.container": web("")})
+	h.leger(0, "deploy", "update", "app")
+	if err := os.Rename(h.repo, h.repo+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Rename(h.repo+".gone", h.repo) })
+	h.down.Store(true)
+	wantIn(t, h.leger(0, "deploy", "rollback", "app", "--dry-run").stderr, "Going back to generation 1", "remove  job.service", "--dry-run")
+	wantIn(t, h.leger(0, "deploy", "rollback", "app").stderr, "Going back to generation 1", "app is installed: generation 1")
+	if got := h.installed(); len(got) != 1 {
+		t.Errorf("installed: %v", got)
+	}
+	h.leger(3, "deploy", "rollback", "app")
+	h.leger(3, "deploy", "rollback", "app", "9")
+	h.leger(2, "deploy", "rollback", "app", "x")
+	h.leger(3, "deploy", "rollback", "other")
+	h.leger(0, "deploy", "rollback", "app", "2")
+	h.leger(0, "deploy", "rollback", "app")
+	h.down.Store(false)
+	if err := os.Rename(h.repo+".gone", h.repo); err != nil {
+		t.Fatal(err)
+	}
+	wantIn(t, h.leger(5, "deploy", "update", "app").stderr, "you went back from it to generation 1")
+}
+
+func TestServices(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	wantIn(t, h.leger(0, "service", "list").stdout, "web.service", "app", "active (running)", "container")
+	wantIn(t, h.leger(0, "service", "status", "web").stdout, "web.service", "web.container")
+	wantIn(t, h.leger(0, "service", "restart", "web.service").stderr, "web.service is up again")
+	wantIn(t, h.leger(0, "service", "stop", "web").stderr, "web.service is stopped")
+	wantIn(t, h.leger(7, "service", "status", "web", "--json").stdout, `"active": "inactive"`)
+	wantIn(t, h.leger(7, "deploy", "status", "app", "--offline").stdout, "inactive")
+	wantIn(t, h.leger(0, "service", "start", "web").stderr, "web.service is up")
+	// Other units of the machine are none of Leger's business.
+	for _, verb := range []string{"status", "start", "stop", "restart", "logs"} {
+		wantIn(t, h.leger(3, "service", verb, "ssh.service").stderr, "Leger has installed no unit")
+	}
+}
+
+// A secret that was replaced after a unit was started is said to be older there.
+func TestStaleSecretsAreTold(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	if s := h.leger(0, "deploy", "status", "app"); strings.Contains(s.stderr, "older value") {
+		t.Errorf("too early: %s", s.stderr)
+	}
+	h.legerIn(t.Context(), 0, canary+"-2", "secrets", "set", "api_key")
+	h.leger(0, "secrets", "sync")
+	wantIn(t, h.leger(0, "deploy", "status", "app").stderr, "web.service runs with an older value of the secret api_key")
+	wantIn(t, h.leger(0, "deploy", "status", "app", "--json").stdout, `"secret": "api_key"`)
+}
+
+func TestValidateWithoutPodman(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	dir := t.TempDir()
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "web.container"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(web(""))
+	h.leger(0, "validate", dir)
+	write(web("Imagge=x\nPodmanArgs=--privileged"))
+	s := h.leger(2, "validate", dir)
+	wantIn(t, s.stdout, "web.container:4: error:", "Imagge", "web.container:5: risk:")
+	wantIn(t, h.leger(2, "validate", dir, "--json").stdout, `"problems": [`)
+	h.leger(3, "validate", filepath.Join(dir, "none"))
+	h.leger(2, "validate", dir, dir)
+}
