@@ -34,6 +34,8 @@ type UnitState struct {
 type Container struct {
 	Name   string
 	Unit   string // the systemd unit that runs it; empty: none
+	Pod    string // the pod it is in; empty: none
+	Up     bool   // it runs, or is about to
 	Health string // "starting", "healthy", "unhealthy"; empty: it has no health check
 	Ports  []Port // of the host that lead to it
 }

@@ -52,6 +52,7 @@ func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 			StateDir: filepath.Join(dir, "deployments"), Units: units,
 			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
 			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets, Podman: client,
+			Sockets: deploy.NewProcSockets("/proc"),
 		},
 		quadlets: quadlets, podman: client,
 		close: func() {

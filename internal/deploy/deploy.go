@@ -76,6 +76,18 @@ type Podman interface {
 	MissingImages(ctx context.Context, names []string) ([]string, error)
 }
 
+// Sockets knows which ports of the machine are listened on.
+type Sockets interface {
+	// Listening gives who listens on ports of these numbers, whatever the address.
+	Listening(ctx context.Context, numbers []int) ([]Listener, error)
+}
+
+// Listener is a port that is listened on.
+type Listener struct {
+	leger.Port
+	Program string // empty: it belongs to another user, or is not known
+}
+
 // Clock is time, for what waits.
 type Clock interface {
 	Now() time.Time
@@ -111,6 +123,7 @@ type Config struct {
 	Generator  Generator // nil: only our own parser checks
 	Volumes    Volumes   // nil: Remove refuses to remove volumes
 	Podman     Podman    // nil: health checks, names, ports and images are not looked at
+	Sockets    Sockets   // nil: ports that containers do not hold are not looked at
 	Clock      Clock     // nil: the system's
 
 	StartTimeout time.Duration // for all units to be up; 0: DefaultStartTimeout

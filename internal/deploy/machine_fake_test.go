@@ -220,6 +220,7 @@ func (m *machine) States(ctx context.Context, units ...string) ([]leger.UnitStat
 			if left := m.crashes[name]; left > 0 && u.ActiveState == "active" {
 				m.crashes[name]--
 				u.Restarts++
+				u.Since = m.now
 			}
 			if m.ends[name] && u.ActiveState == "active" {
 				u.ActiveState, u.SubState = "inactive", "dead"
@@ -242,7 +243,11 @@ func (m *machine) Missing(_ context.Context, names []string) ([]string, error) {
 func (m *machine) Containers(ctx context.Context) ([]leger.Container, error) {
 	var all []leger.Container
 	return all, m.do(ctx, "containers", func() error {
-		if m.silent != 0 {
+		busy := false
+		for _, u := range m.units {
+			busy = busy || u.ActiveState == "active"
+		}
+		if m.silent != 0 && busy {
 			m.silent--
 			return leger.Wrap(leger.CodeUnavailable, errInjected, "list the containers")
 		}

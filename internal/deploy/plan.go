@@ -30,6 +30,14 @@ type Facts struct {
 	Ours map[string]bool
 	// Owners names the other release that a unit or a file belongs to.
 	Owners map[string]string
+	// Resources names the other release that has a container or pod of a name.
+	Resources map[string]string
+	// Containers are all that Podman has.
+	Containers []leger.Container
+	// Listeners are those on ports that the new units publish.
+	Listeners []Listener
+	// MissingImages are those that may not be pulled and are not here.
+	MissingImages []string
 	// MissingSecrets are those of the new units that there are not.
 	MissingSecrets []string
 	// Problems of the new files: the parser's and the generator's.

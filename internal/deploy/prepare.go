@@ -25,7 +25,7 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}}
+	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}, Resources: map[string]string{}}
 	if facts.Failures, err = e.store.failures(name); err != nil {
 		return Facts{}, err
 	}
@@ -50,6 +50,9 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 		return facts, err
 	}
 	if err := e.owners(name, &facts, next); err != nil {
+		return facts, err
+	}
+	if err := e.preflight(ctx, req, next, &facts); err != nil {
 		return facts, err
 	}
 	if secrets := next.secrets(); len(secrets) > 0 && e.cfg.Secrets != nil {
@@ -198,6 +201,9 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 			for _, u := range g.Units {
 				if slices.ContainsFunc(next.Units, func(mine Unit) bool { return mine.Service == u.Service }) {
 					facts.Owners[u.Service] = g.Release
+				}
+				if u.named() {
+					facts.Resources[u.Resource] = g.Release
 				}
 			}
 			in := e.installer(g.Installer)

@@ -53,6 +53,16 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 			})
 		}
 	}
+	all = append(all, nameRefusals(next, facts)...)
+	all = append(all, portRefusals(req, next, facts)...)
+	for _, ref := range neverPulled(req.Set) {
+		if slices.Contains(facts.MissingImages, ref.Value) {
+			all = append(all, Refusal{
+				Code: leger.CodeMissingPart, File: ref.File, Line: ref.Line, Text: fmt.Sprintf("the image %s is not on this machine, and Pull=never forbids to pull it", ref.Value),
+				Hint: "podman pull " + ref.Value + ", build it, or leave out Pull=never",
+			})
+		}
+	}
 	for _, name := range facts.MissingSecrets {
 		all = append(all, Refusal{
 			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name),

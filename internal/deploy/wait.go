@@ -173,6 +173,8 @@ func (w *watch) judge(s leger.UnitState, restarted bool) verdict {
 	switch {
 	case s.ActiveState == "failed", s.Restarts-w.first[s.Name] >= maxRestarts, w.health[s.Name] == unhealthyWord:
 		return verdictFailed
+	case is && restarted:
+		return verdictWait
 	case is:
 		delete(w.down, s.Name)
 		if u.Oneshot && !up(s) {

@@ -35,10 +35,12 @@ func (c *Client) MissingImages(ctx context.Context, names []string) ([]string, e
 
 // wireContainer is a container as Podman's API and "podman ps" list it.
 type wireContainer struct {
-	Names  []string
-	Labels map[string]string
-	Status string
-	Ports  []struct {
+	Names   []string
+	Labels  map[string]string
+	State   string
+	Status  string
+	PodName string
+	Ports   []struct {
 		HostIP   string `json:"host_ip"`
 		HostPort int    `json:"host_port"`
 		Range    int    `json:"range"`
@@ -57,7 +59,8 @@ func parseContainers(body []byte) ([]leger.Container, error) {
 	}
 	all := make([]leger.Container, 0, len(wire))
 	for _, w := range wire {
-		c := leger.Container{Unit: w.Labels[unitLabel], Health: health.FindString(w.Status)}
+		c := leger.Container{Unit: w.Labels[unitLabel], Pod: w.PodName, Health: health.FindString(w.Status)}
+		c.Up = w.State != "exited" && w.State != "dead" && w.State != "created" && w.State != "configured"
 		if len(w.Names) > 0 {
 			c.Name = w.Names[0]
 		}

@@ -116,7 +116,7 @@ func (f *Fake) Run(name, unit, health string, ports ...int) {
 		list = append(list, map[string]any{"host_ip": "127.0.0.1", "host_port": p, "container_port": 80, "range": 1, "protocol": "tcp"})
 	}
 	f.rm(name)
-	f.containers = append(f.containers, map[string]any{"Names": []string{name}, "Labels": labels, "Status": health, "Ports": list})
+	f.containers = append(f.containers, map[string]any{"Names": []string{name}, "Labels": labels, "State": "running", "Status": health, "Ports": list})
 }
 
 // Rm removes a container.
