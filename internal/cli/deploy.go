@@ -30,7 +30,7 @@ func (a *app) deployCmd() *cobra.Command {
 	}
 	remove.Flags().BoolVar(&opts.Volumes, "volumes", false, "remove its volumes too, with all that is in them")
 	remove.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return group("deploy", "Install releases on this machine and look after them", a.installCmd(), a.updateCmd(), a.planCmd(), list, a.deployStatusCmd(), a.rollbackCmd(), remove, a.logsCmd())
+	return group("deploy", "Install releases on this machine and look after them", a.installCmd(), a.updateCmd(), a.planCmd(), list, a.deployStatusCmd(), a.rollbackCmd(), remove, a.logsCmd(), a.autoCmd())
 }
 
 func (a *app) deployList(ctx context.Context) error {
@@ -120,6 +120,9 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 	}
 	for _, n := range done.KeptNetworks {
 		a.say("The network %s stays: podman network rm %s", n, n)
+	}
+	if err := a.dropTimer(ctx, m); err != nil {
+		return err
 	}
 	reportErr := a.reportDeployments(ctx, m)
 	if a.flags.json {

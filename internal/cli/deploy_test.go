@@ -31,6 +31,18 @@ type units struct {
 	states  map[string]leger.UnitState
 	broken  map[string]bool // these do not come up
 	onStart func()
+	refuse  func(unit string) bool // these do not come up now
+}
+
+// begun tells when each unit was last started.
+func (u *units) begun() map[string]time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := map[string]time.Time{}
+	for name, s := range u.states {
+		all[name] = s.Begun
+	}
+	return all
 }
 
 func (u *units) Reload(context.Context) error {
@@ -70,7 +82,7 @@ func (u *units) Start(ctx context.Context, unit string) error {
 	}
 	u.mu.Lock()
 	_, known := u.states[unit]
-	broken := u.broken[unit]
+	broken := u.broken[unit] || (u.refuse != nil && u.refuse(unit))
 	u.mu.Unlock()
 	switch {
 	case !known:
@@ -114,6 +126,7 @@ func (u *units) Why(context.Context, string, time.Time, int) ([]string, error) {
 type host struct {
 	*rig
 	home, repo string
+	bin        string // first in PATH
 	url        string // of the repository, over http
 	env        map[string]string
 	units      *units
@@ -138,12 +151,21 @@ func newHost(t *testing.T) *host {
 			t.Fatal(err)
 		}
 	}
+	h.bin = bin
 	h.env["PATH"] = bin + ":" + os.Getenv("PATH")
 	h.units = &units{dir: filepath.Join(h.home, ".config", "containers", "systemd"), states: map[string]leger.UnitState{}, broken: map[string]bool{}}
 	h.serveGit()
 	h.startLegerd()
 	h.leger(0, "auth", "login", "--no-browser")
 	return h
+}
+
+// standin puts a program first in PATH.
+func (h *host) standin(name, script string) {
+	h.t.Helper()
+	if err := os.WriteFile(filepath.Join(h.bin, name), []byte(script), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func (h *host) git(args ...string) string {
@@ -203,7 +225,7 @@ func (h *host) legerIn(ctx context.Context, code int, stdin string, args ...stri
 	got := cli.MainOn(ctx, cli.Env{
 		Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Now: time.Now, Random: rand.Reader, Version: "0.0.0-test",
 		LookupEnv:    func(name string) (string, bool) { v, ok := h.env[name]; return v, ok },
-		SystemConfig: filepath.Join(h.home, "none"),
+		SystemConfig: filepath.Join(h.home, "none"), Executable: filepath.Join(h.bin, "leger"),
 	}, h.units)
 	s := said{got, stdout.String(), stderr.String()}
 	if strings.Contains(s.stdout+s.stderr, canary) {

@@ -173,7 +173,7 @@ func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, o
 	if j.Failures, err = m.engine.Failures(name); err != nil {
 		return j, err
 	}
-	if j.Auto, err = a.autoIsOn(name); err != nil {
+	if j.Auto, err = a.autoIsOn(m, d); err != nil {
 		return j, err
 	}
 	if !offline && d.Generation.Source.Commit != "" {

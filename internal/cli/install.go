@@ -31,6 +31,8 @@ type install struct {
 	settle   time.Duration
 	// unattended: nobody sits there, whatever the streams are.
 	unattended bool
+	// quietJSON: somebody else prints the outcome.
+	quietJSON bool
 }
 
 func (in *install) sourceFlags(f *pflag.FlagSet) {
@@ -99,7 +101,7 @@ func (a *app) deployRelease(ctx context.Context, name leger.ReleaseName, in inst
 	if err != nil {
 		return err
 	}
-	req.RefuseFailed = in.careful && !in.retry
+	req.RefuseFailed = in.careful && !in.retry && !in.unattended // that one is told more gently
 	m, err := a.openMachine(in.settle)
 	if err != nil {
 		return err
@@ -117,9 +119,15 @@ func (a *app) deployRelease(ctx context.Context, name leger.ReleaseName, in inst
 
 // carryOut asks, applies and tells.
 func (a *app) carryOut(ctx context.Context, m *machine, plan deploy.Plan, in install) error {
+	if in.unattended {
+		if err := leaveToUser(plan); err != nil {
+			return err
+		}
+	}
 	if in.dryRun || in.planOnly || plan.Unchanged() {
 		return a.nothingDone(ctx, m, plan, in)
 	}
+	a.warnLinger()
 	plan, err := a.consent(ctx, plan, in)
 	if err != nil {
 		return err
@@ -131,9 +139,8 @@ func (a *app) carryOut(ctx context.Context, m *machine, plan deploy.Plan, in ins
 		return localProblem(err)
 	}
 	a.say("%s is installed: generation %d.", plan.Next.Release, done.Generation.Number)
-	a.warnLinger()
 	reportErr := a.reportDeployments(ctx, m)
-	if a.flags.json {
+	if a.flags.json && !in.quietJSON {
 		return a.printJSON(installJSON{Plan: plan, Started: list(done.Started), ReportError: failureOf(reportErr)})
 	}
 	return nil
@@ -153,7 +160,7 @@ func (a *app) nothingDone(ctx context.Context, m *machine, plan deploy.Plan, in 
 	if !looked {
 		reportErr = a.reportDeployments(ctx, m)
 	}
-	if a.flags.json {
+	if a.flags.json && !in.quietJSON {
 		return a.printJSON(installJSON{
 			Plan: plan, DryRun: looked, Unchanged: plan.Unchanged(), Started: []string{}, ReportError: failureOf(reportErr),
 		})

@@ -190,3 +190,104 @@ func TestValidateWithoutPodman(t *testing.T) {
 	h.leger(3, "validate", filepath.Join(dir, "none"))
 	h.leger(2, "validate", dir, dir)
 }
+
+// The timer's work: update what moved on, leave to the user what is theirs.
+func TestAuto(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	h.standin("systemctl", "#!/bin/sh\necho \"$@\" >> "+filepath.Join(h.home, "systemctl.log")+"\n")
+	timer := filepath.Join(h.home, ".config", "systemd", "user", "leger-deploy-auto.timer")
+	outcome := func(code int, want string) said {
+		t.Helper()
+		s := h.leger(code, "deploy", "auto", "run", "--json", "--settle", "50ms")
+		wantIn(t, s.stdout, `"outcome": "`+want+`"`)
+		return s
+	}
+	wantIn(t, h.leger(0, "deploy", "auto", "run").stderr, "No release is updated by itself")
+	h.leger(3, "deploy", "auto", "on", "other")
+	h.leger(2, "deploy", "auto", "on", "app", "--every", "1s")
+	wantIn(t, h.leger(0, "deploy", "auto", "on", "app", "--every", "1h").stderr, "updated by itself from now on", "1h")
+	if b, err := os.ReadFile(timer); err != nil || !strings.Contains(string(b), "OnUnitInactiveSec=3600") {
+		t.Errorf("timer: %v\n%s", err, b)
+	}
+	wantIn(t, h.leger(0, "deploy", "status", "--json").stdout, `"auto": true`)
+	outcome(0, "unchanged")
+
+	h.commit(map[string]string{"web.container": web("Label=a=b")})
+	outcome(0, "updated")
+	wantIn(t, h.leger(0, "deploy", "list").stdout, h.git("rev-parse", "--short=12", "HEAD"))
+
+	// A new risk waits for somebody.
+	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info")})
+	wantIn(t, outcome(0, "waiting").stderr, "brings 1 new risk")
+	h.leger(0, "deploy", "update", "app", "--yes")
+
+	// So does a file that was edited here.
+	if err := os.WriteFile(filepath.Join(h.units.dir, "app.leger", "web.container"), []byte(web("Label=by=hand")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info\nLabel=c=d")})
+	wantIn(t, outcome(0, "waiting").stderr, "web.container was edited on this machine")
+	h.leger(0, "deploy", "update", "app", "--yes")
+
+	// What does not come up is tried once.
+	h.commit(map[string]string{"web.container": web("Label=e=f"), "bad.container": web("")})
+	h.units.broken["bad.service"] = true
+	wantIn(t, outcome(7, "failed").stderr, "bad.service did not come up", "is installed again")
+	wantIn(t, outcome(0, "waiting").stderr, "has failed here before")
+
+	h.leger(0, "deploy", "auto", "off", "app")
+	if _, err := os.Stat(timer); !os.IsNotExist(err) {
+		t.Errorf("the timer is left: %v", err)
+	}
+	log, err := os.ReadFile(filepath.Join(h.home, "systemctl.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIn(t, string(log), "--user enable --quiet leger-deploy-auto.timer", "--user disable --quiet --now leger-deploy-auto.timer")
+}
+
+// A changed secret restarts what uses it and nothing else; a value that does not
+// work is taken back.
+func TestSyncRestartsDependents(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "other_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web(""), "other.container": strings.ReplaceAll(web(""), "api_key", "other_key")})
+	h.leger(0, "deploy", "install", "--release", "app")
+	begun := h.units.begun()
+
+	h.leger(0, "secrets", "sync", "--restart")
+	if diff := cmp.Diff(begun, h.units.begun()); diff != "" {
+		t.Errorf("nothing had changed, and something was restarted: %s", diff)
+	}
+	h.legerIn(t.Context(), 0, canary+"-2", "secrets", "set", "api_key")
+	wantIn(t, h.leger(0, "secrets", "sync", "--restart").stderr, "Restarted: web.service.")
+	now := h.units.begun()
+	if now["other.service"] != begun["other.service"] || now["web.service"] == begun["web.service"] {
+		t.Errorf("before %v, now %v", begun, now)
+	}
+
+	// Without --restart it stays stale; the next one with it catches up.
+	h.legerIn(t.Context(), 0, canary+"-3", "secrets", "set", "api_key")
+	h.leger(0, "secrets", "sync")
+	wantIn(t, h.leger(0, "secrets", "sync", "--restart", "--json").stdout, `"restarted": [`, `"web.service"`)
+
+	// The fourth value does not work.
+	h.units.refuse = func(unit string) bool {
+		got, _ := h.podman.Secret("api_key")
+		return unit == "web.service" && string(got.Value) == canary+"-4"
+	}
+	h.legerIn(t.Context(), 0, canary+"-4", "secrets", "set", "api_key")
+	s := h.leger(7, "secrets", "sync", "--restart")
+	wantIn(t, s.stderr, "putting the former value back", "it runs again with the former value of the secret", "Restarted: web.service.")
+	if got, _ := h.podman.Secret("api_key"); string(got.Value) != canary+"-3" {
+		t.Error("Podman does not have the former value")
+	}
+	h.leger(0, "deploy", "status", "app", "--offline")
+	if now := h.units.begun(); now["other.service"] != begun["other.service"] {
+		t.Error("a unit that does not use the secret was restarted")
+	}
+}
