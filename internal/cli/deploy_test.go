@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
@@ -183,13 +184,33 @@ func (h *host) git(args ...string) string {
 func (h *host) serveGit() {
 	h.t.Helper()
 	h.git("init", "--quiet", "--initial-branch=main")
-	srv := httptest.NewServer(&cgi.Handler{
+	srv := httptest.NewServer(h.backend())
+	h.t.Cleanup(srv.Close)
+	h.url = srv.URL + "/.git"
+}
+
+func (h *host) backend() http.Handler {
+	return &cgi.Handler{
 		Stderr: io.Discard, // git-http-backend complains of paths that are not there
 		Path:   filepath.Join(h.git("--exec-path"), "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + h.repo, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
-	})
+	}
+}
+
+// servePrivate serves the repository to whoever has the token.
+func (h *host) servePrivate(token string) (url string) {
+	h.t.Helper()
+	backend := h.backend()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if _, given, ok := req.BasicAuth(); !ok || given != token {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, req)
+	}))
 	h.t.Cleanup(srv.Close)
-	h.url = srv.URL + "/.git"
+	return srv.URL + "/.git"
 }
 
 // commit makes the repository hold exactly these files.

@@ -216,7 +216,7 @@ func (a *app) head(ctx context.Context, name leger.ReleaseName, from deploy.Sour
 	if err != nil {
 		return "", err
 	}
-	git, err := a.git()
+	git, err := a.git(ctx, from)
 	if err != nil {
 		return "", err
 	}

@@ -23,6 +23,7 @@ import (
 // install is what deploy install, update and plan were asked for.
 type install struct {
 	release, source, branch, path, commit string
+	tokenSecret, allowedSigners           string
 	yes, dryRun                           bool
 	// retry tries again what has failed before; careful refuses it.
 	retry, careful bool
@@ -40,8 +41,14 @@ func (in *install) sourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&in.branch, "branch", "", "with --source: branch or tag")
 	f.StringVar(&in.path, "path", "", "with --source: subdirectory with the quadlets")
 	f.StringVar(&in.commit, "commit", "", "exactly this commit, all 40 digits of it")
+	f.StringVar(&in.tokenSecret, "git-token-secret", "", "the secret with a token for a private repository on https")
+	f.StringVar(&in.allowedSigners, "allowed-signers", "", "take only what is signed by a key in this file (ssh-keygen's allowed_signers), or one that your GnuPG trusts")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		return pflag.NormalizedName(strings.TrimPrefix(name, "git-")) // as releases create calls them
+		switch name {
+		case "git-branch", "git-path": // as releases create calls them
+			name = strings.TrimPrefix(name, "git-")
+		}
+		return pflag.NormalizedName(name)
 	})
 }
 
@@ -97,19 +104,24 @@ func (a *app) deployRelease(ctx context.Context, name leger.ReleaseName, in inst
 	if in.source == "" && (in.branch != "" || in.path != "") {
 		return usage("--branch and --path go with --source; a release has its own")
 	}
-	req, err := a.request(ctx, name, in)
-	if err != nil {
-		return err
-	}
-	req.RefuseFailed = in.careful && !in.retry && !in.unattended // that one is told more gently
 	m, err := a.openMachine(in.settle)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	if err := m.choose(ctx); err != nil {
+	// systemd starts Podman at the first question, which takes a while: meanwhile the
+	// repository is fetched.
+	usable := make(chan error, 1)
+	go func() { usable <- m.choose(ctx) }()
+	req, err := a.request(ctx, name, in)
+	notUsable := <-usable
+	if err != nil {
 		return err
 	}
+	if notUsable != nil {
+		return notUsable
+	}
+	req.RefuseFailed = in.careful && !in.retry && !in.unattended // that one is told more gently
 	plan, err := a.prepare(ctx, m, req, in)
 	if err != nil {
 		return err
@@ -174,15 +186,18 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (
 	if err != nil {
 		return deploy.Request{}, err
 	}
+	if err := in.complete(&from); err != nil {
+		return deploy.Request{}, err
+	}
 	req := deploy.Request{Release: name, Source: from}
 	if src.Dir != "" && !gitrepo.IsRepository(src.Dir) {
-		if in.commit != "" {
+		if in.commit != "" || from.AllowedSigners != "" {
 			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
 		}
 		req.Set, err = a.readDir(src)
 		return req, err
 	}
-	git, err := a.git()
+	git, err := a.git(ctx, from)
 	if err != nil {
 		return req, err
 	}
@@ -191,10 +206,30 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (
 	if err != nil {
 		return req, err
 	}
-	req.Source.Commit = tree.Commit
+	req.Source.Commit, req.Source.SignedBy = tree.Commit, tree.SignedBy
 	req.Set = quadlet.LoadFiles(tree.Files)
+	if tree.SignedBy != "" {
+		a.say("signed by %s", tree.SignedBy)
+	}
 	a.say("commit %s, %s", short(tree.Commit), plural(len(req.Set.Files), "file"))
 	return req, nil
+}
+
+// complete notes how the repository is reached and what it must be signed with.
+func (in install) complete(from *deploy.Source) error {
+	from.TokenSecret = in.tokenSecret
+	if in.allowedSigners == "" {
+		return nil
+	}
+	abs, err := filepath.Abs(in.allowedSigners)
+	if err != nil {
+		return leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.allowedSigners)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return leger.Wrap(leger.CodeInvalid, fileCause(err), "read the allowed signers in %s", abs)
+	}
+	from.AllowedSigners = abs
+	return nil
 }
 
 // source finds out where the files are: on the server, or what --source names.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,7 @@ func (a *app) update(ctx context.Context, in install) error {
 // from fills in where a generation came from. A release of the server's is asked
 // for there: its branch may be another one by now.
 func (in install) from(s deploy.Source) install {
+	in.tokenSecret, in.allowedSigners = cmp.Or(in.tokenSecret, s.TokenSecret), cmp.Or(in.allowedSigners, s.AllowedSigners)
 	if s.ReleaseID != "" {
 		return in
 	}

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -290,4 +291,46 @@ func TestSyncRestartsDependents(t *testing.T) {
 	if now := h.units.begun(); now["other.service"] != begun["other.service"] {
 		t.Error("a unit that does not use the secret was restarted")
 	}
+}
+
+// A private repository with a token that Leger keeps, and commits that have to be
+// signed; both hold for the updates that follow.
+func TestAPrivateAndSignedRepository(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "git_token")
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	url := h.servePrivate(canary)
+	key := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signers := filepath.Join(t.TempDir(), "allowed_signers")
+	if err := os.WriteFile(signers, []byte("t@example.com "+string(public)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.git("config", "gpg.format", "ssh")
+	h.git("config", "user.signingKey", key)
+	h.git("config", "commit.gpgSign", "true")
+	h.commit(map[string]string{"web.container": web("")})
+
+	install := []string{"deploy", "install", "--release", "app", "--source", url, "--branch", "main"}
+	h.leger(4, install...)
+	wantIn(t, h.leger(3, append(install, "--git-token-secret", "git_token")...).stderr, "git_token", "leger secrets sync")
+	h.leger(0, "secrets", "sync")
+	h.leger(2, append(install, "--git-token-secret", "git_token", "--allowed-signers", "/none")...)
+	s := h.leger(0, append(install, "--git-token-secret", "git_token", "--allowed-signers", signers)...)
+	wantIn(t, s.stderr, "signed by t@example.com", "app is installed")
+	wantIn(t, h.leger(0, "deploy", "status", "app", "--json").stdout, `"signed_by": "t@example.com`, `"token_secret": "git_token"`, `"moved": false`)
+
+	h.commit(map[string]string{"web.container": web("Label=a=b")})
+	wantIn(t, h.leger(0, "deploy", "update", "app").stderr, "generation 2")
+	h.git("config", "commit.gpgSign", "false")
+	h.commit(map[string]string{"web.container": web("Label=c=d")})
+	wantIn(t, h.leger(4, "deploy", "update", "app").stderr, "is not signed by an allowed signer")
+	wantIn(t, h.leger(0, "deploy", "rollback", "app").stderr, "generation 1")
 }

@@ -18,7 +18,9 @@ func (e *Engine) preflight(ctx context.Context, req Request, next Generation, fa
 		if facts.Containers, err = e.cfg.Podman.Containers(ctx); err != nil {
 			return err
 		}
-		if images := values(neverPulled(req.Set)); len(images) > 0 {
+		images := values(neverPulled(req.Set))
+		slices.Sort(images)
+		if images = slices.Compact(images); len(images) > 0 {
 			if facts.MissingImages, err = e.cfg.Podman.MissingImages(ctx, images); err != nil {
 				return err
 			}

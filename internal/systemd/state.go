@@ -7,25 +7,74 @@ import (
 	"strings"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
 )
 
 // States tells how units are, in the order asked. One that does not exist has
 // LoadState "not-found".
+//
+// systemd needs 3 ms to tell all 300 properties of one unit: the few that matter
+// are asked for one by one, all questions being under way at once.
 func (m *Manager) States(ctx context.Context, units ...string) ([]leger.UnitState, error) {
-	states := make([]leger.UnitState, 0, len(units))
 	for _, unit := range units {
 		if err := checkName(unit); err != nil {
 			return nil, err
 		}
-		properties, err := m.conn.GetAllPropertiesContext(ctx, unit)
-		if err != nil {
-			return nil, wrap(ctx, err, "ask for the state of "+unit)
+	}
+	if len(units) == 0 {
+		return nil, nil
+	}
+	listed, err := m.conn.ListUnitsByNamesContext(ctx, units)
+	if err != nil {
+		return nil, wrap(ctx, err, "ask for the state of units")
+	}
+	if len(listed) != len(units) {
+		return nil, leger.Errorf(leger.CodeInternal, "systemd told the state of %d units when asked for %d", len(listed), len(units))
+	}
+	answers := make([]map[string]*dbus.Call, len(units))
+	for i, u := range listed {
+		if u.LoadState == "loaded" || u.ActiveState != "inactive" {
+			answers[i] = m.ask(ctx, u.Path)
+		}
+	}
+	states := make([]leger.UnitState, 0, len(units))
+	for i, unit := range units {
+		u := listed[i]
+		properties := map[string]any{
+			"LoadState": u.LoadState, "ActiveState": u.ActiveState, "SubState": u.SubState, "Job": []any{u.JobId, u.JobPath},
+		}
+		for name, call := range answers[i] {
+			select {
+			case <-call.Done:
+			case <-ctx.Done():
+				return nil, wrap(ctx, ctx.Err(), "ask for the state of "+unit)
+			}
+			var v dbus.Variant
+			if call.Store(&v) == nil { // what is no service has no properties of one
+				properties[name] = v.Value()
+			}
 		}
 		states = append(states, StateOf(unit, properties))
 	}
 	return states, nil
+}
+
+// ask sends the questions about one unit.
+func (m *Manager) ask(ctx context.Context, path dbus.ObjectPath) map[string]*dbus.Call {
+	calls := map[string]*dbus.Call{}
+	object := m.bus.Object("org.freedesktop.systemd1", path)
+	for kind, names := range map[string][]string{
+		"Unit":    {"SourcePath", "FragmentPath", "ActiveEnterTimestamp", "InactiveExitTimestamp"},
+		"Service": {"Result", "ExecMainStatus", "NRestarts"},
+	} {
+		for _, name := range names {
+			calls[name] = object.GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, make(chan *dbus.Call, 1), "org.freedesktop.systemd1."+kind, name)
+		}
+	}
+	return calls
 }
 
 // StateOf reads a unit's state from its properties on D-Bus
