@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,10 +33,7 @@ func shop() map[string]string {
 
 // changed gives the files with some replaced; "" drops one.
 func changed(files map[string]string, pairs ...string) map[string]string {
-	out := map[string]string{}
-	for name, text := range files {
-		out[name] = text
-	}
+	out := maps.Clone(files)
 	for i := 0; i < len(pairs); i += 2 {
 		out[pairs[i]] = pairs[i+1]
 		if pairs[i+1] == "" {
@@ -360,7 +358,7 @@ func (w *world) diskIsFull(second map[string]string) {
 	w.push(changed(second, "shop-new.container", unitFile("Label=disk=full"), "shop-big.container", unitFile("# "+strings.Repeat("x", 30000))))
 	for _, dir := range []string{rig.Home + "/.local/state/leger/deployments", rig.Home + "/.config/containers/systemd"} {
 		before := w.accounted()
-		w.m.Must(ctx, root, "sh", "-c", `cp -a "$0" /tmp/kept && mount -t tmpfs -o size=100k,uid=1000,gid=1000,mode=700 tmpfs "$0" && cp -a /tmp/kept/. "$0" && head -c 200000 /dev/zero > "$0/.filler" 2>/dev/null; true`, dir)
+		w.m.Must(ctx, root, "sh", "-c", `cp -a "$0" /tmp/kept && mount -t tmpfs -o size=2m,uid=1000,gid=1000,mode=700 tmpfs "$0" && cp -a /tmp/kept/. "$0" && head -c 4000000 /dev/zero > "$0/.filler" 2>/dev/null; true`, dir)
 		got := w.run(`leger deploy update shop --yes`)
 		w.t.Logf("with no space in %s:\n%s(exit code %d)", dir, got.Stderr, got.Code)
 		if got.Code == 0 || !strings.Contains(got.Stderr, "hint: ") {
@@ -411,7 +409,7 @@ func (w *world) validates() {
 	w.m.WriteTree(w.t.Context(), rig.Home+"/check", map[string]string{
 		"good.container": unitFile(), "web.container": unitFile() + "[Service]\nRestartSex=5\n",
 	})
-	w.mustSay(2, `leger validate ~/check`, "web.container:7: error: systemd: ", "RestartSex")
+	w.mustSay(2, `leger validate ~/check`, "web.container:8: error: systemd: ", "RestartSex")
 	w.sh(`sed -i s/RestartSex/RestartSec/ ~/check/web.container`)
 	w.mustSay(0, `leger validate ~/check`, "2 quadlets, no problem")
 	w.sh(`sed -i s/Pull=never/PublishPrt=1/ ~/check/web.container`)

@@ -136,6 +136,7 @@ func (a *app) dropTimer(ctx context.Context, m *machine) error {
 		}
 	}
 	a.runs(ctx, "systemctl", "--user", "daemon-reload")
+	a.runs(ctx, "systemctl", "--user", "reset-failed", autoUnit+".service") // if it had failed
 	return nil
 }
 
@@ -197,7 +198,7 @@ WantedBy=timers.target
 `, int(every.Seconds()), int(every.Seconds())/10),
 	}
 	for suffix, text := range units {
-		if err := writeFile(filepath.Join(dir, autoUnit+suffix), []byte(text), 0o600); err != nil {
+		if err := writeFile(filepath.Join(dir, autoUnit+suffix), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}

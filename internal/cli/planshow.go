@@ -26,7 +26,10 @@ func (a *app) showPlan(p deploy.Plan, in install) error {
 	}
 	if risks := riskText(p); risks != "" {
 		head, rest, _ := strings.Cut(strings.TrimSuffix(risks, "\n"), "\n")
-		a.errln(a.paint(yellow, clean(head)) + "\n" + clean(rest))
+		a.errln(a.paint(yellow, clean(head)))
+		if rest != "" {
+			a.errln(clean(rest))
+		}
 	}
 	return nil
 }

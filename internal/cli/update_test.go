@@ -267,7 +267,7 @@ func TestSyncRestartsDependents(t *testing.T) {
 	h.legerIn(t.Context(), 0, canary+"-2", "secrets", "set", "api_key")
 	wantIn(t, h.leger(0, "secrets", "sync", "--restart").stderr, "Restarted: web.service.")
 	now := h.units.begun()
-	if now["other.service"] != begun["other.service"] || now["web.service"] == begun["web.service"] {
+	if !now["other.service"].Equal(begun["other.service"]) || now["web.service"].Equal(begun["web.service"]) {
 		t.Errorf("before %v, now %v", begun, now)
 	}
 
@@ -288,7 +288,7 @@ func TestSyncRestartsDependents(t *testing.T) {
 		t.Error("Podman does not have the former value")
 	}
 	h.leger(0, "deploy", "status", "app", "--offline")
-	if now := h.units.begun(); now["other.service"] != begun["other.service"] {
+	if now := h.units.begun(); !now["other.service"].Equal(begun["other.service"]) {
 		t.Error("a unit that does not use the secret was restarted")
 	}
 }

@@ -104,7 +104,7 @@ func (a *app) check(ctx context.Context, set *quadlet.Set) (problems []leger.Pro
 		problems = slices.DeleteFunc(problems, func(p leger.Problem) bool { return p.Unsure })
 	}
 	for _, p := range found {
-		if !slices.ContainsFunc(problems, func(ours leger.Problem) bool { return ours.File == p.File && !ours.Unsure }) {
+		if !slices.ContainsFunc(problems, func(ours leger.Problem) bool { return ours.File == p.File }) {
 			problems = append(problems, p)
 		}
 	}

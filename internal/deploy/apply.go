@@ -171,6 +171,8 @@ func (a *application) change(ctx context.Context) error {
 		if err := a.engine.reload(context.WithoutCancel(ctx), a.app, p.Next, a.progress); err != nil {
 			return err
 		}
+		// One that is gone and had failed would be listed for good.
+		a.engine.resetFailed(context.WithoutCancel(ctx), without(p.Stop, p.Next.services()))
 	}
 	if err := interrupted(ctx, "the files are installed, and the units are not started"); err != nil {
 		return err
@@ -257,7 +259,7 @@ func (a *application) back(ctx context.Context, cause error) error {
 
 func (a *application) restore(ctx context.Context) error {
 	e := a.engine
-	if err := e.stop(ctx, a.plan.Next.services(), StepBack, a.progress); err != nil {
+	if err := e.stop(ctx, a.toUndo(), StepBack, a.progress); err != nil {
 		return err
 	}
 	all := append([]Generation{a.plan.Next}, a.rec.pending...)
@@ -284,6 +286,7 @@ func (a *application) restore(ctx context.Context) error {
 	if err := e.reload(ctx, a.app, *a.rec.current, a.progress); err != nil {
 		return err
 	}
+	e.resetFailed(ctx, without(a.plan.Next.services(), a.rec.current.services()))
 	if err := e.start(ctx, *a.rec.current, a.plan.back, a.plan.back, a.progress); err != nil {
 		return err
 	}
@@ -292,6 +295,25 @@ func (a *application) restore(ctx context.Context) error {
 		pending = append(slices.Clone(pending), a.plan.Next)
 	}
 	return e.store.forget(a.app, a.rec.current.Number, pending)
+}
+
+// toUndo lists the units that must not run on when the former files come back.
+// What did not change runs on. After an interrupted deployment nobody knows from
+// which files a unit runs, so all of them stop.
+func (a *application) toUndo() []string {
+	all := a.plan.Next.services()
+	if a.rec.current == nil || len(a.rec.pending) > 0 {
+		return all
+	}
+	before := a.rec.current.services()
+	return slices.DeleteFunc(all, func(s string) bool {
+		return slices.Contains(before, s) && !slices.Contains(a.plan.Start, s) && !slices.Contains(a.plan.Stop, s)
+	})
+}
+
+// without gives what is in all and not in some.
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
 }
 
 func asError(err error) *leger.Error {

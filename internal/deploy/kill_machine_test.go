@@ -175,7 +175,7 @@ func TestMachineKilledAfterEveryStep(t *testing.T) {
 	for at := 1; ; at++ {
 		finished := false
 		for _, back := range []bool{false, true} {
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestMachineKilledChild$") //nolint:gosec // this test itself
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestMachineKilledChild$")
 			child.Env = append(os.Environ(), "LEGER_TEST_STATE="+dir, fmt.Sprintf("LEGER_TEST_KILL_AT=%d", at))
 			out, err := child.CombinedOutput()
 			finished = err == nil

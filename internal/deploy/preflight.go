@@ -148,8 +148,8 @@ func wantedPorts(set *quadlet.Set, next Generation) []wantedPort {
 	var all []wantedPort
 	for _, u := range set.Units {
 		i := slices.IndexFunc(next.Units, func(n Unit) bool { return n.Service == u.Service })
-		// What runs on its own ports shares none; a template has none before it has a name.
-		if i < 0 || !(next.Units[i].Run || u.Kind == quadlet.Pod) || u.Template {
+		// What is not started takes no port; a template has none before it has a name.
+		if i < 0 || u.Template || (!next.Units[i].Run && u.Kind != quadlet.Pod) {
 			continue
 		}
 		for _, ref := range u.Ports {

@@ -142,6 +142,27 @@ func TestAFailedRollbackKeepsAllGenerations(t *testing.T) {
 	}
 }
 
+// When one unit does not come up, what did not change runs on, in the same
+// containers.
+func TestWhatDidNotChangeRunsOn(t *testing.T) {
+	t.Parallel()
+	m := newMachine("key")
+	e := m.engine(t.TempDir())
+	mustInstall(t, e, v1(t))
+	m.calls = nil
+	m.health["web.service"] = "unhealthy"
+	bad := request(t, "App", "c2", "web.container", webV2, "data.volume", volume, "db.container", dbV1)
+	if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrUnhealthy) {
+		// The former one has the same check in this test, so it cannot come back either.
+		t.Fatalf("got %v, want unhealthy", err)
+	}
+	for _, call := range m.calls {
+		if call == "stop db.service" || call == "stop data-volume.service" {
+			t.Errorf("it did %s", call)
+		}
+	}
+}
+
 // A first install or an update is killed at any call: rollback ends in what was
 // there before it.
 func TestKilledAndThenRolledBack(t *testing.T) {

@@ -148,7 +148,7 @@ func (w *watch) look(states []leger.UnitState) (done bool, failed string) {
 		case verdictUp:
 		case verdictFailed:
 			return false, s.Name
-		default:
+		case verdictWait:
 			done = false
 		}
 	}

@@ -34,11 +34,11 @@ func (s *session) verify(ctx context.Context, commit string) (signer string, err
 	return "", e.WithHint("if you trust its author, add the key to %s: PRINCIPAL KEYTYPE KEY", s.client.cfg.AllowedSigners)
 }
 
-// signerPatterns find the signer in what ssh-keygen and gpg say.
-var signerPatterns = []*regexp.Regexp{
-	regexp.MustCompile(`(?m)^Good "git" signature for (.+) with \S+ key (\S+)`),
-	regexp.MustCompile(`(?m)^\[GNUPG:\] GOODSIG ([0-9A-F]+) (.+)$`),
-}
+// sshSigner and gpgSigner find the signer in what ssh-keygen and gpg say.
+var (
+	sshSigner = regexp.MustCompile(`(?m)^Good "git" signature for (.+) with \S+ key (\S+)`)
+	gpgSigner = regexp.MustCompile(`(?m)^\[GNUPG:\] GOODSIG ([0-9A-F]+) (.+)$`)
+)
 
 func (s *session) verifyObject(ctx context.Context, command, object string) (signer string, good bool, err error) {
 	program, err := s.signatureProgram(ctx, object)
@@ -52,7 +52,7 @@ func (s *session) verifyObject(ctx context.Context, command, object string) (sig
 	if err != nil || res.Code != 0 {
 		return "", false, err
 	}
-	for _, p := range signerPatterns {
+	for _, p := range []*regexp.Regexp{sshSigner, gpgSigner} {
 		if m := p.FindStringSubmatch(string(res.Stderr)); m != nil {
 			return showName(m[1] + " (" + m[2] + ")"), true, nil
 		}
