@@ -334,7 +334,10 @@ func (w *world) updatesByItself(second map[string]string) {
 	w.mustSay(0, `leger deploy list`, commit[:12], "healthy")
 	// A new risk is left to the user.
 	risky := w.push(changed(second, "shop-new.container", unitFile("PodmanArgs=--log-level=info")))
-	w.mustSay(0, `systemctl --user start leger-deploy-auto.service; journalctl --user --no-pager --unit=leger-deploy-auto.service --lines=20`, "brings 1 new risk")
+	w.sh(`systemctl --user start leger-deploy-auto.service
+		for i in $(seq 100); do
+			journalctl --user --no-pager --unit=leger-deploy-auto.service --lines=5 | grep -q 'brings 1 new risk' && exit 0; read -rt 0.1 <> <(:)
+		done; exit 1`)
 	w.mustSay(0, `leger deploy list`, commit[:12])
 	w.mustSay(0, `leger deploy status shop`, "the branch has moved on to commit "+risky[:12])
 	// What fails is rolled back, and tried once.
@@ -447,19 +450,22 @@ func TestKilledAtEveryStep(t *testing.T) {
 	steps := 0
 	for n := 1; ; n++ {
 		done := false
-		for _, mend := range []string{`leger deploy update shop --yes`, `leger deploy rollback shop`} {
+		// Where it was killed before it had begun, the old state is there.
+		rollback := `if leger deploy status shop --offline --json | grep -q '"interrupted": true'; then leger deploy rollback shop; fi`
+		for _, mend := range []string{`leger deploy update shop --yes`, rollback} {
 			if done = !w.killAtStep(n); done {
 				break
 			}
 			want := goal
-			if strings.Contains(mend, "rollback") {
+			if mend == rollback {
 				want = start
 			}
-			if got := w.run(mend); got.Code != 0 {
-				t.Fatalf("step %d, then %s: %s", n, mend, got)
+			said := w.run(mend)
+			if said.Code != 0 {
+				t.Fatalf("step %d, then %s: %s", n, mend, said)
 			}
 			if got := w.accounted(); got != want {
-				t.Errorf("step %d, then %s:\n%s\nwant:\n%s", n, mend, got, want)
+				t.Errorf("step %d, then %s: %s\n%s\nwant:\n%s", n, mend, said, got, want)
 			}
 			w.sh(`leger deploy status shop --offline`)
 			w.sh(back)
@@ -485,11 +491,12 @@ func (w *world) killAtStep(n int) bool {
 		n=0
 		while IFS= read -r line; do
 			case "$line" in "recording "*|"stopping "*|"exchanging "*|"systemd reads"*|"starting "*|"  shop-"*" is "*) n=$((n+1));; esac
-			if [ $n = %d ]; then kill -9 $pid; break; fi
+			if [ $n = %d ]; then kill -9 $pid; echo "killed when it said: $line"; break; fi
 		done </tmp/said
 		wait $pid 2>/dev/null; echo "code $?"`, n))
 	switch {
 	case strings.Contains(got.Stdout, "code 137"):
+		w.t.Logf("step %d: %s", n, strings.SplitN(got.Stdout, "\n", 2)[0])
 		return true
 	case strings.Contains(got.Stdout, "code 0"):
 		return false

@@ -86,6 +86,7 @@ type Sockets interface {
 type Listener struct {
 	leger.Port
 	Program string // empty: it belongs to another user, or is not known
+	Unit    string // the systemd unit that the program runs in; empty: none, or not known
 }
 
 // Clock is time, for what waits.

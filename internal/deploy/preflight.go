@@ -134,10 +134,11 @@ func holder(w wantedPort, facts Facts) string {
 		}
 	}
 	for _, l := range facts.Listeners {
-		if overlap(l.Port, w.Port) {
-			if l.Program == "" {
-				return "a program of another user"
-			}
+		switch {
+		case !overlap(l.Port, w.Port) || facts.Ours[l.Unit]:
+		case l.Program == "":
+			return "a program of another user"
+		default:
 			return "the program " + l.Program
 		}
 	}

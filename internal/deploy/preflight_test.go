@@ -35,35 +35,35 @@ func TestPreflight(t *testing.T) {
 	}{
 		"a program has the port": {
 			[]string{"web.container", unit("PublishPort=127.0.0.1:8080:80\n")},
-			func(*machine) sockets { return sockets{{tcp("127.0.0.1", 8080), "caddy (process 7)"}} },
+			func(*machine) sockets { return sockets{{tcp("127.0.0.1", 8080), "caddy (process 7)", ""}} },
 			"web.container:3: port 8080 (tcp) is taken by the program caddy (process 7)",
 		},
 		"somebody else listens on all addresses": {
 			[]string{"web.container", unit("PublishPort=127.0.0.1:8080:80\n")},
-			func(*machine) sockets { return sockets{{tcp("::", 8080), ""}} },
+			func(*machine) sockets { return sockets{{tcp("::", 8080), "", ""}} },
 			"taken by a program of another user",
 		},
 		"another address": {
 			[]string{"web.container", unit("PublishPort=127.0.0.1:8080:80\n")},
-			func(*machine) sockets { return sockets{{tcp("192.0.2.7", 8080), ""}} }, "",
+			func(*machine) sockets { return sockets{{tcp("192.0.2.7", 8080), "", ""}} }, "",
 		},
 		"another protocol": {
 			[]string{"web.container", unit("PublishPort=53:53/udp\n")},
-			func(*machine) sockets { return sockets{{tcp("0.0.0.0", 53), ""}} }, "",
+			func(*machine) sockets { return sockets{{tcp("0.0.0.0", 53), "", ""}} }, "",
 		},
 		"in a range": {
 			[]string{"web.container", unit("PublishPort=[::1]:8000-8010:8000-8010\n")},
-			func(*machine) sockets { return sockets{{tcp("::1", 8005), "x"}} }, "port 8005",
+			func(*machine) sockets { return sockets{{tcp("::1", 8005), "x", ""}} }, "port 8005",
 		},
 		"any port of the host": {
 			[]string{"web.container", unit("PublishPort=80\nPublishPort=127.0.0.1::80\nPublishPort=%i:80\n")},
-			func(*machine) sockets { return sockets{{tcp("0.0.0.0", 80), "x"}} }, "",
+			func(*machine) sockets { return sockets{{tcp("0.0.0.0", 80), "x", ""}} }, "",
 		},
 		"a container has the port": {
 			[]string{"web.container", unit("PublishPort=8080:80\n")},
 			func(m *machine) sockets {
 				m.containers = []leger.Container{{Name: "theirs", Unit: "t.service", Up: true, Ports: []leger.Port{tcp("", 8080)}}}
-				return sockets{{tcp("0.0.0.0", 8080), "rootlessport"}}
+				return sockets{{tcp("0.0.0.0", 8080), "rootlessport", "t.service"}}
 			},
 			"taken by the container theirs of t.service",
 		},
@@ -128,10 +128,13 @@ func TestTheReleasesOwnPortsAreNoConflict(t *testing.T) {
 	}
 	const unit = "[Container]\nImage=x:1\nPublishPort=8080:80\n"
 	mustInstall(t, engine(), request(t, "App", "c1", "a.container", unit))
-	taken = sockets{{tcp("0.0.0.0", 8080), "rootlessport"}}
+	taken = sockets{{tcp("0.0.0.0", 8080), "rootlessport", ""}}
 	m.containers = []leger.Container{{Name: "systemd-a", Unit: "a.service", Up: true, Ports: []leger.Port{tcp("", 8080)}}}
 	mustInstall(t, engine(), request(t, "App", "c2", "a.container", unit+"Label=a=b\n"))
 	mustInstall(t, engine(), request(t, "App", "c3", "b.container", unit))
+	// A container that only comes or goes is not listed with its ports.
+	m.containers, taken = nil, sockets{{tcp("0.0.0.0", 8080), "pasta", "b.service"}}
+	mustInstall(t, engine(), request(t, "App", "c4", "b.container", unit+"Label=a=b\n"))
 }
 
 func TestTwoReleasesCannotShareAContainersName(t *testing.T) {

@@ -38,9 +38,9 @@ func (s ProcSockets) Listening(_ context.Context, numbers []int) ([]Listener, er
 		}
 	}
 	if len(all) > 0 {
-		s.programs(func(inode, program string) {
+		s.programs(func(inode, program, unit string) {
 			for _, i := range inodes[inode] {
-				all[i].Program = program
+				all[i].Program, all[i].Unit = program, unit
 			}
 		})
 	}
@@ -80,12 +80,12 @@ func parseSocket(protocol, line string) (port leger.Port, inode string, ok bool)
 }
 
 // programs tells each socket of a process that may be looked at.
-func (s ProcSockets) programs(found func(inode, program string)) {
+func (s ProcSockets) programs(found func(inode, program, unit string)) {
 	fds, err := filepath.Glob(filepath.Join(s.proc, "[0-9]*", "fd", "*"))
 	if err != nil {
 		return
 	}
-	names := map[string]string{}
+	names, units := map[string]string{}, map[string]string{}
 	for _, fd := range fds {
 		target, err := os.Readlink(fd)
 		inode, isSocket := strings.CutPrefix(target, "socket:[")
@@ -96,7 +96,25 @@ func (s ProcSockets) programs(found func(inode, program string)) {
 		if _, known := names[dir]; !known {
 			comm, _ := os.ReadFile(filepath.Join(dir, "comm")) //nolint:gosec // G304: below /proc; it may have ended
 			names[dir] = strings.TrimSpace(string(comm)) + " (process " + filepath.Base(dir) + ")"
+			cgroup, _ := os.ReadFile(filepath.Join(dir, "cgroup")) //nolint:gosec // G304: below /proc
+			units[dir] = unitOf(string(cgroup))
 		}
-		found(strings.TrimSuffix(inode, "]"), names[dir])
+		found(strings.TrimSuffix(inode, "]"), names[dir], units[dir])
 	}
+}
+
+// unitOf finds the unit in a control group's path (cgroups(7), /proc/PID/cgroup):
+// "0::/user.slice/…/app.slice/web.service/libpod-payload-1f2e". What forwards a
+// port for a container runs in the container's unit, also while the container is
+// only coming or going and Podman does not list its ports.
+func unitOf(cgroup string) string {
+	unit := ""
+	for line := range strings.Lines(cgroup) {
+		for part := range strings.SplitSeq(strings.TrimSpace(line), "/") {
+			if strings.HasSuffix(part, ".service") {
+				unit = part
+			}
+		}
+	}
+	return unit
 }
