@@ -490,7 +490,7 @@ func (w *world) killAtStep(n int) bool {
 		leger --verbose deploy update shop --yes 2>/tmp/said & pid=$!
 		n=0
 		while IFS= read -r line; do
-			case "$line" in "recording "*|"stopping "*|"exchanging "*|"systemd reads"*|"starting "*|"  shop-"*" is "*) n=$((n+1));; esac
+			case "$line" in "recording "*|"stopping "*|"exchanging "*|"systemd reads"*|"starting "*|"  shop-"*".service is "*) n=$((n+1));; esac
 			if [ $n = %d ]; then kill -9 $pid; echo "killed when it said: $line"; break; fi
 		done </tmp/said
 		wait $pid 2>/dev/null; echo "code $?"`, n))
