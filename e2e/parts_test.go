@@ -39,7 +39,7 @@ func TestRealParts(t *testing.T) {
 				t.Fatalf("%s", got)
 			}
 			for line := range strings.Lines(got.Stdout) {
-				if strings.HasPrefix(line, "---") {
+				if strings.HasPrefix(line, "---") || strings.Contains(line, "machine_test.go:") {
 					t.Log(strings.TrimSpace(line))
 				}
 			}
