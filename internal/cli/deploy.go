@@ -172,7 +172,7 @@ func (a *app) progress(e deploy.Event) {
 			a.warn("%s: %s", e.Unit, e.Note)
 			return
 		}
-		a.say("  %s is %s", e.Unit, unitState(e.State))
+		a.say("  %s is %s", e.Unit, stateWords(e.State))
 	case deploy.StepBack:
 		if e.Unit == "" {
 			a.say("it failed: putting back what was there before")

@@ -66,6 +66,7 @@ type unitJSON struct {
 	Run    bool       `json:"run"` // it is meant to be up
 	Active string     `json:"active"`
 	Sub    string     `json:"sub"`
+	Health string     `json:"health,omitempty"` // "starting", "healthy", "unhealthy"; absent: no health check
 	Since  *time.Time `json:"since,omitempty"`
 }
 
@@ -94,14 +95,18 @@ func jsonOf(d deploy.Deployment) deploymentJSON {
 		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{},
 	}
 	for _, u := range d.Units {
-		j := unitJSON{Unit: u.Service, File: u.File, Run: u.Run, Active: u.State.ActiveState, Sub: u.State.SubState}
-		if !u.State.Since.IsZero() {
-			j.Since = &u.State.Since
-		}
-		out.Units = append(out.Units, j)
+		out.Units = append(out.Units, unitOf(u))
 	}
 	out.Drift = append(out.Drift, d.Drift...)
 	return out
+}
+
+func unitOf(u deploy.UnitStatus) unitJSON {
+	j := unitJSON{Unit: u.Service, File: u.File, Run: u.Run, Active: u.State.ActiveState, Sub: u.State.SubState, Health: u.Health}
+	if !u.State.Since.IsZero() {
+		j.Since = &u.State.Since
+	}
+	return j
 }
 
 // deployStatus shows one deployment or all. What is not healthy is an error.
@@ -243,7 +248,7 @@ func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) er
 	var rows, generations [][]string
 	for i, d := range all {
 		for _, u := range d.Units {
-			rows = append(rows, []string{d.Release, u.Service, unitState(u.State), u.File})
+			rows = append(rows, []string{d.Release, u.Service, unitState(u), u.File})
 		}
 		a.printDrift(d, out[i])
 		for _, g := range out[i].Generations {
@@ -292,7 +297,16 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 	}
 }
 
-func unitState(s leger.UnitState) string {
+// unitState says how a unit is, and its container where that has a health check.
+func unitState(u deploy.UnitStatus) string {
+	state := stateWords(u.State)
+	if u.Health != "" {
+		state += ", " + u.Health
+	}
+	return state
+}
+
+func stateWords(s leger.UnitState) string {
 	switch {
 	case s.LoadState == "not-found":
 		return "not there"

@@ -79,13 +79,7 @@ type serviceJSON struct {
 }
 
 func serviceOf(d deploy.Deployment, u deploy.UnitStatus) serviceJSON {
-	s := serviceJSON{Release: d.Release, Kind: string(u.Kind), unitJSON: unitJSON{
-		Unit: u.Service, File: u.File, Run: u.Run, Active: u.State.ActiveState, Sub: u.State.SubState,
-	}}
-	if !u.State.Since.IsZero() {
-		s.Since = &u.State.Since
-	}
-	return s
+	return serviceJSON{Release: d.Release, Kind: string(u.Kind), unitJSON: unitOf(u)}
 }
 
 func (a *app) serviceList(ctx context.Context) error {
@@ -98,7 +92,7 @@ func (a *app) serviceList(ctx context.Context) error {
 		for _, d := range all {
 			for _, u := range d.Units {
 				out = append(out, serviceOf(d, u))
-				rows = append(rows, []string{u.Service, d.Release, unitState(u.State), string(u.Kind)})
+				rows = append(rows, []string{u.Service, d.Release, unitState(u), string(u.Kind)})
 			}
 		}
 		switch {
@@ -117,7 +111,7 @@ func (a *app) serviceStatus(_ context.Context, _ *machine, d deploy.Deployment, 
 	if a.flags.json {
 		err = a.printJSON(serviceOf(d, u))
 	} else {
-		rows := [][]string{{"release", d.Release}, {"state", unitState(u.State)}, {"file", u.File}}
+		rows := [][]string{{"release", d.Release}, {"state", unitState(u)}, {"file", u.File}}
 		if !u.State.Since.IsZero() {
 			rows = append(rows, []string{"since", u.State.Since.Local().Format("2006-01-02 15:04:05")})
 		}
@@ -129,7 +123,7 @@ func (a *app) serviceStatus(_ context.Context, _ *machine, d deploy.Deployment, 
 	if err != nil || !u.Run || u.Up() {
 		return err
 	}
-	return leger.Errorf(leger.CodeUnhealthy, "%s is %s", u.Service, unitState(u.State)).
+	return leger.Errorf(leger.CodeUnhealthy, "%s is %s", u.Service, unitState(u)).
 		WithHint("see what it says: leger service logs %s", u.Service)
 }
 

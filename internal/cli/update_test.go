@@ -334,3 +334,37 @@ func TestAPrivateAndSignedRepository(t *testing.T) {
 	wantIn(t, h.leger(4, "deploy", "update", "app").stderr, "is not signed by an allowed signer")
 	wantIn(t, h.leger(0, "deploy", "rollback", "app").stderr, "generation 1")
 }
+
+// The journal of a release's units, and nothing in it that steers the terminal.
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	h.standin("journalctl", "#!/bin/sh\necho \"$@\"\nprintf 'hello \\033[2J\\303\\244\\n'\n")
+	s := h.leger(0, "deploy", "logs", "app")
+	wantIn(t, s.stdout, "--user", "--lines=100", "--unit=web.service", "hello", "ä")
+	if strings.Contains(s.stdout, "\x1b") {
+		t.Error("the journal steers the terminal")
+	}
+	wantIn(t, h.leger(0, "deploy", "logs", "app", "--since", "1 hour ago", "-f").stdout, "--since=1 hour ago", "--follow")
+	wantIn(t, h.leger(0, "service", "logs", "web", "-n", "5", "--json").stdout, "--lines=5", "--output=json")
+	h.leger(3, "deploy", "logs", "other")
+	h.standin("journalctl", "#!/bin/sh\necho 'Failed to parse timestamp: x' >&2\nexit 1\n")
+	wantIn(t, h.leger(2, "deploy", "logs", "app", "--since", "x").stderr, "Failed to parse timestamp")
+}
+
+// Ports that somebody has are refused with who it is, names too.
+func TestWhatOthersHaveIsRefused(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	h.podman.Run("theirs", "theirs.service", "", 8080)
+	h.commit(map[string]string{"web.container": web("PublishPort=127.0.0.1:8080:80")})
+	wantIn(t, h.leger(5, "deploy", "update", "app").stderr, "web.container:4: port 8080 (tcp) is taken by the container theirs of theirs.service")
+	h.commit(map[string]string{"web.container": web("ContainerName=theirs")})
+	wantIn(t, h.leger(5, "deploy", "update", "app").stderr, "a container called theirs that Leger did not make is there")
+	h.commit(map[string]string{"web.container": web("Pull=never")})
+	wantIn(t, h.leger(6, "deploy", "update", "app").stderr, "is not on this machine, and Pull=never forbids to pull it")
+	h.podman.Pull("registry.example/web" + digest)
+	h.leger(0, "deploy", "update", "app")
+	h.podman.Run("systemd-web", "web.service", "unhealthy")
+	wantIn(t, h.leger(7, "deploy", "status", "app").stdout, "active (running), unhealthy")
+}

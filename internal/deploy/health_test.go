@@ -71,3 +71,26 @@ func TestSettlingIsCountedFromEachUnitsOwnStart(t *testing.T) {
 		t.Errorf("waited for %v", took)
 	}
 }
+
+// A container that turns unhealthy after it was deployed is told.
+func TestStatusTellsUnhealthyContainers(t *testing.T) {
+	t.Parallel()
+	m := newMachine("key")
+	e := m.engine(t.TempDir())
+	mustInstall(t, e, v1(t))
+	m.health["web.service"] = "unhealthy"
+	d, err := e.Status(t.Context(), releaseName(t, "App"))
+	if err != nil || d.Healthy() {
+		t.Errorf("healthy %v, %v", d.Healthy(), err)
+	}
+	for _, u := range d.Units {
+		if want := u.Service != "web.service"; u.Run && u.Up() != want {
+			t.Errorf("%s: up %v", u.Service, u.Up())
+		}
+	}
+	// Without Podman's answer systemd's word counts.
+	m.silent = -1
+	if d, err = e.Status(t.Context(), releaseName(t, "App")); err != nil || !d.Healthy() {
+		t.Errorf("Podman is silent: healthy %v, %v", d.Healthy(), err)
+	}
+}

@@ -35,7 +35,7 @@ const (
 	// maxSilence is how often Podman may fail to answer on end.
 	maxSilence = 5
 
-	healthyWord, unhealthyWord = "healthy", "unhealthy"
+	startingWord, healthyWord, unhealthyWord = "starting", "healthy", "unhealthy"
 )
 
 // watch is what waiting for units remembers from one look to the next.
@@ -121,10 +121,9 @@ func (w *watch) askPodman(ctx context.Context) error {
 		return err
 	}
 	clear(w.health)
-	rank := []string{"", healthyWord, "starting", unhealthyWord}
 	for _, c := range all {
-		if _, ours := w.units[c.Unit]; ours && slices.Index(rank, c.Health) > slices.Index(rank, w.health[c.Unit]) {
-			w.health[c.Unit] = c.Health
+		if _, ours := w.units[c.Unit]; ours {
+			w.health[c.Unit] = worse(w.health[c.Unit], c.Health)
 		}
 	}
 	return nil
@@ -246,7 +245,7 @@ func (f *UnitFailure) describe(cause error, limit time.Duration) string {
 	switch {
 	case f.Health == unhealthyWord:
 		return "its health check fails"
-	case errors.Is(cause, context.DeadlineExceeded) && f.Health == "starting":
+	case errors.Is(cause, context.DeadlineExceeded) && f.Health == startingWord:
 		return fmt.Sprintf("not within %s; its health check has not passed yet", limit)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Sprintf("not within %s; it is %s", limit, s.ActiveState)
