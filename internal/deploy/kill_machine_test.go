@@ -238,25 +238,30 @@ func TestMachineFiftyUnits(t *testing.T) {
 		units = append(units, fmt.Sprintf("leger-%02d.service", n))
 	}
 	req := request(t, "leger-app", "c1", pairs...)
-	var ours, plainly []time.Duration
+	for i := 0; i < len(pairs); i += 2 {
+		pairs[i+1] += "# changed\n"
+	}
+	next := request(t, "leger-app", "c2", pairs...)
+	var ours, plainly, plans []time.Duration
 	for range 2 {
 		ours = append(ours, timed(t, func() { mustInstall(t, e, req) }))
 		if got := len(containers(t)); got != 50 {
 			t.Fatalf("%d containers run", got)
 		}
+		plans = append(plans, timed(t, func() {
+			if plan, err := e.Prepare(t.Context(), next); err != nil || len(plan.Changes.Units) != 50 {
+				t.Errorf("%d units change, %v", len(plan.Changes.Units), err)
+			}
+		}))
+		partsOfAPlan(t, req, units)
 		if _, err := e.Remove(t.Context(), releaseName(t, "leger-app"), deploy.RemoveOptions{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		plainly = append(plainly, plainInstall(t, req, units))
 	}
-	begun := time.Now()
-	if _, err := e.Prepare(t.Context(), req); err != nil {
-		t.Fatal(err)
-	}
-	planned := time.Since(begun)
-	partsOfAPlan(t, req, units)
+	planned := slices.Min(plans)
 	added := slices.Min(ours) - slices.Min(plainly)
-	t.Logf("50 units: Leger %v, podman quadlet install + systemctl start %v; added %v; the plan took %v", ours, plainly, added, planned)
+	t.Logf("50 units: Leger %v, podman quadlet install + systemctl start %v; added %v; a plan that changes all took %v", ours, plainly, added, plans)
 	if added > 5*time.Second || planned > 2*time.Second { // five times and more what is aimed at: a slow machine does not fail it
 		t.Errorf("Leger adds %v, and plans in %v", added, planned)
 	}
@@ -285,13 +290,11 @@ func partsOfAPlan(t *testing.T, req deploy.Request, units []string) {
 		},
 		"the generator": func() error { _, err := q.Check(t.Context(), req.Set.Files); return err },
 	} {
-		for range 2 {
-			t.Logf("%s: %v", name, timed(t, func() {
-				if err := do(); err != nil {
-					t.Error(err)
-				}
-			}))
-		}
+		t.Logf("%s: %v", name, timed(t, func() {
+			if err := do(); err != nil {
+				t.Error(err)
+			}
+		}))
 	}
 }
 
