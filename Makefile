@@ -66,6 +66,11 @@ screenshots: build ## every page and state, in both themes and three widths, int
 	@scripts/need chromium
 	cd web && npm run --silent screenshots
 
+.PHONY: lighthouse
+lighthouse: build ## Lighthouse over every page, desktop and mobile; wants a machine with nothing else to do
+	@scripts/need chromium
+	cd web && npm run --silent lighthouse
+
 .PHONY: check
 check: format-check lint tidy-check shell-check web-check test ## format, lint, types, tests with the race detector, import arrows
 

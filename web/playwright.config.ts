@@ -3,7 +3,7 @@ import { defineConfig } from "@playwright/test";
 /** The pages in Chromium, against the real server: one worker, since the machine is shared. */
 export default defineConfig({
 	testDir: "tests",
-	testIgnore: "screenshots.spec.ts",
+	testIgnore: ["screenshots.spec.ts", "lighthouse.spec.ts"],
 	workers: 1,
 	forbidOnly: true,
 	timeout: 60_000,

@@ -5,5 +5,4 @@ import base from "./playwright.config.ts";
 export default defineConfig(base, {
 	testIgnore: [],
 	testMatch: "screenshots.spec.ts",
-	timeout: 600_000,
 });

@@ -81,6 +81,27 @@ func TestLinksAndSubmodulesAreRefusedByName(t *testing.T) {
 	}
 }
 
+// A link to a file of the release is a copy of that file; whatever else a link may
+// lead to, it is refused by its name, and nothing outside git's objects is read.
+func TestLinksWithinTheReleaseAreCopies(t *testing.T) {
+	t.Parallel()
+	r, client := newRemote(t, nil), newClient(t, nil)
+	r.repo("inside.git", commitTo("main", file("100644", "app/web@.container", "[Container]"), file("100644", "other", "x"),
+		file("120000", "app/web@a.container", "web@.container"), file("120000", "app/sub/b.container", ".././web@a.container")))
+	tree, err := client.Fetch(t.Context(), r.source("inside.git", "main", "app"))
+	if err != nil || len(tree.Files) != 3 || string(tree.Files["web@a.container"]) != "[Container]" || string(tree.Files["sub/b.container"]) != "[Container]" {
+		t.Errorf("%q, %v", tree.Files, err)
+	}
+	for i, target := range []string{"../other", "/etc/passwd", "link", "sub", "", "nothing", "sub/../../other", ".git/config", strings.Repeat("x", 5000)} {
+		repo := "outside" + string(rune('a'+i)) + ".git"
+		r.repo(repo, commitTo("main", file("100644", "app/sub/f", "x"), file("100644", "other", "x"), file("120000", "app/link", target)))
+		_, err := client.Fetch(t.Context(), r.source(repo, "main", "app"))
+		if !errors.Is(err, leger.ErrInvalid) || !strings.Contains(err.Error(), "link is a symbolic link to ") {
+			t.Errorf("%.20q: %v", target, err)
+		}
+	}
+}
+
 // A tree object can be written by hand with any name in it.
 func TestCraftedNamesAreRefused(t *testing.T) {
 	t.Parallel()

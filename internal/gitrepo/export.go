@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -12,6 +14,9 @@ import (
 
 	"leger.run/leger"
 )
+
+// modeLink is git's mode of a symbolic link; its content is the target.
+const modeLink = "120000"
 
 // entry is one line of git ls-tree.
 type entry struct {
@@ -81,7 +86,7 @@ func (s *session) list(ctx context.Context, tree string) ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.checkEntry(ctx, e); err != nil {
+		if err := s.checkEntry(e); err != nil {
 			return nil, err
 		}
 		if total += e.size; total > s.client.cfg.MaxTotalSize {
@@ -112,7 +117,7 @@ func parseEntry(record string) (entry, error) {
 	return e, nil
 }
 
-func (s *session) checkEntry(ctx context.Context, e entry) error {
+func (s *session) checkEntry(e entry) error {
 	bad := func(hint, format string, args ...any) error {
 		return leger.Errorf(leger.CodeInvalid, format, args...).WithHint("%s", hint)
 	}
@@ -121,8 +126,11 @@ func (s *session) checkEntry(ctx context.Context, e entry) error {
 	}
 	switch e.mode {
 	case "100644", "100755", "100664":
-	case "120000":
-		return bad("put the file itself there: links are never followed", "%s is a symbolic link to %s", e.path, s.linkTarget(ctx, e))
+	case modeLink:
+		const most = 4096 // PATH_MAX
+		if e.size > most {
+			return badLink(e.path, "a path too long to show")
+		}
 	case "160000":
 		return bad("put the files themselves there: submodules are never fetched", "%s is a submodule", e.path)
 	default:
@@ -148,16 +156,39 @@ func safePath(name string) bool {
 	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-func (s *session) linkTarget(ctx context.Context, e entry) string {
-	const most = 4096 // PATH_MAX
-	if e.size > most {
-		return "a path too long to show"
+func badLink(name, target string) error {
+	return leger.Errorf(leger.CodeInvalid, "%s is a symbolic link to %s", name, target).
+		WithHint("put the file itself there: only links to files of the release are followed")
+}
+
+// follow puts a copy of the file in the place of each link to one below the
+// release's directory: instances of a template are made that way. Any other link is
+// refused. git's objects are all that is looked at, never the file system.
+func (s *session) follow(files map[string][]byte, links map[string]string) error {
+	const most = 8 // links in a row
+	copies, total := map[string][]byte{}, int64(0)
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		at := name
+		for range most {
+			target, isLink := links[at]
+			if !isLink {
+				break
+			}
+			if at = path.Join(path.Dir(at), target); path.IsAbs(target) {
+				at = ""
+			}
+		}
+		data, ok := files[at]
+		if !ok {
+			return badLink(name, showName(strconv.QuoteToASCII(links[name])))
+		}
+		copies[name] = data
+		if total += int64(len(data)); total > s.client.cfg.MaxTotalSize {
+			return s.tooLarge("more than %d bytes behind symbolic links", s.client.cfg.MaxTotalSize)
+		}
 	}
-	res, err := s.git(ctx, "cat-file", "blob", e.object)
-	if err != nil || res.Code != 0 {
-		return "an unreadable target"
-	}
-	return showName(strconv.QuoteToASCII(string(res.Stdout)))
+	maps.Copy(files, copies)
+	return nil
 }
 
 func (s *session) tooLarge(format string, args ...any) error {
@@ -171,7 +202,7 @@ func (s *session) tooLarge(format string, args ...any) error {
 
 // read gives the contents of the entries, through one git cat-file.
 func (s *session) read(ctx context.Context, entries []entry) (map[string][]byte, error) {
-	files := make(map[string][]byte, len(entries))
+	files, links := make(map[string][]byte, len(entries)), map[string]string{}
 	if len(entries) == 0 {
 		return files, nil
 	}
@@ -195,12 +226,16 @@ func (s *session) read(ctx context.Context, entries []entry) (map[string][]byte,
 		if !ok || string(header) != want || int64(len(body)) < e.size+1 {
 			return nil, leger.Errorf(leger.CodeInternal, "git cat-file gave something else than %s", e.path)
 		}
-		files[e.path] = body[:e.size:e.size]
 		rest = body[e.size+1:]
+		if e.mode == modeLink {
+			links[e.path] = string(body[:e.size])
+			continue
+		}
+		files[e.path] = body[:e.size:e.size]
 		if bytes.HasPrefix(files[e.path], []byte("version https://git-lfs.github.com/spec/")) {
 			return nil, leger.Errorf(leger.CodeInvalid, "%s is kept in Git LFS, and only a pointer to it is in the repository", e.path).
 				WithHint("commit the file itself: files of LFS are never fetched")
 		}
 	}
-	return files, nil
+	return files, s.follow(files, links)
 }

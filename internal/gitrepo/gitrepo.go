@@ -90,7 +90,8 @@ type Tree struct {
 	Files map[string][]byte
 }
 
-// Fetch gets the files of a source. Errors:
+// Fetch gets the files of a source. A symbolic link to one of them is a copy of it;
+// "a symbolic link" below is any other. Errors:
 //
 //   - ErrInvalid: the source itself (Field "git_url", "git_branch" or "commit"), or
 //     what it holds: a symbolic link, a submodule, an LFS file, a deceptive name

@@ -85,6 +85,53 @@ func TestFiftyWritersLoseNothing(t *testing.T) {
 	}
 }
 
+// TestOneOfManyCreatesIt has 20 clients make one secret at once, each on condition
+// that it is not there. One does; the others are told its version.
+func TestOneOfManyCreatesIt(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := newPeople(s.target())
+	bearer := p.token(t, "alice")
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	count := map[int]int{}
+	winner := ""
+	for c := range 20 {
+		wg.Go(func() {
+			value := fmt.Sprint("of-", c)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/secrets/contested", strings.NewReader(fmt.Sprintf(`{"value":%q}`, value)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", "Bearer "+bearer)
+			r.Header.Set("If-None-Match", "*")
+			res, err := roundTrip(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			count[res.status]++
+			if res.status == http.StatusOK {
+				winner = value
+			} else if !strings.Contains(string(res.body), `"current_version":1`) {
+				t.Errorf("%d %s", res.status, res.body)
+			}
+		})
+	}
+	wg.Wait()
+	if want := map[int]int{http.StatusOK: 1, http.StatusConflict: 19}; !maps.Equal(count, want) {
+		t.Errorf("answers %v, want %v", count, want)
+	}
+	got := data[struct{ Value string }](t, p.as(t, "alice", http.MethodGet, "/api/secrets/contested", ""))
+	if got.Value != winner {
+		t.Errorf("%q is stored, and %q was acknowledged", got.Value, winner)
+	}
+}
+
 // checkKept: the newest 20 versions are kept, without a gap.
 func (s *server) checkKept(t *testing.T, p *people, name string, last leger.Version) {
 	t.Helper()

@@ -125,12 +125,18 @@ func edit(rel *leger.Release, u wire.ReleaseUpdate) (err error) {
 	return err
 }
 
-func (a *API) updateRelease(w http.ResponseWriter, r *http.Request, c caller) error {
-	id, err := releaseID(r)
-	if err != nil {
-		return err
+// releaseToWrite gives the release a request is about, and what it asks of the
+// version that is there.
+func releaseToWrite(r *http.Request) (id string, pre vault.Precondition, err error) {
+	if id, err = releaseID(r); err != nil {
+		return "", pre, err
 	}
-	pre, err := precondition(r)
+	pre, err = precondition(r)
+	return id, pre, err
+}
+
+func (a *API) updateRelease(w http.ResponseWriter, r *http.Request, c caller) error {
+	id, pre, err := releaseToWrite(r)
 	if err != nil {
 		return err
 	}
@@ -185,11 +191,7 @@ func (a *API) tryUpdate(r *http.Request, c caller, id string, expect leger.Versi
 }
 
 func (a *API) deleteRelease(w http.ResponseWriter, r *http.Request, c caller) error {
-	id, err := releaseID(r)
-	if err != nil {
-		return err
-	}
-	pre, err := precondition(r)
+	id, pre, err := releaseToWrite(r)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,20 @@ func precondition(r *http.Request) (vault.Precondition, error) {
 	return vault.Precondition{Version: leger.Version(n)}, nil
 }
 
+// ifNoneMatch adds to pre what If-None-Match asks of a write: absent, or "*" for
+// what must not exist yet.
+func ifNoneMatch(r *http.Request, pre vault.Precondition) (vault.Precondition, error) {
+	switch text := strings.TrimSpace(r.Header.Get("If-None-Match")); {
+	case text == "":
+		return pre, nil
+	case text != "*":
+		return pre, leger.Invalid("If-None-Match", "If-None-Match of a write must be *: nothing of the name may exist yet")
+	case pre != vault.Precondition{}:
+		return pre, leger.Invalid("If-None-Match", "If-Match and If-None-Match: * contradict each other")
+	}
+	return vault.Precondition{Absent: true}, nil
+}
+
 // page reads ?limit= and ?cursor=; the cursor is what the last page gave.
 func page(r *http.Request) (limit int, cursor string, err error) {
 	q := r.URL.Query()

@@ -96,13 +96,22 @@ func (a *API) secret(w http.ResponseWriter, r *http.Request, c caller) error {
 	return ok(w, out)
 }
 
+// secretToWrite gives the secret a request is about, and what it asks of the
+// version that is there.
+func secretToWrite(r *http.Request) (name leger.SecretName, pre vault.Precondition, err error) {
+	if name, err = leger.ParseSecretName(r.PathValue("name")); err != nil {
+		return name, pre, err
+	}
+	pre, err = precondition(r)
+	return name, pre, err
+}
+
 func (a *API) putSecret(w http.ResponseWriter, r *http.Request, c caller) error {
-	name, err := leger.ParseSecretName(r.PathValue("name"))
+	name, pre, err := secretToWrite(r)
 	if err != nil {
 		return err
 	}
-	pre, err := precondition(r)
-	if err != nil {
+	if pre, err = ifNoneMatch(r, pre); err != nil {
 		return err
 	}
 	body, err := decode[wire.SecretPut](w, r)
@@ -122,11 +131,7 @@ func (a *API) putSecret(w http.ResponseWriter, r *http.Request, c caller) error 
 }
 
 func (a *API) deleteSecret(w http.ResponseWriter, r *http.Request, c caller) error {
-	name, err := leger.ParseSecretName(r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	pre, err := precondition(r)
+	name, pre, err := secretToWrite(r)
 	if err != nil {
 		return err
 	}
@@ -153,11 +158,7 @@ func (a *API) secretVersions(w http.ResponseWriter, r *http.Request, c caller) e
 }
 
 func (a *API) restoreSecret(w http.ResponseWriter, r *http.Request, c caller) error {
-	name, err := leger.ParseSecretName(r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	pre, err := precondition(r)
+	name, pre, err := secretToWrite(r)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package quadlet
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Kind is what a quadlet makes, and the suffix of its file.
 type Kind string
@@ -38,69 +42,37 @@ func (k Kind) suffix() string {
 	}
 }
 
-// Keys is the table of the keys that each of Podman's sections takes, as the
-// generator of Podman 5.8.6 accepted them one by one; ok is false for a section
-// that is not Podman's. Podman 5.6 knows the same but for the section
-// [Artifact], AppArmor and HttpProxy in [Container], BuildArg and IgnoreFile in
-// [Build] and StopTimeout in [Pod].
-func Keys(section string) (keys []string, ok bool) {
-	var table string
-	switch section {
-	case "Container":
-		table = `
-			AddCapability AddDevice AddHost Annotation AppArmor AutoUpdate CgroupsMode ContainerName
-			ContainersConfModule DNS DNSOption DNSSearch DropCapability Entrypoint Environment
-			EnvironmentFile EnvironmentHost Exec ExposeHostPort GIDMap GlobalArgs Group GroupAdd
-			HealthCmd HealthInterval HealthLogDestination HealthMaxLogCount HealthMaxLogSize
-			HealthOnFailure HealthRetries HealthStartPeriod HealthStartupCmd HealthStartupInterval
-			HealthStartupRetries HealthStartupSuccess HealthStartupTimeout HealthTimeout HostName
-			HttpProxy Image IP IP6 Label LogDriver LogOpt Mask Memory Mount Network NetworkAlias
-			NoNewPrivileges Notify PidsLimit Pod PodmanArgs PublishPort Pull ReadOnly ReadOnlyTmpfs
-			ReloadCmd ReloadSignal RemapGid RemapUid RemapUidSize RemapUsers Retry RetryDelay Rootfs
-			RunInit SeccompProfile Secret SecurityLabelDisable SecurityLabelFileType SecurityLabelLevel
-			SecurityLabelNested SecurityLabelType ServiceName ShmSize StartWithPod StopSignal
-			StopTimeout SubGIDMap SubUIDMap Sysctl Timezone Tmpfs UIDMap Ulimit Unmask User UserNS
-			VolatileTmp Volume WorkingDir`
-	case "Pod":
-		table = `
-			AddHost ContainersConfModule DNS DNSOption DNSSearch ExitPolicy GIDMap GlobalArgs HostName
-			IP IP6 Label Network NetworkAlias PodmanArgs PodName PublishPort RemapGid RemapUid
-			RemapUidSize RemapUsers ServiceName ShmSize StopTimeout SubGIDMap SubUIDMap UIDMap UserNS
-			Volume`
-	case "Volume":
-		table = `
-			ContainersConfModule Copy Device Driver GlobalArgs Group Image Label Options PodmanArgs
-			ServiceName Type User VolumeName`
-	case "Network":
-		table = `
-			ContainersConfModule DisableDNS DNS Driver Gateway GlobalArgs InterfaceName Internal
-			IPAMDriver IPRange IPv6 Label NetworkDeleteOnStop NetworkName Options PodmanArgs ServiceName
-			Subnet`
-	case "Kube":
-		table = `
-			AutoUpdate ConfigMap ContainersConfModule ExitCodePropagation GlobalArgs KubeDownForce
-			LogDriver LogOpt Network PodmanArgs PublishPort RemapGid RemapUid RemapUidSize RemapUsers
-			ServiceName SetWorkingDirectory UserNS Yaml`
-	case "Image":
-		table = `
-			AllTags Arch AuthFile CertDir ContainersConfModule Creds DecryptionKey GlobalArgs Image
-			ImageTag OS PodmanArgs Policy Retry RetryDelay ServiceName TLSVerify Variant`
-	case "Build":
-		table = `
-			Annotation Arch AuthFile BuildArg ContainersConfModule DNS DNSOption DNSSearch Environment
-			File ForceRM GlobalArgs GroupAdd IgnoreFile ImageTag Label Network PodmanArgs Pull Retry
-			RetryDelay Secret ServiceName SetWorkingDirectory Target TLSVerify Variant Volume`
-	case "Artifact":
-		table = `
-			Artifact AuthFile CertDir ContainersConfModule Creds DecryptionKey GlobalArgs PodmanArgs
-			Quiet Retry RetryDelay ServiceName TLSVerify`
-	case "Quadlet":
-		table = `
-			DefaultDependencies`
+// Since is the first Podman that knows the kind.
+func (k Kind) Since() Version {
+	switch k {
+	case Container, Volume, Network, Kube:
+		return Version{4, 4, 0}
+	case Image:
+		return Version{4, 8, 0}
+	case Pod:
+		return Version{5, 0, 0}
+	case Build:
+		return Version{5, 2, 0}
+	case Artifact:
+		return Version{5, 7, 0}
 	default:
-		return nil, false
+		return Version{}
 	}
-	return strings.Fields(table), true
+}
+
+// Keys lists the keys that each of Podman's sections takes, sorted; ok is false
+// for a section that is not Podman's. KeySince tells since when.
+func Keys(section string) (keys []string, ok bool) {
+	since, ok := keysOf(section)
+	return slices.Sorted(maps.Keys(since)), ok
+}
+
+// KeySince is the first Podman whose generator takes a key in a section; ok is
+// false for a key that is not known up to Podman 5.8.
+func KeySince(section, key string) (v Version, ok bool) {
+	since, _ := keysOf(section)
+	v, ok = since[key]
+	return v, ok
 }
 
 // passedOn reports whether Podman hands a section on to systemd unread.

@@ -1,6 +1,7 @@
 package quadlet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,8 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"leger.run/leger"
 )
@@ -22,38 +21,48 @@ const (
 	MaxTotalSize = 16 << 20 // bytes
 )
 
+// Limits of what is read as quadlets. What is over them is a problem.
+const (
+	// MaxQuadletSize is for one quadlet or drop-in, in bytes. The longest command
+	// line that Linux takes as one argument is half of it.
+	MaxQuadletSize = 256 << 10
+	MaxUnits       = 500
+	// MaxText is for all quadlets together, in bytes, each with its drop-ins: a
+	// drop-in counts with every quadlet that it changes. 500 ordinary ones have half
+	// of it.
+	MaxText = 1 << 20
+	// MaxPorts are looked at for ports that two units want.
+	MaxPorts = 2000
+	// MaxProblems are listed, and then how many more there are.
+	MaxProblems = 200
+)
+
+// Options say what the reader of quadlets may know of the machine that they are
+// for. The zero value knows nothing.
+type Options struct {
+	// Podman is the machine's; keys and features that it lacks are problems. Zero:
+	// not known, all are taken that Podman 5.8 takes.
+	Podman Version
+	// Links are the symbolic links among the files, by path, with their targets as
+	// written. One that leads to a file of the release is read as a copy of that
+	// file (so are instances of templates made: "web@a.container" → "web@.container");
+	// any other is a problem.
+	Links map[string]string
+}
+
 // Load reads the quadlets of a directory and everything below it, except Git's
-// own directory. Symbolic links and other things that are not regular files
-// are problems; they are never followed. The error is about reading: ErrTooLarge
-// over the limits above, ErrNotFound when the directory is not there.
-func Load(fsys fs.FS) (*Set, error) {
-	files := map[string][]byte{}
-	var problems []leger.Problem
-	total := 0
-	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case name == ".":
-			return nil
-		case strings.EqualFold(entry.Name(), ".git") && entry.IsDir():
-			return fs.SkipDir
-		case entry.IsDir():
-			return nil
-		case !entry.Type().IsRegular():
-			problems = append(problems, notRegular(name, entry.Type()))
-			return nil
-		}
-		data, err := readFile(fsys, name, entry)
-		if err != nil {
-			return err
-		}
-		files[name] = data
-		if total += len(data); total > MaxTotalSize || len(files) > MaxFiles {
-			return tooLarge("the directory has more than %d files or %d MiB", MaxFiles, MaxTotalSize>>20)
-		}
-		return nil
-	})
+// own directory. A symbolic link is read as what Options.Links says; other things
+// that are not regular files are problems. Nothing outside the directory is ever
+// read. The error is about reading: ErrTooLarge over the limits above, ErrNotFound
+// when the directory is not there.
+func Load(fsys fs.FS) (*Set, error) { return LoadWith(fsys, Options{}) }
+
+// LoadWith is Load for a machine that something is known of. The links that it
+// finds are added to those of the options.
+func LoadWith(fsys fs.FS, options Options) (*Set, error) {
+	w := walker{fsys: fsys, files: map[string][]byte{}, links: map[string]string{}}
+	maps.Copy(w.links, options.Links)
+	err := fs.WalkDir(fsys, ".", w.visit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, leger.Wrap(leger.CodeNotFound, err, "the directory does not exist")
@@ -62,10 +71,52 @@ func Load(fsys fs.FS) (*Set, error) {
 	case err != nil:
 		return nil, err
 	}
-	set := LoadFiles(files)
-	set.Problems = append(set.Problems, problems...)
+	options.Links = w.links
+	set := LoadFilesWith(w.files, options)
+	set.Problems = append(set.Problems, w.problems...)
 	sortProblems(set.Problems)
 	return set, nil
+}
+
+type walker struct {
+	fsys     fs.FS
+	files    map[string][]byte
+	links    map[string]string
+	problems []leger.Problem
+	total    int
+}
+
+func (w *walker) visit(name string, entry fs.DirEntry, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case name == ".":
+		return nil
+	case strings.EqualFold(entry.Name(), ".git") && entry.IsDir():
+		return fs.SkipDir
+	case entry.IsDir():
+		return nil
+	case entry.Type()&fs.ModeSymlink != 0:
+		target, err := fs.ReadLink(w.fsys, name)
+		if err != nil {
+			target = "" // whatever it is, it is not a file of the release
+		}
+		w.links[name] = target
+	case !entry.Type().IsRegular():
+		w.problems = append(w.problems, leger.Problem{File: name, Message: "it is not a regular file", Hint: "put the file itself there"})
+		return nil
+	default:
+		data, err := readFile(w.fsys, name, entry)
+		if err != nil {
+			return err
+		}
+		w.files[name] = data
+		w.total += len(data)
+	}
+	if w.total > MaxTotalSize || len(w.files)+len(w.links) > MaxFiles {
+		return tooLarge("the directory has more than %d files or %d MiB", MaxFiles, MaxTotalSize>>20)
+	}
+	return nil
 }
 
 func readFile(fsys fs.FS, name string, entry fs.DirEntry) ([]byte, error) {
@@ -84,151 +135,125 @@ func tooLarge(format string, args ...any) error {
 		WithHint("point the release at the directory that holds the quadlets alone")
 }
 
-func notRegular(name string, mode fs.FileMode) leger.Problem {
-	what := "not a regular file"
-	if mode&fs.ModeSymlink != 0 {
-		what = "a symbolic link"
-	}
-	return leger.Problem{File: name, Message: "it is " + what, Hint: "put the file itself there: links are never followed"}
-}
-
 // LoadFiles reads the quadlets among files, which are keyed by their path
 // relative to the release's directory, with slashes.
-func LoadFiles(files map[string][]byte) *Set {
-	l := loader{files: files, set: &Set{Files: map[string][]byte{}}, docs: map[string]Document{}}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
+func LoadFiles(files map[string][]byte) *Set { return LoadFilesWith(files, Options{}) }
+
+// LoadFilesWith is LoadFiles for a machine that something is known of.
+func LoadFilesWith(files map[string][]byte, options Options) *Set {
+	l := loader{
+		files: maps.Clone(files), podman: options.Podman, set: &Set{Files: map[string][]byte{}},
+		docs: map[string]Document{}, byBase: map[string]string{}, named: map[string]naming{},
+		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{},
+	}
+	if l.files == nil {
+		l.files = map[string][]byte{}
+	}
+	l.follow(options.Links)
+	l.below = below(l.files)
+	for _, name := range slices.SortedFunc(maps.Keys(l.files), comparePaths) {
 		l.read(name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.docs)) {
-		l.unit(name)
-	}
-	l.checkSet()
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if _, ok := l.set.Files[name]; !ok {
+	slices.SortStableFunc(l.dropIns, func(a, b dropIn) int {
+		return compareDirs(path.Dir(path.Dir(a.doc.Name)), path.Dir(path.Dir(b.doc.Name)))
+	})
+	l.units()
+	for _, name := range slices.Sorted(maps.Keys(l.files)) {
+		if _, ok := l.set.Files[name]; !ok && !l.split[name] {
 			l.set.Ignored = append(l.set.Ignored, name)
 		}
 	}
 	sortProblems(l.set.Problems)
+	if l.more > 0 {
+		l.set.Problems = append(l.set.Problems, leger.Problem{Message: fmt.Sprintf("there are %d more problems", l.more), Hint: "mend these first"})
+	}
 	sortRisks(l.set.Risks)
 	return l.set
 }
 
 type loader struct {
-	files   map[string][]byte
+	podman  Version
+	files   map[string][]byte   // what is in the directory, links followed
+	split   map[string]bool     // files of several quadlets, which their parts replace
+	below   map[string][]string // files below each directory
+	needed  map[[2]string]bool  // what was noted already: quadlet, file
 	set     *Set
-	docs    map[string]Document // quadlets
+	more    int                 // problems over MaxProblems
+	docs    map[string]Document // by the quadlet's path
+	byBase  map[string]string   // path of the quadlet that Podman takes for a name
+	named   map[string]naming   // by the quadlet's path
 	dropIns []dropIn
-}
-
-// dropIn is a file that adds to quadlets: DIR/web.container.d/10-limits.conf.
-type dropIn struct {
-	doc  Document
-	base string // the file it applies to, its directory left out: "web.container"
-	used bool
+	keys    map[string]map[string]Version // tables of sections, read once
 }
 
 func (l *loader) problem(file string, line int, hint, format string, args ...any) {
-	l.set.Problems = append(l.set.Problems, leger.Problem{
-		File: file, Line: line, Message: fmt.Sprintf(format, args...), Hint: hint,
-	})
+	l.add(leger.Problem{File: file, Line: line, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-func (l *loader) read(name string) {
-	if !nameShowable(name) {
-		l.problem(name, 0, "use letters, digits, '.', '_', '-' and '@'", "the file's name has a space, a quote, a backslash or a character that cannot be printed")
-		return
-	}
-	base, dir := path.Base(name), path.Dir(name)
-	if kind, ok := kindOf(base); ok {
-		doc, problems := Parse(name, l.files[name])
-		l.set.Problems = append(l.set.Problems, problems...)
-		l.checkName(name, kind)
-		l.docs[name] = doc
-		l.set.Files[name] = l.files[name]
-		return
-	}
-	target, isDropInDir := strings.CutSuffix(path.Base(dir), ".d")
-	if _, ok := kindOf("x." + strings.TrimPrefix(path.Ext("."+target), ".")); isDropInDir && ok && strings.HasSuffix(base, ".conf") {
-		doc, problems := Parse(name, l.files[name])
-		l.set.Problems = append(l.set.Problems, problems...)
-		l.dropIns = append(l.dropIns, dropIn{doc: doc, base: target})
-		l.set.Files[name] = l.files[name]
-		return
-	}
-	switch path.Ext(base) {
-	case ".quadlets":
-		l.problem(name, 0, "put each quadlet into a file of its own", "a file of several quadlets is not supported")
-	case ".service", ".timer", ".socket", ".path", ".target", ".mount":
-		l.problem(name, 0, "remove it from the release's directory, or install it by hand in ~/.config/systemd/user",
-			"it is a plain systemd unit: neither Podman nor systemd would find it among quadlets")
-	}
+// add notes problems, and of those over MaxProblems how many there are.
+func (l *loader) add(problems ...leger.Problem) {
+	room := min(len(problems), MaxProblems-len(l.set.Problems))
+	l.set.Problems = append(l.set.Problems, problems[:room]...)
+	l.more += len(problems) - room
 }
 
-// kindOf tells a quadlet by its file's suffix.
-func kindOf(base string) (Kind, bool) {
-	ext := strings.TrimPrefix(path.Ext(base), ".")
-	if slices.Contains(Kinds(), Kind(ext)) && base != "."+ext {
-		return Kind(ext), true
-	}
-	return "", false
+func (l *loader) problemAt(a Assignment, hint, format string, args ...any) {
+	l.problem(a.File, a.Line, hint, format, args...)
 }
 
-// nameShowable: a name reaches systemd, Podman's command line and the terminal.
-func nameShowable(name string) bool {
-	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool {
-		return !unicode.IsPrint(r) || unicode.IsSpace(r) || strings.ContainsRune(`\"'%`, r)
-	})
+// comparePaths orders files as Podman goes through directories: those of a
+// directory first, then what is below it, each by name.
+func comparePaths(a, b string) int {
+	return cmp.Or(compareDirs(path.Dir(a), path.Dir(b)), cmp.Compare(a, b))
 }
 
-// checkName holds the stem to what systemd takes as a unit's name
-// (systemd.unit(5)); Podman builds the service's name from it.
-func (l *loader) checkName(name string, kind Kind) {
-	stem := strings.TrimSuffix(path.Base(name), "."+string(kind))
-	if !unitName(stem) {
-		l.problem(name, 0, "use letters, digits, '.', '_', '-' and '@', and begin with a letter or digit",
-			"no systemd unit can be named after this file")
-	}
+func compareDirs(a, b string) int {
+	// "." and the separator sort before every character that a name may have.
+	return cmp.Compare(strings.ReplaceAll(strings.TrimPrefix(a, "."), "/", "\x00"), strings.ReplaceAll(strings.TrimPrefix(b, "."), "/", "\x00"))
 }
 
-// unitName reports whether a unit may be called name.service. A leading "-" is
-// allowed by systemd and left out here: it would be an option to systemctl.
-func unitName(name string) bool {
-	const most = 200 // systemd takes 255 bytes with suffix; Podman adds up to 17
-	return name != "" && len(name) <= most && name[0] != '-' && name[0] != '.' &&
-		!strings.ContainsFunc(name, func(r rune) bool {
-			return r > unicode.MaxASCII || (!unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(":-_.@", r))
-		})
-}
-
-// dropInsFor gives the drop-ins of a quadlet in the order in which they apply:
-// by file name, and of the same name only the one from the most specific
-// directory ("web-1.container.d" before "web-.container.d" before "container.d").
-func (l *loader) dropInsFor(file string, kind Kind) []Document {
-	base := path.Base(file)
-	stem := strings.TrimSuffix(base, "."+string(kind))
-	targets := []string{base}
-	for i := len(stem) - 1; i > 0; i-- {
-		if stem[i-1] == '-' {
-			targets = append(targets, stem[:i]+"."+string(kind))
-		}
-	}
-	targets = append(targets, string(kind))
-	byName := map[string]Document{}
-	for _, target := range targets {
-		for i := range l.dropIns {
-			d := &l.dropIns[i]
-			if d.base != target {
-				continue
-			}
-			d.used = true
-			if name := path.Base(d.doc.Name); byName[name].Name == "" {
-				byName[name] = d.doc
+// below lists the files below each directory, "." for the top.
+func below(files map[string][]byte) map[string][]string {
+	dirs := map[string][]string{}
+	for name := range files {
+		for dir := path.Dir(name); ; dir = path.Dir(dir) {
+			dirs[dir] = append(dirs[dir], name)
+			if dir == "." || dir == "/" {
+				break
 			}
 		}
 	}
-	var docs []Document
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		docs = append(docs, byName[name])
+	return dirs
+}
+
+// follow puts a copy of its target in the place of each link that leads to a file
+// of the release.
+func (l *loader) follow(links map[string]string) {
+	const most = 8 // links in a row
+	found := map[string][]byte{}
+	total := 0 // a link is a few bytes, its copy may be large
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		at := name
+		for range most {
+			target, isLink := links[at]
+			if !isLink {
+				break
+			}
+			if at = path.Join(path.Dir(at), target); path.IsAbs(target) || target == "" {
+				at = ".."
+			}
+		}
+		switch data, ok := l.files[at]; {
+		case ok && total+len(data) > MaxTotalSize:
+			l.problem(name, 0, "link fewer or smaller files", "the files behind symbolic links have more than %d MiB together", MaxTotalSize>>20)
+		case ok:
+			found[name] = data
+			total += len(data)
+		case at == ".." || strings.HasPrefix(at, "../"):
+			l.problem(name, 0, "put the file itself there", "it is a symbolic link that leaves the release's directory")
+		default:
+			l.problem(name, 0, "put the file itself there", "it is a symbolic link, but not to a file of the release")
+		}
 	}
-	return docs
+	maps.Copy(l.files, found)
 }

@@ -59,7 +59,7 @@ func (l *loader) risks(u Unit, doc Document) {
 		}
 	}
 	for _, m := range u.Volumes {
-		if why := sensitive(m.Source); why != "" {
+		if why := sensitive(m.Source); why != "" && m.Type != MountImage && m.Type != MountArtifact {
 			l.risk(RiskMount, m.File, m.Line, "it sees %s (%s)", why, m.Source)
 		}
 	}
@@ -70,18 +70,19 @@ func (l *loader) risks(u Unit, doc Document) {
 	}
 	switch u.Kind {
 	case Kube:
-		l.risk(RiskOpaque, u.File, 0, "its Kubernetes file is not checked: it may mount, share and run anything Podman allows")
+		l.risk(RiskOpaque, u.Written, u.Line, "its Kubernetes file is not checked: it may mount, share and run anything Podman allows")
 	case Build:
-		l.risk(RiskOpaque, u.File, 0, "it builds an image on this machine: the steps of the build are not checked")
+		l.risk(RiskOpaque, u.Written, u.Line, "it builds an image on this machine: the steps of the build are not checked")
 	case Container, Pod, Volume, Network, Image, Artifact:
 	}
 }
 
 func (l *loader) keyRisk(a Assignment) {
 	note := func(kind RiskKind, text string) { l.risk(kind, a.File, a.Line, "%s=%s %s", a.Key, a.Value, text) }
-	switch value := strings.ToLower(a.Value); a.Key {
+	value := strings.ToLower(strings.Trim(a.Value, `"`))
+	switch a.Key {
 	case "PodmanArgs", "GlobalArgs":
-		note(RiskArguments, "hands arguments to Podman unchecked")
+		note(RiskArguments, "hands arguments to Podman unchecked"+argumentRisks(a.Value))
 	case "ContainersConfModule":
 		note(RiskArguments, "changes Podman's configuration")
 	case "AddCapability":
@@ -91,18 +92,15 @@ func (l *loader) keyRisk(a Assignment) {
 	case "Unmask":
 		note(RiskPrivilege, "uncovers paths of the kernel that containers usually do not see")
 	case "EnvironmentHost":
-		if value != "false" && value != "no" && value != "off" && value != "0" {
+		if isTrue(value) {
 			note(RiskNamespace, "hands over the environment of your session")
 		}
 	case "Network", "UserNS":
-		if value == "host" {
-			note(RiskNamespace, "shares a namespace with this machine")
-		}
-		if strings.HasPrefix(value, "ns:") {
-			note(RiskNamespace, "joins a namespace of another process")
+		if why := sharedNamespace(value); why != "" {
+			note(RiskNamespace, why)
 		}
 	case "SecurityLabelDisable":
-		if value == "true" || value == "yes" || value == "on" || value == "1" {
+		if isTrue(value) {
 			note(RiskProtection, "switches SELinux separation off")
 		}
 	case "SeccompProfile", "AppArmor":
@@ -112,7 +110,7 @@ func (l *loader) keyRisk(a Assignment) {
 	case "SecurityLabelType":
 		note(RiskProtection, "runs it under another SELinux type")
 	case "TLSVerify":
-		if value == "false" || value == "no" || value == "off" || value == "0" {
+		if !isTrue(value) {
 			note(RiskProtection, "takes images from a registry that cannot prove who it is")
 		}
 	case "Device":
@@ -121,23 +119,94 @@ func (l *loader) keyRisk(a Assignment) {
 		}
 	case "Rootfs":
 		note(RiskMount, "runs a directory of this machine as the container")
+	case "AutoUpdate":
+		if strings.HasSuffix(value, "registry") {
+			note(RiskImage, "lets Podman replace the image by itself when the registry has another one")
+		}
 	}
+}
+
+// sharedNamespace says what a Network= or UserNS= has in common with the machine,
+// "" if nothing.
+func sharedNamespace(value string) string {
+	kind, options, _ := strings.Cut(value, ":")
+	switch {
+	case kind == "host":
+		return "shares a namespace with this machine"
+	case kind == "ns":
+		return "joins a namespace of another process"
+	case kind == "container":
+		return "joins a namespace of a container that is none of the release's"
+	case kind == "slirp4netns" && strings.Contains(options, "allow_host_loopback=true"),
+		kind == "pasta" && (strings.Contains(options, "--map-gw") || strings.Contains(options, "--map-host-loopback") || strings.Contains(options, "-t")):
+		return "may let it reach what listens on this machine alone"
+	default:
+		return ""
+	}
+}
+
+// argumentRisks names the worst among the arguments for Podman, as the end of a
+// sentence.
+func argumentRisks(arguments string) string {
+	words, _ := splitArgs(arguments)
+	var found strings.Builder
+	for i, word := range words {
+		flag, value, joined := strings.Cut(word, "=")
+		if !joined && i+1 < len(words) {
+			value = words[i+1]
+		}
+		if why := argumentRisk(flag, value, joined); why != "" {
+			fmt.Fprintf(&found, "; %s %s", flag, why)
+		}
+	}
+	return found.String()
+}
+
+// argumentRisk says what is risky about one argument, "" for nothing. The value is
+// the argument's own ("--pid=host") or, not joined, perhaps the next one.
+func argumentRisk(flag, value string, joined bool) string {
+	switch flag {
+	case "--privileged":
+		if !joined || isTrue(value) {
+			return "switches the separation from this machine off"
+		}
+	case "--cap-add":
+		return "gives more than the usual privileges"
+	case "--device", "--device-cgroup-rule", "--gpus":
+		return "gives access to a device of this machine"
+	case "--pid", "--ipc", "--uts", "--cgroupns", "--network", "--net", "--userns":
+		return sharedNamespace(strings.ToLower(value))
+	case "--security-opt":
+		if strings.Contains(value, "disable") || strings.Contains(value, "unconfined") || strings.Contains(value, "unmask") {
+			return "switches a protection off"
+		}
+	case "-v", "--volume", "--mount":
+		for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ':' || r == ',' || r == '=' }) {
+			if why := sensitive(part); why != "" {
+				return "shows it " + why
+			}
+		}
+	}
+	return ""
 }
 
 // sensitive says what part of the host a mount's source is, "" if it is none
 // that matters.
 func sensitive(source string) string {
-	home := source == "~" || source == "%h" || source == "$HOME" || source == "${HOME}"
-	switch clean := path.Clean(source); {
-	case source == "" || source == ".":
+	if source == "" || source == "." {
 		return ""
-	case home || clean == "/root" || clean == "/home" || isHome(clean):
+	}
+	clean := path.Clean(source)
+	home := clean == "~" || clean == "%h" || clean == "$HOME" || clean == "${HOME}"
+	switch {
+	case home || clean == "/root" || clean == "/home" || clean == "/var/home" || isHome(clean):
 		return "a whole home directory"
 	case clean == "/":
 		return "the whole file system"
-	case strings.HasSuffix(clean, "/podman.sock") || strings.HasSuffix(clean, "/docker.sock") || clean == "%t" || strings.HasSuffix(clean, "/podman"):
+	case strings.HasSuffix(clean, "/podman.sock") || strings.HasSuffix(clean, "/docker.sock") || clean == "%t" || clean == "%t/podman" || strings.HasSuffix(clean, "/podman"):
 		return "the container engine's socket, which can do whatever you can do"
-	case strings.Contains(clean, "/.ssh") || strings.Contains(clean, "/.gnupg") || strings.Contains(clean, "/.config/containers"):
+	case strings.Contains(clean+"/", "/.ssh/") || strings.Contains(clean+"/", "/.gnupg/") || strings.Contains(clean+"/", "/.config/containers/") ||
+		strings.Contains(clean+"/", "/containers/systemd/") || clean == "%E" || strings.HasPrefix(clean, "%E/containers"):
 		return "your keys or container settings"
 	default:
 		return systemTree(clean)
@@ -146,6 +215,9 @@ func sensitive(source string) string {
 
 func isHome(clean string) bool {
 	name, ok := strings.CutPrefix(clean, "/home/")
+	if !ok {
+		name, ok = strings.CutPrefix(clean, "/var/home/")
+	}
 	return ok && !strings.Contains(name, "/")
 }
 
@@ -163,12 +235,13 @@ func systemTree(clean string) string {
 
 // floating says why an image may change under the same name, "" if it cannot.
 func floating(image string) string {
-	if strings.Contains(image, "@sha256:") || strings.Contains(image, "@sha512:") {
+	if strings.HasPrefix(image, "sha256:") {
 		return ""
 	}
-	last := image[strings.LastIndex(image, "/")+1:]
-	switch _, tag, tagged := strings.Cut(last, ":"); {
-	case !tagged || tag == "latest":
+	switch name := ParseImage(image); {
+	case name.Pinned():
+		return ""
+	case name.Tag == "" || name.Tag == "latest":
 		return "is whatever is newest when it is pulled: name a version, better a digest"
 	default:
 		return "has a tag but no digest: the registry may put another image behind it"

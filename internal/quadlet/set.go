@@ -3,6 +3,7 @@ package quadlet
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"leger.run/leger"
 )
@@ -22,28 +23,58 @@ type Set struct {
 
 // Unit is one quadlet with its drop-ins applied.
 type Unit struct {
-	File     string // relative to the set's directory
-	Kind     Kind
-	Service  string // the systemd unit that Podman generates: "web.service"
-	Resource string // what Podman calls the container, pod, volume or network; empty for other kinds
-	Template bool   // "web@.container": nothing runs until somebody starts an instance
-	Oneshot  bool   // Type=oneshot: it runs to its end and is done
-	Pod      string // file of the pod it belongs to, for a container
+	File string // relative to the set's directory
+	// Written is where the quadlet can be read: File itself, or a file of several
+	// quadlets (".quadlets"), of which it is the part that begins at Line. Line is 0
+	// for a whole file.
+	Written string
+	Line    int
+	Kind    Kind
+	Service string // the systemd unit that Podman generates: "web.service"
+	// Resource is what Podman calls the container, pod, volume or network, with
+	// systemd's specifiers where only systemd knows their value; empty for other
+	// kinds.
+	Resource string
+	// Provides is the name of the image that an .image or .build brings, or of the
+	// artifact of an .artifact.
+	Provides string
+	// Template is true for "web@.container": nothing runs until somebody starts an
+	// instance, or DefaultInstance is set and the unit is wanted by another.
+	Template        bool
+	Instance        string // "a" of "web@a.container"
+	DefaultInstance string // [Install] DefaultInstance= of a template
+	Oneshot         bool   // Type=oneshot: it runs to its end and is done
+	Pod             string // file of the pod it belongs to, for a container
 	// StartedByPod is false for a container of a pod that has StartWithPod=false.
-	StartedByPod bool
-	HealthCmd    bool   // a health check is declared
-	Pull         string // Pull= or Policy=: "never", "missing", …; empty: Podman's default
+	StartedByPod  bool
+	HealthCmd     bool   // a health check is declared
+	NotifyHealthy bool   // Notify=healthy: systemd takes it for started once it is healthy
+	Pull          string // Pull= or Policy=: "never", "missing", …; empty: Podman's default
 
-	Images   []Ref    // image names, without those that another quadlet of the set provides
-	Secrets  []Secret // in the order written
-	Ports    []Ref    // PublishPort= as written
-	Volumes  []Mount  // Volume=, and those Mount= that name a source
-	Networks []Ref    // Network= as written
-	Uses     []Ref    // files of other quadlets that it refers to: "db.volume"
-	WantedBy []string // [Install] WantedBy=, RequiredBy= and UpheldBy=
+	Images    []Ref        // image names, without those that another quadlet of the set provides
+	Secrets   []Secret     // in the order written
+	Ports     []Ref        // PublishPort= as written
+	Published []Port       // Ports read, without those that only systemd can complete
+	Volumes   []Mount      // Volume=, and those Mount= that name a source
+	Tmpfs     []Mount      // Tmpfs=, and those Mount= that are made of memory
+	Networks  []Ref        // Network= as written
+	Uses      []Ref        // files of other quadlets that it is made with: image, volume, network, pod
+	Deps      []Dependency // ties to other units: those of Uses, and those of [Unit]
+	WantedBy  []string     // [Install] WantedBy=, RequiredBy= and UpheldBy=
+	Aliases   []Ref        // [Install] Alias=: further names of the unit
+	Risks     []Risk       // by file and line
 	// Parts lists the files of the set that make the unit what it is: its own, its
 	// drop-ins, and those that it names. Sorted.
 	Parts []string
+}
+
+// Dependency is one tie to another unit, from [Unit] or because a quadlet names
+// another one.
+type Dependency struct {
+	How     string // the key of [Unit] that says it: "Requires", "After", …
+	Service string // "db-volume.service"
+	File    string // the quadlet of the set that makes that unit; empty: a unit of others
+	At      Ref    // where it is written, and how
 }
 
 // Ref is a value with the place where it is written.
@@ -55,7 +86,7 @@ type Ref struct {
 
 // Secret is one Secret= of a unit.
 type Secret struct {
-	Name    string // of the Podman secret
+	Name    string // of the Podman secret; of a template perhaps with "%i"
 	Type    string // "mount" (also when nothing is said) or "env"; for a build "file" or "env" perhaps
 	Target  string // file or variable inside; empty: Podman's default, the secret's name
 	Options string // what else is written: "uid=1000,mode=0400"
@@ -65,23 +96,31 @@ type Secret struct {
 
 // Mount is something of the host, or a volume, that a unit sees.
 type Mount struct {
-	Source  string // path, volume name or quadlet file; empty: an anonymous volume
-	Target  string
-	Options string
-	File    string
-	Line    int
+	Type     MountType
+	Source   string // path, volume name or quadlet file; empty: an anonymous volume, or memory
+	Target   string
+	Options  string
+	ReadOnly bool
+	File     string
+	Line     int
 }
 
 // SecretNames gives the names of all secrets that the set's units use, sorted,
-// each once. A .build's secrets are files on the machine, not Podman secrets.
+// each once. A .build's secrets are files on the machine, not Podman secrets; and
+// which secret "key-%i" of a template is, only its instances tell.
 func (s *Set) SecretNames() []string {
 	var names []string
 	for _, u := range s.Units {
 		if u.Kind == Build {
 			continue
 		}
+		if i, ok := u.defaultInstance(); ok {
+			u = i
+		}
 		for _, secret := range u.Secrets {
-			names = append(names, secret.Name)
+			if !strings.Contains(secret.Name, "%") {
+				names = append(names, secret.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -106,11 +145,18 @@ func (s *Set) Unit(file string) (u Unit, ok bool) {
 //
 // Volumes, networks, images and builds are started by systemd as dependencies of
 // what needs them; a container of a pod is started by its pod; a template runs
-// only as an instance that somebody names.
+// only as an instance: as its DefaultInstance= when it has an [Install], else when
+// somebody names one.
 func (s *Set) ToStart() []string {
 	wanted, all := []string{}, []string{}
 	for _, u := range s.Units {
-		if !u.runs() || u.Template || (u.Pod != "" && u.StartedByPod) {
+		if !u.runs() || (u.Pod != "" && u.StartedByPod) {
+			continue
+		}
+		if u.Template {
+			if i, ok := u.defaultInstance(); ok {
+				wanted = append(wanted, i.Service)
+			}
 			continue
 		}
 		all = append(all, u.Service)
@@ -124,12 +170,37 @@ func (s *Set) ToStart() []string {
 	return all
 }
 
+// defaultInstance is what systemd starts of a template by itself.
+func (u Unit) defaultInstance() (Unit, bool) {
+	if u.DefaultInstance == "" || len(u.WantedBy) == 0 {
+		return Unit{}, false
+	}
+	return u.InstanceOf(u.DefaultInstance), true
+}
+
+// InstanceOf is a template's unit of one instance: "web@a.service".
+func (u Unit) InstanceOf(instance string) Unit {
+	u.Service = strings.Replace(u.Service, "@.service", "@"+instance+".service", 1)
+	u.Template, u.Instance, u.DefaultInstance = false, instance, ""
+	u.Resource = expand(u.Resource, u.Service)
+	u.Secrets = slices.Clone(u.Secrets)
+	for i := range u.Secrets {
+		u.Secrets[i].Name = expand(u.Secrets[i].Name, u.Service)
+	}
+	return u
+}
+
 // ToRun gives the units that are up after those of ToStart were started: they
-// themselves and the containers that their pods start.
+// themselves and the containers that their pods start. Of a template it is the
+// default instance, with the service's name of that.
 func (s *Set) ToRun() []Unit {
 	start := s.ToStart()
 	var run []Unit
 	for _, u := range s.Units {
+		if i, ok := u.defaultInstance(); ok && slices.Contains(start, i.Service) {
+			run = append(run, i)
+			continue
+		}
 		if slices.Contains(start, u.Service) {
 			run = append(run, u)
 			continue

@@ -88,7 +88,9 @@ func TestMachineAUnitStartsRestartsAndStops(t *testing.T) {
 
 func TestMachineAUnitThatFailsSaysWhy(t *testing.T) {
 	m := open(t)
-	unit(t, m, "leger-bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo the-reason; exit 3'\n")
+	// The program stays a moment: the journal looks up whose line it was by the
+	// process that wrote it, and on a busy machine that was gone before it looked.
+	unit(t, m, "leger-bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo the-reason; sleep 1; exit 3'\n")
 	begin := time.Now()
 	if err := m.Start(t.Context(), "leger-bad.service"); !errors.Is(err, leger.ErrUnhealthy) {
 		t.Fatalf("start: %v, want unhealthy", err)

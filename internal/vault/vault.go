@@ -35,15 +35,21 @@ type Vault struct{ Config }
 // New makes a Vault.
 func New(c Config) *Vault { return &Vault{c} }
 
-// Precondition is what If-Match asks of the current version. The zero value asks
-// nothing.
+// Precondition is what If-Match and If-None-Match ask of the current version. The
+// zero value asks nothing.
 type Precondition struct {
 	Exists  bool          // it must exist, at any version
+	Absent  bool          // it must not exist
 	Version leger.Version // not 0: it must be at this version
 }
 
 // check fails with CodeConflict and the current version.
 func (p Precondition) check(name leger.SecretName, current leger.Version) error {
+	if p.Absent && current != 0 {
+		e := leger.Errorf(leger.CodeConflict, "secret %s exists already, at version %d", name, current)
+		e.Version = current
+		return e.WithHint("choose another name, or replace its value on purpose")
+	}
 	if (p.Version != 0 && p.Version != current) || (p.Exists && current == 0) {
 		return moved(name, current)
 	}
@@ -304,13 +310,13 @@ func (v *Vault) commit(ctx context.Context, p plan) error {
 }
 
 // retry repeats a write that lost a race, unless the caller named the version it
-// wanted to replace: then the loss is the caller's answer.
+// wanted to replace, or none: then the loss is the caller's answer.
 func (v *Vault) retry(ctx context.Context, pre Precondition, try func() error) error {
 	for range maxAttempts {
 		err := try()
 		var e *leger.Error
 		lost := errors.As(err, &e) && e.Code == leger.CodeConflict && e.Version != 0
-		if !lost || pre.Version != 0 {
+		if !lost || pre.Version != 0 || pre.Absent {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

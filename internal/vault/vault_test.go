@@ -72,13 +72,16 @@ func TestPreconditions(t *testing.T) {
 	}
 	conflict("any version of nothing", put(vault.Precondition{Exists: true}), 0)
 	conflict("version 1 of nothing", put(vault.Precondition{Version: 1}), 0)
-	must(t, put(vault.Precondition{}))
+	must(t, put(vault.Precondition{Absent: true}))
+	conflict("making what is there", put(vault.Precondition{Absent: true}), 1)
 	must(t, put(vault.Precondition{Version: 1}))
 	conflict("version 1 of 2", put(vault.Precondition{Version: 1}), 2)
 	must(t, put(vault.Precondition{Exists: true}))
 	conflict("deleting version 2 of 3", s.Delete(ctx, s.user, name, vault.Precondition{Version: 2}, s.event()), 3)
 	must(t, s.Delete(ctx, s.user, name, vault.Precondition{Version: 3}, s.event()))
 	conflict("version 3 of what was deleted", put(vault.Precondition{Version: 3}), 0)
+	must(t, put(vault.Precondition{Absent: true}))
+	must(t, s.Delete(ctx, s.user, name, vault.Precondition{}, s.event()))
 	for _, pre := range []vault.Precondition{{}, {Exists: true}, {Version: 3}} {
 		if err := s.Delete(ctx, s.user, name, pre, s.event()); !errors.Is(err, leger.ErrNotFound) {
 			t.Errorf("deleting it again with %+v: %v", pre, err)
@@ -264,6 +267,19 @@ func TestWriteThatIsOvertaken(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// Of two who make the same secret at once, one is told that it is there.
+func TestCreationThatIsOvertaken(t *testing.T) {
+	t.Parallel()
+	s := newSafe(t)
+	slow := &overtaken{Store: s.store, before: []func(){func() { s.put(t, "key", "theirs") }}}
+	v := vault.New(vault.Config{Keys: ring(t, s.key), Secrets: slow, Now: time.Now, Random: rand.Reader})
+	_, err := v.Put(t.Context(), s.user, secretName(t, "key"), text("mine"), vault.Precondition{Absent: true}, s.event())
+	var e *leger.Error
+	if !errors.As(err, &e) || e.Code != leger.CodeConflict || e.Version != 1 {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -121,7 +121,13 @@ test("names and values at the limit are taken, over it they are refused in words
 	expect(await versionOf(page, longest)).toBe(1);
 });
 
-test("a name that is there already is not written over", async ({ page, signIn, context }) => {
+test("a name that is there already is not written over", async ({
+	page,
+	signIn,
+	context,
+	expectComplaints,
+}) => {
+	expectComplaints(/409 \(Conflict\)/);
 	await signIn();
 	const other = await context.newPage();
 	await other.goto("/api-keys");
@@ -132,6 +138,35 @@ test("a name that is there already is not written over", async ({ page, signIn, 
 	await expect(page.getByText("shared_name exists already.")).toBeVisible();
 	await expect(field(page, "Value")).toHaveValue("second");
 	expect(await versionOf(page, "shared_name")).toBe(1);
+	// Its row is here now, though this tab was never reloaded.
+	await expect(page.getByRole("button", { name: "Replace shared_name" })).toBeVisible();
+});
+
+test("two tabs add the same key: the second is asked", async ({
+	page,
+	context,
+	signIn,
+	expectComplaints,
+}) => {
+	expectComplaints(/409 \(Conflict\)/);
+	await signIn();
+	await field(page, "OpenAI API Key").fill("sk-second");
+	const other = await context.newPage();
+	await other.goto("/api-keys");
+	await field(other, "OpenAI API Key").fill("sk-first");
+	await other.getByRole("button", { name: "Save OpenAI" }).click();
+	await expect(section(other, "OpenAI").getByText("Set · version 1")).toBeVisible();
+
+	await page.getByRole("button", { name: "Save OpenAI" }).click();
+	const conflict = page.getByRole("dialog", { name: "openai_api_key was set meanwhile" });
+	await expect(conflict).toContainText("version 1");
+	await expect(conflict).toContainText("9 characters, typed while nothing was stored");
+	expect(await versionOf(page, "openai_api_key")).toBe(1);
+	await page.keyboard.press("Escape");
+	await expect(field(page, "openai_api_key New value")).toHaveValue("sk-second");
+	await page.getByRole("button", { name: "Save OpenAI" }).click();
+	await conflict.getByRole("button", { name: "Replace it with mine" }).click();
+	await expect(section(page, "OpenAI").getByText("Set · version 2")).toBeVisible();
 });
 
 for (const keep of ["mine", "theirs"] as const) {

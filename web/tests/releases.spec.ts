@@ -89,7 +89,8 @@ for (const keep of ["mine", "theirs"] as const) {
 		expect(theirs.ok()).toBe(true);
 		await page.getByRole("button", { name: "Save Release Information" }).click();
 		const dialog = page.getByRole("dialog", { name: "This release was changed meanwhile" });
-		await expect(dialog.getByRole("row", { name: "Branch theirs mine" })).toBeVisible();
+		await expect(dialog.getByRole("rowheader", { name: "Branch" })).toBeVisible();
+		await expect(dialog.getByRole("row", { name: "theirs mine" })).toBeVisible();
 		if (keep === "mine") {
 			await dialog.getByRole("button", { name: "Save mine over it" }).click();
 			await expect(page).toHaveURL("/releases");
@@ -102,6 +103,22 @@ for (const keep of ["mine", "theirs"] as const) {
 		expect(now.version).toBe(keep === "mine" ? 3 : 2);
 	});
 }
+
+test("a release deleted while it is edited: it says so, and what was typed stays", async ({
+	page,
+	signIn,
+	expectComplaints,
+}) => {
+	expectComplaints(/404 \(/);
+	await signIn();
+	const id = await create(page, "gone");
+	await page.goto(`/releases/${id}`);
+	await field(page, "Git Branch").fill("mine");
+	expect((await page.request.delete(`/api/releases/${id}`)).ok()).toBe(true);
+	await page.getByRole("button", { name: "Save Release Information" }).click();
+	await expect(page.getByRole("alert").filter({ hasText: "release" })).toBeVisible();
+	await expect(field(page, "Git Branch")).toHaveValue("mine");
+});
 
 test("an old version can be brought back", async ({ page, signIn }) => {
 	await signIn();
@@ -131,6 +148,26 @@ test("search, n and /", async ({ page, signIn }) => {
 	await page.getByRole("heading", { level: 1 }).click();
 	await page.keyboard.press("n");
 	await expect(page).toHaveURL("/releases/new");
+});
+
+test("releases on further pages of the list are shown, too", async ({ page, signIn }) => {
+	await signIn();
+	const names = ["one", "two", "three", "four", "five"];
+	for (const name of names) await create(page, name);
+	const asked: string[] = [];
+	await page.route(
+		(url) => url.pathname === "/api/releases",
+		async (route) => {
+			const url = new URL(route.request().url());
+			url.searchParams.set("limit", "2");
+			asked.push(url.search);
+			await route.continue({ url: url.href });
+		},
+	);
+	await page.goto("/releases");
+	await expect(page.getByText("5 releases")).toBeVisible();
+	for (const name of names) await expect(page.getByRole("heading", { name, exact: true })).toBeVisible();
+	expect(asked.length).toBeGreaterThanOrEqual(3);
 });
 
 test("a release that is not there says so", async ({ page, signIn, expectComplaints }) => {

@@ -120,7 +120,7 @@ async function launch(data: string, listen: string, flags: readonly string[]) {
 }
 
 /** A port nobody listens on now: the server's own address is part of its public URL. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
 	const probe = createServer().listen(0, "127.0.0.1");
 	await once(probe, "listening");
 	const { port } = probe.address() as AddressInfo;

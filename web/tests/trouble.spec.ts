@@ -5,6 +5,15 @@ import { expect, signInAs, test } from "./world.ts";
 
 const field = (page: Page, name: string) => page.getByRole("textbox", { name, exact: true });
 
+/** Holds requests back until it is opened, also those that come later. */
+function gate(): { passed: Promise<void>; open: () => void } {
+	let open = () => {};
+	const passed = new Promise<void>((resolve) => {
+		open = resolve;
+	});
+	return { passed, open };
+}
+
 test.describe("a server of its own", () => {
 	test.use({
 		// biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameters
@@ -165,10 +174,10 @@ test("one of two fields fails: it says which, and keeps it", async ({ page, sign
 test("a slow server: the page says that it loads, and a save is sent once", async ({ page, signIn }) => {
 	await signIn();
 	let saves = 0;
-	const release: (() => void)[] = [];
+	const secretsHeld = gate();
 	await page.route("**/api/secrets/*", async (route) => {
 		saves++;
-		await new Promise<void>((resolve) => release.push(resolve));
+		await secretsHeld.passed;
 		await route.continue();
 	});
 	await field(page, "OpenAI API Key").fill("sk-slow");
@@ -177,17 +186,18 @@ test("a slow server: the page says that it loads, and a save is sent once", asyn
 	await expect(save).toHaveAttribute("aria-busy", "true");
 	await save.click({ force: true });
 	await page.keyboard.press("Control+s");
-	for (const go of release) go();
+	secretsHeld.open();
 	await expect(page.getByText("Set · version 1")).toBeVisible();
 	expect(saves).toBe(1);
 
+	const releasesHeld = gate();
 	await page.route("**/api/releases*", async (route) => {
-		await new Promise<void>((resolve) => release.push(resolve));
+		await releasesHeld.passed;
 		await route.continue();
 	});
 	await page.getByRole("link", { name: "Releases" }).click();
 	await expect(page.getByRole("status").filter({ hasText: "Loading…" })).toBeVisible();
-	for (const go of release) go();
+	releasesHeld.open();
 	await expect(page.getByRole("heading", { name: "No releases yet" })).toBeVisible();
 });
 

@@ -17,7 +17,7 @@ interface Options<O> {
 	params?: ParamsOf<O>;
 	query?: QueryOf<O>;
 	body?: BodyOf<O>;
-	/** The version that is to be replaced. */
+	/** The version that is to be replaced; 0 is none: what is there already stays, and the answer is a conflict. */
 	ifMatch?: number | undefined;
 	/** Of a sign-in link. Everything else is signed in by the cookie. */
 	token?: string;
@@ -55,7 +55,8 @@ async function send(
 ): Promise<Response> {
 	const headers = new Headers({ Accept: "application/json" });
 	if (options.body !== undefined) headers.set("Content-Type", "application/json");
-	if (options.ifMatch !== undefined) headers.set("If-Match", `"${options.ifMatch}"`);
+	if (options.ifMatch === 0) headers.set("If-None-Match", "*");
+	else if (options.ifMatch !== undefined) headers.set("If-Match", `"${options.ifMatch}"`);
 	if (options.token !== undefined) headers.set("Authorization", `Bearer ${options.token}`);
 	const init: RequestInit = { method: method.toUpperCase(), headers, credentials: "same-origin" };
 	if (options.body !== undefined) init.body = JSON.stringify(options.body);

@@ -42,9 +42,9 @@ export function explain(error: unknown): string {
 	if (!(error instanceof ApiError)) return "Something went wrong in this page. Reload it and try again.";
 	switch (error.code) {
 		case "unreachable":
-			return "The server does not answer. What you typed is still here; try again.";
+			return "The server does not answer. Try again in a moment.";
 		case "invalid_token":
-			return "You are signed out. What you typed is still here; sign in again in another tab, then save.";
+			return "You are signed out. Sign in again in another tab, then try again.";
 		case "rate_limited":
 			return `Too many requests. Try again in ${seconds(error.retryAfter ?? 1)}.`;
 		case "unavailable":

@@ -57,11 +57,20 @@ export const secretVersionsQuery = (name: string) =>
 		staleTime: 0,
 	});
 
-/** All of them: there are at most 500, which is one page. */
+/** All of them, page by page: the search looks at every one. */
 export const releasesQuery = queryOptions({
 	queryKey: ["releases"],
-	queryFn: async ({ signal }) =>
-		(await call("get", "/api/releases", { query: { limit: 500 }, signal })).releases,
+	queryFn: async ({ signal }) => {
+		const all: Release[] = [];
+		let cursor: string | undefined;
+		do {
+			const query = cursor === undefined ? { limit: 500 } : { limit: 500, cursor };
+			const page = await call("get", "/api/releases", { query, signal });
+			all.push(...page.releases);
+			cursor = page.next_cursor;
+		} while (cursor !== undefined);
+		return all;
+	},
 });
 
 export const releaseQuery = (id: string) =>

@@ -1406,6 +1406,8 @@ export interface operations {
             header?: {
                 /** @description The version that is to be replaced, in quotes, or `*` for any. */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /** @description `*` makes the secret only if there is none of the name; else 409 `conflict`. Not together with `If-Match`. */
+                "If-None-Match"?: "*";
             };
             path: {
                 /** @description The secret's name. */

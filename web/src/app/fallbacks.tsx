@@ -1,6 +1,8 @@
 import { type ErrorComponentProps, Link } from "@tanstack/react-router";
 import { useEffect } from "react";
+import { Frame } from "#features/auth/frame.tsx";
 import { buttonClass } from "#ui/button.tsx";
+import { cx } from "#ui/cx.ts";
 import { ErrorState } from "#ui/states.tsx";
 
 export function NotFoundPage() {
@@ -8,15 +10,15 @@ export function NotFoundPage() {
 		document.title = "Not found · Leger";
 	}, []);
 	return (
-		<main className="mx-auto flex min-h-[70dvh] max-w-sm flex-col items-start justify-center gap-4 px-4">
-			<div>
+		<Frame>
+			<div className="flex flex-col gap-1">
 				<h1 className="text-xl font-semibold tracking-tight">There is no such page</h1>
-				<p className="mt-1 text-muted">The address may be mistyped, or what it showed was deleted.</p>
+				<p className="text-muted">The address may be mistyped, or what it showed was deleted.</p>
 			</div>
-			<Link to="/api-keys" className={buttonClass()}>
+			<Link to="/api-keys" className={cx(buttonClass(), "self-start")}>
 				Go to API keys
 			</Link>
-		</main>
+		</Frame>
 	);
 }
 

@@ -41,20 +41,20 @@ export function Dialog({ title, description, children, footer, wide = false, onC
 				wide ? "max-w-2xl" : "max-w-md",
 			)}
 		>
-			<div className="flex items-start gap-4 px-5 pt-4 pb-3">
-				<div className="min-w-0 flex-1">
-					<h2 id={`${id}-title`} className="text-lg font-semibold break-words">
+			<div className="px-5 pt-4 pb-3">
+				<div className="flex items-start gap-4">
+					<h2 id={`${id}-title`} className="min-w-0 flex-1 text-lg font-semibold break-words">
 						{title}
 					</h2>
-					{description && (
-						<div id={`${id}-description`} className="mt-1 text-muted">
-							{description}
-						</div>
-					)}
+					<Button variant="ghost" icon small className="-mt-0.5 -mr-1.5" aria-label="Close" onClick={onClose}>
+						<X className="size-4" aria-hidden />
+					</Button>
 				</div>
-				<Button variant="ghost" icon small aria-label="Close" onClick={onClose}>
-					<X className="size-4" aria-hidden />
-				</Button>
+				{description && (
+					<div id={`${id}-description`} className="mt-1 text-pretty text-muted">
+						{description}
+					</div>
+				)}
 			</div>
 			{children && <div className="min-h-0 overflow-y-auto px-5 pb-4">{children}</div>}
 			{footer && (

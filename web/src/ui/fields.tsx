@@ -81,6 +81,17 @@ interface TextProps extends Shared {
 	ref?: Ref<HTMLInputElement>;
 }
 
+/** Characters as people count them, of how many there may be. */
+function Counter({ text, most }: { text: string; most: number }) {
+	const length = [...text].length;
+	return (
+		<span className={cx("text-xs tabular-nums", length > most ? "text-danger" : "text-muted")}>
+			{length}/{most}
+			<span className="sr-only"> characters</span>
+		</span>
+	);
+}
+
 /** Off: no browser keeps, mends or sends away what is typed here. */
 const unaided = {
 	autoComplete: "off",
@@ -92,14 +103,7 @@ const unaided = {
 export function TextField(props: TextProps) {
 	const { value, onChange, maxLength, showCharCount, mono, placeholder, readOnly, inputMode, onBlur, ref } =
 		props;
-	const length = [...value].length;
-	const over = maxLength !== undefined && length > maxLength;
-	const count = showCharCount && maxLength !== undefined && (
-		<span className={cx("text-xs tabular-nums", over ? "text-danger" : "text-muted")}>
-			{length}/{maxLength}
-			<span className="sr-only"> characters</span>
-		</span>
-	);
+	const count = showCharCount && maxLength !== undefined && <Counter text={value} most={maxLength} />;
 	return (
 		<Field {...props} aside={count || props.aside}>
 			{(attributes) => (
@@ -138,13 +142,7 @@ interface AreaProps extends Shared {
 
 export function TextArea(props: AreaProps) {
 	const { value, onChange, onBlur, rows = 3, maxLength, placeholder, mono } = props;
-	const length = [...value].length;
-	const count = maxLength !== undefined && (
-		<span className={cx("text-xs tabular-nums", length > maxLength ? "text-danger" : "text-muted")}>
-			{length}/{maxLength}
-			<span className="sr-only"> characters</span>
-		</span>
-	);
+	const count = maxLength !== undefined && <Counter text={value} most={maxLength} />;
 	return (
 		<Field {...props} aside={count || props.aside}>
 			{(attributes) => (

@@ -41,7 +41,10 @@ export function ActivityPage() {
 									<p className="break-words">
 										{describeEvent(event)}
 										{event.version !== undefined && (
-											<span className="text-muted"> · version {event.version}</span>
+											<span className="text-muted">
+												{" "}
+												· <span className="whitespace-nowrap">version {event.version}</span>
+											</span>
 										)}
 									</p>
 									<p className="text-sm break-words text-muted">{describeCaller(event)}</p>

@@ -17,9 +17,11 @@ export function ConflictDialog({
 	const { name, current } = conflict;
 	const draft = drafts.of(name);
 	const stored = secrets.get(name);
+	const base = draft?.base ?? 0;
+	const happened = current === undefined ? "deleted" : base === 0 ? "set" : "changed";
 	return (
 		<Dialog
-			title={`${name} was ${current === undefined ? "deleted" : "changed"} meanwhile`}
+			title={`${name} was ${happened} meanwhile`}
 			description="Another tab or machine was faster. Which one is to stay?"
 			onClose={drafts.ignoreConflict}
 			footer={
@@ -56,7 +58,8 @@ export function ConflictDialog({
 				</dd>
 				<dt className="text-muted">Yours</dt>
 				<dd>
-					{draft?.value.length ?? 0} characters, typed over version {draft?.base ?? 0}
+					{draft?.value.length ?? 0} characters,{" "}
+					{base === 0 ? "typed while nothing was stored" : `typed over version ${base}`}
 				</dd>
 			</dl>
 		</Dialog>

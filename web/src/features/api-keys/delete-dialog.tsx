@@ -3,8 +3,7 @@ import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
 import { auditQuery, type Host, type Secret, secretsQuery } from "#api/queries.ts";
-import { Button } from "#ui/button.tsx";
-import { Dialog } from "#ui/dialog.tsx";
+import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
@@ -34,20 +33,20 @@ export function DeleteDialog({ secret, hosts, onClose }: Props) {
 		},
 	});
 	return (
-		<Dialog
+		<ConfirmDialog
 			title={`Delete ${secret.name}?`}
 			description="Every value it ever had is deleted with it. There is no way back. Containers that use it do not start any more after the next sync."
-			onClose={onClose}
-			footer={
-				<>
-					<Button onClick={onClose} data-first>
-						Cancel
-					</Button>
-					<Button variant="danger" busy={remove.isPending} onClick={() => remove.mutate()}>
-						Delete
-					</Button>
-				</>
+			action="Delete"
+			busy={remove.isPending}
+			error={
+				remove.isError
+					? hasCode(remove.error, "conflict")
+						? "Somebody gave it a new value meanwhile. Close this and look again before you delete it."
+						: explain(remove.error)
+					: undefined
 			}
+			onConfirm={() => remove.mutate()}
+			onClose={onClose}
 		>
 			{holders.length > 0 && (
 				<p className="text-muted">
@@ -55,13 +54,6 @@ export function DeleteDialog({ secret, hosts, onClose }: Props) {
 					<code className="font-mono text-sm">leger secrets sync</code> runs there.
 				</p>
 			)}
-			{remove.isError && (
-				<p role="alert" className="mt-2 text-danger">
-					{hasCode(remove.error, "conflict")
-						? "Somebody gave it a new value meanwhile. Close this and look again before you delete it."
-						: explain(remove.error)}
-				</p>
-			)}
-		</Dialog>
+		</ConfirmDialog>
 	);
 }

@@ -69,7 +69,7 @@ export function useDrafts(title: string, secrets: ReadonlyMap<string, Secret>): 
 			const written = await call("post", "/api/secrets/{name}", {
 				params: { name },
 				body: { value: draft.value },
-				ifMatch: draft.base > 0 ? draft.base : undefined,
+				ifMatch: draft.base,
 			});
 			settle(name, draft.value, written.version);
 			queries.setQueryData(secretsQuery.queryKey, (list) => withSecret(list ?? [], written));
@@ -77,7 +77,10 @@ export function useDrafts(title: string, secrets: ReadonlyMap<string, Secret>): 
 		} catch (failure) {
 			blame(name, explain(failure));
 			const moved = hasCode(failure, "conflict") || hasCode(failure, "not_found");
-			if (moved && draft.base > 0) setConflict({ name, current: failure.currentVersion });
+			// A conflict that names no version, and none was expected: the account is full.
+			if (moved && (draft.base > 0 || failure.currentVersion !== undefined)) {
+				setConflict({ name, current: failure.currentVersion });
+			}
 			// One message for the section when every field would fail alike.
 			if (
 				failure instanceof ApiError &&

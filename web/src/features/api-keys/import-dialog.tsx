@@ -119,10 +119,10 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
 						onChange={(event) => void take(event.target.files?.[0])}
 					/>
 				</label>
-				<label className="flex min-h-6 items-center gap-2 text-sm">
+				<label className="flex min-h-6 items-start gap-2 text-sm">
 					<input
 						type="checkbox"
-						className="size-4"
+						className="mt-0.5 size-4 shrink-0"
 						checked={lowerCase}
 						onChange={(event) => setLowerCase(event.target.checked)}
 					/>

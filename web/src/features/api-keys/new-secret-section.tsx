@@ -31,20 +31,17 @@ export function NewSecretSection({ nameField }: { nameField: RefObject<HTMLInput
 		if (found.name !== undefined || found.value !== undefined) return;
 		setSaving(true);
 		try {
-			// Another tab may have made it: asked now, not known from before.
-			const list = await queries.fetchQuery({ ...secretsQuery, staleTime: 0 });
-			if (list.some((secret) => secret.name === name)) {
-				setProblems({ name: `${name} exists already. To give it a new value, use Replace in its row.` });
-				return;
-			}
-			await call("post", "/api/secrets/{name}", { params: { name }, body: { value } });
+			await call("post", "/api/secrets/{name}", { params: { name }, body: { value }, ifMatch: 0 });
 			toast.success(`${name} saved`);
 			clear();
 			nameField.current?.focus();
 			void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });
 			void queries.invalidateQueries({ queryKey: auditQuery.queryKey });
 		} catch (failure) {
-			if (hasCode(failure, "invalid_request") && failure.field === "name")
+			if (hasCode(failure, "conflict") && failure.currentVersion !== undefined) {
+				setProblems({ name: `${name} exists already. To give it a new value, use Replace in its row.` });
+				void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });
+			} else if (hasCode(failure, "invalid_request") && failure.field === "name")
 				setProblems({ name: explain(failure) });
 			else if (hasCode(failure, "too_large") || hasCode(failure, "invalid_request")) {
 				setProblems({ value: explain(failure) });

@@ -48,8 +48,7 @@ export function SecretRow({ name, label, secret, field, drafts, hosts, section }
 
 function Input({ name, label, secret, field, drafts, section }: Omit<Props, "hosts">) {
 	const draft = drafts.of(name);
-	const moved =
-		secret !== undefined && draft !== undefined && draft.base > 0 && draft.base !== secret.version;
+	const moved = secret !== undefined && draft !== undefined && draft.base !== secret.version;
 	const shared = {
 		label: secret === undefined ? label : "New value",
 		of: secret === undefined ? section : name,

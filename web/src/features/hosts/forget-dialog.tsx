@@ -3,8 +3,7 @@ import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain } from "#api/error.ts";
 import { auditQuery, type Host, hostsQuery } from "#api/queries.ts";
-import { Button } from "#ui/button.tsx";
-import { Dialog } from "#ui/dialog.tsx";
+import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
@@ -26,26 +25,14 @@ export function ForgetDialog({ host, onClose }: { host: Host; onClose: () => voi
 		},
 	});
 	return (
-		<Dialog
+		<ConfirmDialog
 			title={`Forget ${host.name}?`}
 			description="It is taken off this list. What it holds and runs stays on it, and its next report brings it back here."
+			action="Forget"
+			busy={forget.isPending}
+			error={forget.isError ? explain(forget.error) : undefined}
+			onConfirm={() => forget.mutate()}
 			onClose={onClose}
-			footer={
-				<>
-					<Button onClick={onClose} data-first>
-						Cancel
-					</Button>
-					<Button variant="danger" busy={forget.isPending} onClick={() => forget.mutate()}>
-						Forget
-					</Button>
-				</>
-			}
-		>
-			{forget.isError && (
-				<p role="alert" className="text-danger">
-					{explain(forget.error)}
-				</p>
-			)}
-		</Dialog>
+		/>
 	);
 }

@@ -9,6 +9,7 @@ import { Command } from "#ui/command.tsx";
 import { PageHeader, PageLayout } from "#ui/page.tsx";
 import { EmptyState, ErrorState, SkeletonRows } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
+import { UnitState } from "#ui/unit-state.tsx";
 import { ForgetDialog } from "./forget-dialog.tsx";
 
 export function HostsPage() {
@@ -115,17 +116,6 @@ function HeldSecrets({ host, secrets }: { host: Host; secrets: readonly Secret[]
 	);
 }
 
-const stateClass = {
-	active: "text-accent",
-	failed: "text-danger",
-	stopped: "text-warn",
-	unknown: "text-muted",
-};
-
-function State({ state }: { state: keyof typeof stateClass }) {
-	return <span className={stateClass[state]}>{state}</span>;
-}
-
 function Deployments({ host }: { host: Host }) {
 	const releases = useQuery(releasesQuery).data ?? [];
 	if (host.deployments.length === 0) return <p className="text-muted">No release is installed there.</p>;
@@ -160,13 +150,13 @@ function Deployments({ host }: { host: Host }) {
 										· <code className="font-mono">{deployment.commit.slice(0, 10)}</code>{" "}
 									</>
 								)}
-								· <State state={deployment.state} /> · <Time at={deployment.updated_at} />
+								· <UnitState state={deployment.state} /> · <Time at={deployment.updated_at} />
 							</span>
 						</p>
 						<ul className="flex flex-wrap gap-x-4 text-sm">
 							{deployment.units.map((unit) => (
 								<li key={unit.name}>
-									<code className="font-mono break-all">{unit.name}</code> <State state={unit.state} />
+									<code className="font-mono break-all">{unit.name}</code> <UnitState state={unit.state} />
 								</li>
 							))}
 						</ul>

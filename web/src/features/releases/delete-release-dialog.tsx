@@ -1,12 +1,9 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
 import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
 import { auditQuery, type Release, releasesQuery } from "#api/queries.ts";
-import { Button } from "#ui/button.tsx";
-import { Dialog } from "#ui/dialog.tsx";
-import { TextField } from "#ui/fields.tsx";
+import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
@@ -19,8 +16,6 @@ interface Props {
 /** Asks for the release's name: its history goes with it. */
 export function DeleteReleaseDialog({ release, onClose, onDeleted }: Props) {
 	const queries = useQueryClient();
-	const [typed, setTyped] = useState("");
-	const matches = typed.trim().toLowerCase() === release.name.toLowerCase();
 	const remove = useMutation({
 		mutationFn: () =>
 			call("delete", "/api/releases/{id}", { params: { id: release.id }, ifMatch: release.version }),
@@ -39,46 +34,21 @@ export function DeleteReleaseDialog({ release, onClose, onDeleted }: Props) {
 		},
 	});
 	return (
-		<Dialog
+		<ConfirmDialog
 			title={`Delete ${release.name}?`}
 			description="The release and its history are deleted; there is no way back. What runs on machines keeps running until it is removed there."
-			onClose={onClose}
-			footer={
-				<>
-					<Button onClick={onClose}>Cancel</Button>
-					<Button
-						variant="danger"
-						disabled={!matches}
-						busy={remove.isPending}
-						onClick={() => remove.mutate()}
-					>
-						Delete
-					</Button>
-				</>
+			action="Delete"
+			phrase={release.name}
+			busy={remove.isPending}
+			error={
+				remove.isError
+					? hasCode(remove.error, "conflict")
+						? "Somebody changed it meanwhile. Close this and look again before you delete it."
+						: explain(remove.error)
+					: undefined
 			}
-		>
-			<form
-				noValidate
-				onSubmit={(event) => {
-					event.preventDefault();
-					if (matches && !remove.isPending) remove.mutate();
-				}}
-			>
-				<TextField
-					label={`Type ${release.name} to confirm`}
-					value={typed}
-					onChange={setTyped}
-					mono
-					first
-					error={
-						remove.isError
-							? hasCode(remove.error, "conflict")
-								? "Somebody changed it meanwhile. Close this and look again before you delete it."
-								: explain(remove.error)
-							: undefined
-					}
-				/>
-			</form>
-		</Dialog>
+			onConfirm={() => remove.mutate()}
+			onClose={onClose}
+		/>
 	);
 }

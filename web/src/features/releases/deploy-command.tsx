@@ -1,3 +1,4 @@
+import { CommandWords } from "#ui/command.tsx";
 import { CopyButton } from "#ui/copy-button.tsx";
 
 export function deployCommand(release: string): string {
@@ -19,9 +20,9 @@ export function DeployCommand({ release }: { release: string }) {
 				<p className="mt-0.5 text-sm text-muted">Type this on the machine that is to run it.</p>
 			</div>
 			<div className="flex flex-wrap items-center gap-2">
-				<code className="min-w-0 flex-1 basis-60 rounded-md bg-canvas px-3 py-1.5 font-mono text-sm break-words">
+				<code className="min-w-0 flex-1 basis-60 rounded-md bg-canvas px-3 py-1.5 font-mono text-sm">
 					<span className="text-muted select-none">$ </span>
-					{command}
+					<CommandWords text={command} />
 				</code>
 				<CopyButton text={command} what="Deploy command" label="Copy Command" />
 			</div>

@@ -35,43 +35,43 @@ export function ReleaseConflictDialog({ mine, theirs, onKeepMine, onTakeTheirs, 
 				</>
 			}
 		>
-			<div className="overflow-x-auto">
-				<table className="w-full text-left">
+			{differing.length === 0 ? (
+				<p>Both are the same by now.</p>
+			) : (
+				<table className="w-full table-fixed text-left align-top">
 					<thead className="text-sm text-muted">
 						<tr>
-							<th scope="col" className="py-1.5 pr-4 font-normal">
-								Field
-							</th>
-							<th scope="col" className="py-1.5 pr-4 font-normal">
+							<th scope="col" className="pr-4 pb-1.5 font-normal">
 								Theirs
 							</th>
-							<th scope="col" className="py-1.5 font-normal">
+							<th scope="col" className="pb-1.5 font-normal">
 								Yours
 							</th>
 						</tr>
 					</thead>
-					<tbody className="divide-y divide-line border-y border-line align-top">
-						{differing.map((name) => (
-							<tr key={name}>
-								<th scope="row" className="py-2 pr-4 text-sm font-medium">
+					{differing.map((name) => (
+						<tbody key={name} className="border-t border-line last:border-b">
+							<tr>
+								<th colSpan={2} scope="rowgroup" className="pt-2 text-sm font-medium">
 									{fieldLabels[name]}
 								</th>
-								<td className="min-w-32 py-2 pr-4 break-all whitespace-pre-wrap">
-									{theirs[name] || "(empty)"}
-								</td>
-								<td className="min-w-32 py-2 break-all whitespace-pre-wrap">{mine[name] || "(empty)"}</td>
 							</tr>
-						))}
-						{differing.length === 0 && (
 							<tr>
-								<td colSpan={3} className="py-2">
-									Both are the same by now.
-								</td>
+								<Side text={theirs[name]} />
+								<Side text={mine[name]} />
 							</tr>
-						)}
-					</tbody>
+						</tbody>
+					))}
 				</table>
-			</div>
+			)}
 		</Dialog>
+	);
+}
+
+function Side({ text }: { text: string }) {
+	return (
+		<td className="pt-0.5 pr-4 pb-2 align-top break-words whitespace-pre-wrap last:pr-0">
+			{text === "" ? <span className="text-muted">nothing</span> : text}
+		</td>
 	);
 }

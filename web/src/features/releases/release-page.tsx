@@ -127,6 +127,14 @@ function ReleaseEditor({ release }: { release: Release | undefined }) {
 		await call("put", "/api/releases/{id}", { params: { id: release.id }, body: changed, ifMatch });
 	}
 
+	async function showTheirs(id: string): Promise<void> {
+		try {
+			setTheirs(await queries.fetchQuery({ ...releaseQuery(id), staleTime: 0 }));
+		} catch (failure) {
+			setError(explain(failure));
+		}
+	}
+
 	async function save(fields: ReleaseFields, ifMatch: number | undefined): Promise<void> {
 		setError(undefined);
 		try {
@@ -139,7 +147,7 @@ function ReleaseEditor({ release }: { release: Release | undefined }) {
 			);
 			if (field !== undefined) form.setError(field, { message: explain(failure) }, { shouldFocus: true });
 			else if (hasCode(failure, "conflict") && release !== undefined) {
-				setTheirs(await queries.fetchQuery({ ...releaseQuery(release.id), staleTime: 0 }));
+				await showTheirs(release.id);
 			} else setError(explain(failure));
 			return;
 		}

@@ -5,8 +5,7 @@ import { explain } from "#api/error.ts";
 import type { User } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
-import { Dialog } from "#ui/dialog.tsx";
-import { TextField } from "#ui/fields.tsx";
+import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { useLeave } from "./sign-out.ts";
 
 export function DeleteAccountSection({ user }: { user: User }) {
@@ -26,47 +25,21 @@ export function DeleteAccountSection({ user }: { user: User }) {
 }
 
 function DeleteAccountDialog({ user, onClose }: { user: User; onClose: () => void }) {
-	const [email, setEmail] = useState("");
 	const leave = useLeave();
-	const matches = email.trim().toLowerCase() === user.email.toLowerCase();
 	const remove = useMutation({
-		mutationFn: () => call("delete", "/api/user", { body: { email: email.trim() } }),
+		mutationFn: () => call("delete", "/api/user", { body: { email: user.email } }),
 		onSuccess: leave,
 	});
 	return (
-		<Dialog
+		<ConfirmDialog
 			title="Delete your account?"
 			description="Every secret with all its versions, every release and every session is deleted. There is no way back, and nobody can bring a value back for you. Machines keep what they have until it is removed there."
+			action="Delete account"
+			phrase={user.email}
+			busy={remove.isPending}
+			error={remove.isError ? explain(remove.error) : undefined}
+			onConfirm={() => remove.mutate()}
 			onClose={onClose}
-			footer={
-				<>
-					<Button onClick={onClose}>Cancel</Button>
-					<Button
-						variant="danger"
-						disabled={!matches}
-						busy={remove.isPending}
-						onClick={() => remove.mutate()}
-					>
-						Delete account
-					</Button>
-				</>
-			}
-		>
-			<form
-				noValidate
-				onSubmit={(event) => {
-					event.preventDefault();
-					if (matches && !remove.isPending) remove.mutate();
-				}}
-			>
-				<TextField
-					label={`Type ${user.email} to confirm`}
-					value={email}
-					onChange={setEmail}
-					first
-					error={remove.isError ? explain(remove.error) : undefined}
-				/>
-			</form>
-		</Dialog>
+		/>
 	);
 }

@@ -5,7 +5,7 @@ import { explain } from "#api/error.ts";
 import { auditQuery, type Session, sessionsQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
-import { Dialog } from "#ui/dialog.tsx";
+import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { Spinner } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
 import { toast } from "#ui/toaster.tsx";
@@ -93,26 +93,14 @@ function EverywhereDialog({ onClose }: { onClose: () => void }) {
 		},
 	});
 	return (
-		<Dialog
+		<ConfirmDialog
 			title="Sign out everywhere else?"
 			description="Every other browser is signed out, and every command line too: each machine needs leger auth login before its next sync."
+			action="Sign out everywhere else"
+			busy={end.isPending}
+			error={end.isError ? explain(end.error) : undefined}
+			onConfirm={() => end.mutate()}
 			onClose={onClose}
-			footer={
-				<>
-					<Button onClick={onClose} data-first>
-						Cancel
-					</Button>
-					<Button variant="danger" busy={end.isPending} onClick={() => end.mutate()}>
-						Sign out everywhere else
-					</Button>
-				</>
-			}
-		>
-			{end.isError && (
-				<p role="alert" className="text-danger">
-					{explain(end.error)}
-				</p>
-			)}
-		</Dialog>
+		/>
 	);
 }
