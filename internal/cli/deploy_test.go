@@ -119,6 +119,8 @@ func (u *units) States(_ context.Context, names ...string) ([]leger.UnitState, e
 	return out, nil
 }
 
+func (u *units) Instances(context.Context, string) ([]string, error) { return nil, nil }
+
 func (u *units) Why(context.Context, string, time.Time, int) ([]string, error) {
 	return []string{"web: no such image\x1b[2J"}, nil
 }

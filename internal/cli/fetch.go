@@ -115,4 +115,3 @@ func (a *app) readDir(src gitrepo.Source) (*quadlet.Set, error) {
 	a.say("reading %s, which is no Git repository", src.Dir)
 	return quadlet.Load(root.FS())
 }
-

@@ -302,6 +302,7 @@ func (a *application) restore(ctx context.Context) error {
 // which files a unit runs, so all of them stop.
 func (a *application) toUndo() []string {
 	all := a.plan.Next.services()
+	all = append(without(a.plan.Start, all), all...) // instances are units of no generation
 	if a.rec.current == nil || len(a.rec.pending) > 0 {
 		return all
 	}

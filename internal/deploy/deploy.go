@@ -48,6 +48,9 @@ type Units interface {
 	Stop(ctx context.Context, unit string) error
 	ResetFailed(ctx context.Context, unit string) error
 	States(ctx context.Context, units ...string) ([]leger.UnitState, error)
+	// Instances lists the instances of a template ("web@.service") that run, or are
+	// about to.
+	Instances(ctx context.Context, template string) ([]string, error)
 	Why(ctx context.Context, unit string, since time.Time, lines int) ([]string, error)
 }
 

@@ -99,7 +99,14 @@ func generationOf(req Request, installer string, number int) Generation {
 		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data)})
 	}
 	start, run := req.Set.ToStart(), req.Set.ToRun()
-	for _, u := range req.Set.Units {
+	units := slices.Clone(req.Set.Units)
+	for _, u := range run { // the default instances of templates are no units of the set
+		if !slices.ContainsFunc(units, func(o quadlet.Unit) bool { return o.Service == u.Service }) {
+			units = append(units, u)
+		}
+	}
+	slices.SortStableFunc(units, func(a, b quadlet.Unit) int { return strings.Compare(a.File, b.File) })
+	for _, u := range units {
 		g.Units = append(g.Units, Unit{
 			File: u.File, Service: u.Service, Kind: u.Kind, Resource: u.Resource,
 			Start:   slices.Contains(start, u.Service),
@@ -195,7 +202,7 @@ func (g Generation) affected(files map[string]bool) map[string]bool {
 		for _, u := range g.Units {
 			hit := slices.ContainsFunc(u.Parts, func(p string) bool { return files[p] }) ||
 				slices.ContainsFunc(u.Uses, func(f string) bool { return byFile[f] })
-			if hit && !byFile[u.File] {
+			if hit && !found[u.Service] { // a template and its default instance share a file
 				byFile[u.File], found[u.Service], grown = true, true, true
 			}
 		}

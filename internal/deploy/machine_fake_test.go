@@ -139,6 +139,14 @@ func (m *machine) Reload(ctx context.Context) error {
 					s.ActiveState, s.Result, s.Since, s.Restarts = old.ActiveState, old.Result, old.Since, old.Restarts
 				}
 				m.units[u.Service], m.oneshot[u.Service] = s, u.Oneshot
+				if u.Template { // its instances are loaded when they are asked for
+					for name, old := range before {
+						if strings.HasPrefix(name, strings.TrimSuffix(u.Service, ".service")) && name != u.Service {
+							old.Source = file
+							m.units[name] = old
+						}
+					}
+				}
 			}
 		}
 		for name, old := range before {
@@ -151,8 +159,20 @@ func (m *machine) Reload(ctx context.Context) error {
 	})
 }
 
+// load makes an instance of a template that is installed.
+func (m *machine) load(unit string) {
+	name, instance, ok := strings.Cut(unit, "@")
+	template := m.units[name+"@.service"]
+	if m.units[unit] == nil && ok && instance != ".service" && template != nil {
+		s := *template
+		s.Name = unit
+		m.units[unit] = &s
+	}
+}
+
 func (m *machine) Start(ctx context.Context, unit string) error {
 	return m.do(ctx, "start "+unit, func() error {
+		m.load(unit)
 		u := m.units[unit]
 		if u == nil || u.LoadState != "loaded" {
 			return leger.Errorf(leger.CodeNotFound, "no unit %s", unit)
@@ -212,6 +232,7 @@ func (m *machine) States(ctx context.Context, units ...string) ([]leger.UnitStat
 	var states []leger.UnitState
 	return states, m.do(ctx, "states", func() error {
 		for _, name := range units {
+			m.load(name)
 			u := m.units[name]
 			if u == nil {
 				states = append(states, leger.UnitState{Name: name, LoadState: "not-found", ActiveState: "inactive"})
@@ -227,6 +248,20 @@ func (m *machine) States(ctx context.Context, units ...string) ([]leger.UnitStat
 			}
 			states = append(states, *u)
 		}
+		return nil
+	})
+}
+
+func (m *machine) Instances(ctx context.Context, template string) ([]string, error) {
+	var running []string
+	name, _, _ := strings.Cut(template, "@")
+	return running, m.do(ctx, "instances", func() error {
+		for unit, u := range m.units {
+			if strings.HasPrefix(unit, name+"@") && unit != template && u.ActiveState == "active" {
+				running = append(running, unit)
+			}
+		}
+		slices.Sort(running)
 		return nil
 	})
 }

@@ -22,6 +22,9 @@ type Facts struct {
 	Disk map[string]map[string]string
 	// Text has the content of the same files, for showing how they change.
 	Text map[string]map[string][]byte
+	// Instances that run of the templates among the same generations, beside those
+	// that are units of their own.
+	Instances map[string][]string
 	// Failures are what is remembered of this release.
 	Failures []Failure
 	// States of the units of the same generations, by name.
@@ -297,6 +300,7 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 			}
 		}
 	}
+	p.changeInstances(facts, old, touched, changed)
 	for _, u := range p.Next.Units {
 		if u.Run {
 			p.Run = append(p.Run, u.Service)
@@ -309,6 +313,29 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 		unsure := u.Oneshot && !up(state) && (facts.Current == nil || len(facts.Pending) > 0)
 		if u.Run && (touched[u.Service] || stop[u.Service] || unsure || !running(u, state)) {
 			p.Start = append(p.Start, u.Service)
+		}
+	}
+}
+
+// changeInstances stops the instances that somebody has started of templates that
+// change, and starts those again whose template stays.
+func (p *Plan) changeInstances(facts Facts, old []Generation, touched, changed map[string]bool) {
+	for _, g := range old {
+		hit := g.affected(changed)
+		for _, u := range g.Units {
+			if !u.Template || (!hit[u.Service] && !touched[u.Service]) {
+				continue
+			}
+			stays := slices.ContainsFunc(p.Next.Units, func(n Unit) bool { return n.Service == u.Service })
+			for _, instance := range facts.Instances[u.Service] {
+				if slices.Contains(p.Stop, instance) {
+					continue
+				}
+				p.Stop, p.back = append(p.Stop, instance), append(p.back, instance)
+				if stays {
+					p.Start = append(p.Start, instance)
+				}
+			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"leger.run/leger"
@@ -27,12 +26,8 @@ func (e *Engine) preflight(ctx context.Context, req Request, next Generation, fa
 		}
 	}
 	var numbers []int
-	for _, u := range next.Units {
-		for _, text := range u.Ports {
-			for _, p := range hostPorts(text) {
-				numbers = append(numbers, p.Number)
-			}
-		}
+	for _, w := range wantedPorts(req.Set, next) {
+		numbers = append(numbers, w.Number)
 	}
 	if len(numbers) > 0 && e.cfg.Sockets != nil {
 		facts.Listeners, err = e.cfg.Sockets.Listening(ctx, numbers)
@@ -92,7 +87,7 @@ func nameRefusals(next Generation, facts Facts) []Refusal {
 type wantedPort struct {
 	leger.Port
 	unit Unit
-	ref  quadlet.Ref
+	at   quadlet.Port
 }
 
 // portRefusals finds ports that somebody else has, or that two units want.
@@ -100,7 +95,7 @@ func portRefusals(req Request, next Generation, facts Facts) []Refusal {
 	var all []Refusal
 	refuse := func(w wantedPort, by string) {
 		all = append(all, Refusal{
-			Code: leger.CodeConflict, File: w.ref.File, Line: w.ref.Line,
+			Code: leger.CodeConflict, File: w.at.File, Line: w.at.Line,
 			Text: fmt.Sprintf("port %d (%s) is taken by %s", w.Number, w.Protocol, by),
 			Hint: "publish another port, or stop what has this one: ss -tulpn",
 		})
@@ -153,9 +148,9 @@ func wantedPorts(set *quadlet.Set, next Generation) []wantedPort {
 		if i < 0 || u.Template || (!next.Units[i].Run && u.Kind != quadlet.Pod) {
 			continue
 		}
-		for _, ref := range u.Ports {
-			for _, p := range hostPorts(ref.Value) {
-				all = append(all, wantedPort{p, next.Units[i], ref})
+		for _, p := range u.Published {
+			for n := int(p.Host); n > 0 && n <= int(p.HostEnd); n++ {
+				all = append(all, wantedPort{leger.Port{Address: p.HostIP, Number: n, Protocol: p.Protocol}, next.Units[i], p})
 			}
 		}
 	}
@@ -184,42 +179,4 @@ func address(text string) netip.Addr {
 		return netip.Addr{} // of no socket
 	}
 	return a.Unmap()
-}
-
-// maxPortRange bounds a range: it is for reading, not for allocating.
-const maxPortRange = 1024
-
-// hostPorts reads PublishPort= as podman-run(1) does: [[ip:][host]:]container,
-// each of the two a number or a range, /protocol at the end. Without a port of the
-// host Podman takes any that is free, and a specifier is systemd's to fill in:
-// both give none.
-func hostPorts(text string) []leger.Port {
-	rest, protocol, found := strings.Cut(text, "/")
-	if !found {
-		protocol = "tcp"
-	}
-	i := strings.LastIndex(rest, ":")
-	if i < 0 {
-		return nil
-	}
-	host, ip := rest[:i], ""
-	if j := strings.LastIndex(host, ":"); j >= 0 {
-		host, ip = host[j+1:], strings.Trim(host[:j], "[]")
-	}
-	first, last, isRange := strings.Cut(host, "-")
-	from, err := strconv.ParseUint(first, 10, 16)
-	if err != nil || from == 0 {
-		return nil
-	}
-	to := from
-	if isRange {
-		if to, err = strconv.ParseUint(last, 10, 16); err != nil || to < from || to-from > maxPortRange {
-			return nil
-		}
-	}
-	var all []leger.Port
-	for n := from; n <= to; n++ {
-		all = append(all, leger.Port{Address: ip, Number: int(n), Protocol: strings.ToLower(protocol)})
-	}
-	return all
 }

@@ -155,6 +155,9 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 	if err != nil {
 		return err
 	}
+	if facts.Instances, err = e.instances(ctx, known, ask); err != nil {
+		return err
+	}
 	for _, s := range states {
 		facts.States[s.Name] = s
 		// A unit whose file went away may still run; systemd then knows no source.
@@ -162,6 +165,25 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 		facts.Ours[s.Name] = orphan || slices.ContainsFunc(sources[s.Name], func(path string) bool { return samePath(path, s.Source) })
 	}
 	return nil
+}
+
+// instances finds those that run of the generations' templates, without the units
+// that are known by themselves.
+func (e *Engine) instances(ctx context.Context, known []Generation, units []string) (map[string][]string, error) {
+	found := map[string][]string{}
+	for _, g := range known {
+		for _, u := range g.Units {
+			if _, done := found[u.Service]; done || !u.Template {
+				continue
+			}
+			running, err := e.cfg.Units.Instances(ctx, u.Service)
+			if err != nil {
+				return nil, err
+			}
+			found[u.Service] = without(running, units)
+		}
+	}
+	return found, nil
 }
 
 // samePath compares a path of ours with one that Podman's generator found: it

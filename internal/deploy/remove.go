@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -111,6 +112,9 @@ func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, 
 		return err
 	}
 	ours := slices.DeleteFunc(slices.Clone(services), func(s string) bool { return !facts.Ours[s] })
+	for _, template := range slices.Sorted(maps.Keys(facts.Instances)) {
+		ours = append(slices.Clone(facts.Instances[template]), ours...)
+	}
 	for _, unit := range ours {
 		if err := interrupted(ctx, "some units are stopped, and nothing is removed"); err != nil {
 			return err

@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,29 @@ func (m *Manager) States(ctx context.Context, units ...string) ([]leger.UnitStat
 		states = append(states, StateOf(unit, properties))
 	}
 	return states, nil
+}
+
+// Instances lists the instances of a template ("web@.service") that run, or are
+// about to, in order of name.
+func (m *Manager) Instances(ctx context.Context, template string) ([]string, error) {
+	if err := checkName(template); err != nil {
+		return nil, err
+	}
+	name, suffix, ok := strings.Cut(template, "@.")
+	if !ok {
+		return nil, leger.Invalid("unit", "%.80q is not the name of a template", template)
+	}
+	pattern := name + "@*." + suffix
+	found, err := m.conn.ListUnitsByPatternsContext(ctx, []string{"active", "activating", "reloading", "refreshing"}, []string{pattern})
+	if err != nil {
+		return nil, wrap(ctx, err, "list the instances of "+template)
+	}
+	var names []string
+	for _, u := range found {
+		names = append(names, u.Name)
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // ask sends the questions about one unit.
