@@ -23,36 +23,8 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 		all = append(all, Refusal{Code: leger.CodeConflict, Hint: hint, Text: fmt.Sprintf(
 			"commit %.12s has failed on this machine on %s (%s), and the branch has no newer one", f.Identity, f.At.Format("2006-01-02 15:04"), f.Reason)})
 	}
-	for _, u := range next.Units {
-		state, owner := facts.States[u.Service], facts.Owners[u.Service]
-		switch {
-		case owner != "":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("the release %s has a unit %s already", owner, u.Service),
-				Hint: "rename the file, give it a ServiceName=, or remove the other release: leger deploy remove " + owner,
-			})
-		case !facts.Ours[u.Service] && state.LoadState != "" && state.LoadState != "not-found":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("a unit %s that Leger did not install is there already%s", u.Service, from(state.Source)),
-				Hint: "rename the file, give it a ServiceName=, or remove the other one",
-			})
-		}
-	}
-	for _, path := range next.paths() {
-		owner, mine := facts.Owners[path], knows(facts, path)
-		switch _, there := facts.Disk[facts.Installer][path]; {
-		case owner != "":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: path, Text: fmt.Sprintf("the release %s has installed a file of this name", owner),
-				Hint: "rename it, or remove the other release: leger deploy remove " + owner,
-			})
-		case there && !mine:
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: path, Text: "a file of this name, which Leger did not install, is among the quadlets already",
-				Hint: "rename one of them, or remove the other one if it is not needed",
-			})
-		}
-	}
+	all = append(all, unitRefusals(next, facts)...)
+	all = append(all, fileRefusals(next, facts)...)
 	all = append(all, nameRefusals(next, facts)...)
 	all = append(all, portRefusals(req, next, facts)...)
 	for _, ref := range neverPulled(req.Set) {
@@ -68,6 +40,48 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name),
 			Hint: "create it: leger secrets set " + name + ", then: leger secrets sync",
 		})
+	}
+	return all
+}
+
+// unitRefusals finds units of these names that are another's.
+func unitRefusals(next Generation, facts Facts) []Refusal {
+	var all []Refusal
+	for _, u := range next.Units {
+		state, owner := facts.States[u.Service], facts.Owners[u.Service]
+		switch {
+		case owner != "":
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("the release %s has a unit %s already", owner, u.Service),
+				Hint: "rename the file, give it a ServiceName=, or remove the other release: leger deploy remove " + owner,
+			})
+		case !facts.Ours[u.Service] && state.LoadState != "" && state.LoadState != "not-found":
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("a unit %s that Leger did not install is there already%s", u.Service, from(state.Source)),
+				Hint: "rename the file, give it a ServiceName=, or remove the other one",
+			})
+		}
+	}
+	return all
+}
+
+// fileRefusals finds files in the quadlet directory that are another's.
+func fileRefusals(next Generation, facts Facts) []Refusal {
+	var all []Refusal
+	for _, path := range next.paths() {
+		owner, mine := facts.Owners[path], knows(facts, path)
+		switch _, there := facts.Disk[facts.Installer][path]; {
+		case owner != "":
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: path, Text: fmt.Sprintf("the release %s has installed a file of this name", owner),
+				Hint: "rename it, or remove the other release: leger deploy remove " + owner,
+			})
+		case there && !mine:
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: path, Text: "a file of this name, which Leger did not install, is among the quadlets already",
+				Hint: "rename one of them, or remove the other one if it is not needed",
+			})
+		}
 	}
 	return all
 }
