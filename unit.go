@@ -27,4 +27,22 @@ type UnitState struct {
 	Job            string    // "queued" while a start or stop waits or is under way; empty: nothing
 	Source         string    // the file it was made from: for a quadlet the quadlet's path
 	Since          time.Time // when it entered its active state; zero: never
+	Begun          time.Time // when it was last started; what it reads at its start is as of then or later
+}
+
+// Container is a container that Podman has, whoever made it.
+type Container struct {
+	Name   string
+	Unit   string // the systemd unit that runs it; empty: none
+	Pod    string // the pod it is in; empty: none
+	Up     bool   // it runs, or is about to
+	Health string // "starting", "healthy", "unhealthy"; empty: it has no health check
+	Ports  []Port // of the host that lead to it
+}
+
+// Port is a port of the host.
+type Port struct {
+	Address  string // empty: every address
+	Number   int
+	Protocol string // "tcp" or "udp"
 }

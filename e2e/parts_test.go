@@ -3,10 +3,12 @@
 package e2e_test
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"leger.run/leger/e2e/rig"
 )
@@ -19,7 +21,8 @@ func TestRealParts(t *testing.T) {
 	for _, name := range []string{"podman", "systemd", "quadlet", "deploy", "daemon"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx := t.Context()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
 			binary := filepath.Join(t.TempDir(), name+".test")
 			build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "machine", "-o", binary, "leger.run/leger/internal/"+name)
 			build.Env = append(build.Environ(), "CGO_ENABLED=0")
@@ -36,7 +39,7 @@ func TestRealParts(t *testing.T) {
 				t.Fatalf("%s", got)
 			}
 			for line := range strings.Lines(got.Stdout) {
-				if strings.HasPrefix(line, "---") {
+				if strings.HasPrefix(line, "---") || strings.Contains(line, "machine_test.go:") {
 					t.Log(strings.TrimSpace(line))
 				}
 			}

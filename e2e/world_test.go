@@ -195,13 +195,14 @@ func (w *world) fails(code int, line string, wants ...string) {
 }
 
 // state is all that a command could have changed: Podman's secrets, quadlets,
-// units, what Leger keeps in the home directory.
+// units, what Leger keeps in the home directory, but for what it remembers of a
+// failure.
 func (w *world) state() string {
 	w.t.Helper()
 	return w.m.Must(w.t.Context(), rig.Opts{}, "bash", "-c", `
 		podman secret ls --noheading --format '{{.Name}} {{.UpdatedAt}}' | sed 's/ago//' | awk '{print $1}' | sort
 		for s in $(podman secret ls -q); do podman secret inspect --format '{{.Spec.Name}} {{.Spec.Labels}} {{.UpdatedAt}}' "$s"; done | sort
-		find ~/.config/containers ~/.local/state/leger/deployments ~/.config/leger ~/.local/share/leger -type f ! -name '*.lock' -printf '%p %s %T@\n' 2>/dev/null | sort
+		find ~/.config/containers ~/.local/state/leger/deployments ~/.config/leger ~/.local/share/leger -type f ! -name '*.lock' ! -name failed.json -printf '%p %s %T@\n' 2>/dev/null | sort
 		systemctl --user list-units --all --plain --no-legend --type=service 'web*' 'leger-*' | awk '{print $1,$3,$4}' | sort`)
 }
 

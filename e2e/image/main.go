@@ -1,7 +1,7 @@
 // Leger-e2e is the program in the container of the machine tests. It shows,
 // over HTTP, what reached the container, and misbehaves when asked to.
 //
-//	leger-e2e serve [-listen ADDR] [-exit-after D] [-unhealthy]
+//	leger-e2e serve [-listen ADDR] [-exit-after D] [-unhealthy] [-refuse NAME=VALUE]
 //	leger-e2e get [-socket PATH] [URL]
 //
 // serve answers
@@ -11,7 +11,8 @@
 //	GET /file/PATH   the contents of the file /PATH, byte for byte
 //
 // and 404 for a variable or file that is not there. With -exit-after it exits
-// with code 1 after that time. It ends at SIGTERM with code 0.
+// with code 1 after that time, with -refuse at once if the environment variable
+// NAME is VALUE. It ends at SIGTERM with code 0.
 //
 // get prints what the URL, or /healthz of its own port, answers, and exits 1
 // unless that is a 200. An image made FROM scratch has no other program that a
@@ -29,6 +30,7 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -60,8 +62,12 @@ func serve(args []string) error {
 	listen := flags.String("listen", ":8080", "address to listen on")
 	exitAfter := flags.Duration("exit-after", 0, "exit with code 1 after this time; 0 means never")
 	unhealthy := flags.Bool("unhealthy", false, "answer health checks with 503")
+	refuse := flags.String("refuse", "", "NAME=VALUE: exit with code 1 if the environment variable NAME is VALUE")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if name, value, ok := strings.Cut(*refuse, "="); ok && os.Getenv(name) == value {
+		return fmt.Errorf("%s is not to my taste", name)
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

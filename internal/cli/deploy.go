@@ -18,17 +18,6 @@ func (a *app) deployCmd() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.deployList(cmd.Context()) },
 	}
-	status := &cobra.Command{
-		Use: "status [NAME]", Short: "Show units and drift; ends with 7 if something is not healthy",
-		Example: "  leger deploy status\n  leger deploy status my-app --json",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return exactArgs("the name of a release")(cmd, args)
-		},
-		RunE: func(cmd *cobra.Command, args []string) error { return a.deployStatus(cmd.Context(), args) },
-	}
 	var opts deploy.RemoveOptions
 	var yes bool
 	remove := &cobra.Command{
@@ -41,38 +30,7 @@ func (a *app) deployCmd() *cobra.Command {
 	}
 	remove.Flags().BoolVar(&opts.Volumes, "volumes", false, "remove its volumes too, with all that is in them")
 	remove.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return group("deploy", "Install releases on this machine and look after them", a.installCmd(), list, status, remove)
-}
-
-// deploymentJSON is one deployment in --json.
-type deploymentJSON struct {
-	Release     string              `json:"release"`
-	Generation  int                 `json:"generation"`
-	Source      deploy.Source       `json:"source"`
-	Healthy     bool                `json:"healthy"`
-	Interrupted bool                `json:"interrupted"`
-	Units       []unitJSON          `json:"units"`
-	Drift       []deploy.FileChange `json:"drift"` // files that are not as they were installed
-}
-
-type unitJSON struct {
-	Unit   string `json:"unit"`
-	File   string `json:"file"`
-	Run    bool   `json:"run"` // it is meant to be up
-	Active string `json:"active"`
-	Sub    string `json:"sub"`
-}
-
-func jsonOf(d deploy.Deployment) deploymentJSON {
-	out := deploymentJSON{
-		Release: d.Release, Generation: d.Generation.Number, Source: d.Generation.Source,
-		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{},
-	}
-	for _, u := range d.Units {
-		out.Units = append(out.Units, unitJSON{u.Service, u.File, u.Run, u.State.ActiveState, u.State.SubState})
-	}
-	out.Drift = append(out.Drift, d.Drift...)
-	return out
+	return group("deploy", "Install releases on this machine and look after them", a.installCmd(), a.updateCmd(), a.planCmd(), list, a.deployStatusCmd(), a.rollbackCmd(), remove, a.logsCmd(), a.autoCmd())
 }
 
 func (a *app) deployList(ctx context.Context) error {
@@ -108,6 +66,7 @@ func (a *app) deployList(ctx context.Context) error {
 // short is a commit as git shows it.
 func short(commit string) string { return commit[:min(len(commit), 12)] }
 
+// condOf says in a word or two how a deployment is.
 func condOf(d deploy.Deployment) string {
 	switch {
 	case d.Interrupted:
@@ -118,79 +77,6 @@ func condOf(d deploy.Deployment) string {
 		return "files changed"
 	default:
 		return "unhealthy"
-	}
-}
-
-// deployStatus shows one deployment or all. What is not healthy is an error.
-func (a *app) deployStatus(ctx context.Context, args []string) error {
-	m, err := a.openMachine()
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	var all []deploy.Deployment
-	if len(args) == 0 {
-		all, err = m.engine.List(ctx)
-	} else {
-		var name leger.ReleaseName
-		if name, err = leger.ParseReleaseName(args[0]); err != nil {
-			return err
-		}
-		var d deploy.Deployment
-		d, err = m.engine.Status(ctx, name)
-		all = []deploy.Deployment{d}
-	}
-	if err != nil {
-		return localProblem(err)
-	}
-	if err := a.printDeployments(all); err != nil {
-		return err
-	}
-	for _, d := range all {
-		if !d.Healthy() {
-			return leger.Errorf(leger.CodeUnhealthy, "%s is %s", d.Release, condOf(d)).
-				WithHint("leger deploy install --release %s mends it", d.Release)
-		}
-	}
-	return nil
-}
-
-func (a *app) printDeployments(all []deploy.Deployment) error {
-	if a.flags.json {
-		out := []deploymentJSON{}
-		for _, d := range all {
-			out = append(out, jsonOf(d))
-		}
-		return a.printJSON(map[string]any{"deployments": out})
-	}
-	var rows [][]string
-	for _, d := range all {
-		for _, u := range d.Units {
-			rows = append(rows, []string{d.Release, u.Service, unitState(u.State), u.File})
-		}
-		for _, f := range d.Drift {
-			what := "was changed since it was installed"
-			if f.Action == deploy.Drop {
-				what = "is not there any more"
-			}
-			a.warn("%s: %s %s", d.Release, f.Path, what)
-		}
-	}
-	if len(rows) == 0 {
-		a.say("Nothing is installed.")
-		return nil
-	}
-	return a.table([]string{"RELEASE", "UNIT", "STATE", "FILE"}, rows)
-}
-
-func unitState(s leger.UnitState) string {
-	switch {
-	case s.LoadState == "not-found":
-		return "not there"
-	case s.SubState == "" || s.SubState == s.ActiveState:
-		return s.ActiveState
-	default:
-		return s.ActiveState + " (" + s.SubState + ")"
 	}
 }
 
@@ -216,6 +102,11 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 			return err
 		}
 	}
+	return a.removeRelease(ctx, m, name, opts)
+}
+
+// removeRelease removes and says what stays.
+func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseName, opts deploy.RemoveOptions) error {
 	done, err := m.engine.Remove(ctx, name, opts, a.progress)
 	if err != nil {
 		return localProblem(err)
@@ -229,6 +120,9 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 	}
 	for _, n := range done.KeptNetworks {
 		a.say("The network %s stays: podman network rm %s", n, n)
+	}
+	if err := a.dropTimer(ctx, m); err != nil {
+		return err
 	}
 	reportErr := a.reportDeployments(ctx, m)
 	if a.flags.json {
@@ -274,7 +168,11 @@ func (a *app) progress(e deploy.Event) {
 	case deploy.StepStart:
 		a.say("starting %s", e.Unit)
 	case deploy.StepWait:
-		a.say("  %s is %s", e.Unit, unitState(e.State))
+		if e.Note != "" {
+			a.warn("%s: %s", e.Unit, e.Note)
+			return
+		}
+		a.say("  %s is %s", e.Unit, stateWords(e.State))
 	case deploy.StepBack:
 		if e.Unit == "" {
 			a.say("it failed: putting back what was there before")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
@@ -31,6 +32,18 @@ type units struct {
 	states  map[string]leger.UnitState
 	broken  map[string]bool // these do not come up
 	onStart func()
+	refuse  func(unit string) bool // these do not come up now
+}
+
+// begun tells when each unit was last started.
+func (u *units) begun() map[string]time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := map[string]time.Time{}
+	for name, s := range u.states {
+		all[name] = s.Begun
+	}
+	return all
 }
 
 func (u *units) Reload(context.Context) error {
@@ -57,7 +70,7 @@ func (u *units) set(unit, active, sub string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.states[unit]
-	s.ActiveState, s.SubState, s.Since = active, sub, time.Now()
+	s.ActiveState, s.SubState, s.Since, s.Begun = active, sub, time.Now(), time.Now()
 	u.states[unit] = s
 }
 
@@ -70,7 +83,7 @@ func (u *units) Start(ctx context.Context, unit string) error {
 	}
 	u.mu.Lock()
 	_, known := u.states[unit]
-	broken := u.broken[unit]
+	broken := u.broken[unit] || (u.refuse != nil && u.refuse(unit))
 	u.mu.Unlock()
 	switch {
 	case !known:
@@ -82,6 +95,8 @@ func (u *units) Start(ctx context.Context, unit string) error {
 	u.set(unit, "active", "running")
 	return nil
 }
+
+func (u *units) Restart(ctx context.Context, unit string) error { return u.Start(ctx, unit) }
 
 func (u *units) Stop(_ context.Context, unit string) error {
 	u.set(unit, "inactive", "dead")
@@ -104,6 +119,8 @@ func (u *units) States(_ context.Context, names ...string) ([]leger.UnitState, e
 	return out, nil
 }
 
+func (u *units) Instances(context.Context, string) ([]string, error) { return nil, nil }
+
 func (u *units) Why(context.Context, string, time.Time, int) ([]string, error) {
 	return []string{"web: no such image\x1b[2J"}, nil
 }
@@ -112,6 +129,7 @@ func (u *units) Why(context.Context, string, time.Time, int) ([]string, error) {
 type host struct {
 	*rig
 	home, repo string
+	bin        string // first in PATH
 	url        string // of the repository, over http
 	env        map[string]string
 	units      *units
@@ -136,12 +154,21 @@ func newHost(t *testing.T) *host {
 			t.Fatal(err)
 		}
 	}
+	h.bin = bin
 	h.env["PATH"] = bin + ":" + os.Getenv("PATH")
 	h.units = &units{dir: filepath.Join(h.home, ".config", "containers", "systemd"), states: map[string]leger.UnitState{}, broken: map[string]bool{}}
 	h.serveGit()
 	h.startLegerd()
 	h.leger(0, "auth", "login", "--no-browser")
 	return h
+}
+
+// standin puts a program first in PATH.
+func (h *host) standin(name, script string) {
+	h.t.Helper()
+	if err := os.WriteFile(filepath.Join(h.bin, name), []byte(script), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func (h *host) git(args ...string) string {
@@ -159,13 +186,33 @@ func (h *host) git(args ...string) string {
 func (h *host) serveGit() {
 	h.t.Helper()
 	h.git("init", "--quiet", "--initial-branch=main")
-	srv := httptest.NewServer(&cgi.Handler{
+	srv := httptest.NewServer(h.backend())
+	h.t.Cleanup(srv.Close)
+	h.url = srv.URL + "/.git"
+}
+
+func (h *host) backend() http.Handler {
+	return &cgi.Handler{
 		Stderr: io.Discard, // git-http-backend complains of paths that are not there
 		Path:   filepath.Join(h.git("--exec-path"), "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + h.repo, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
-	})
+	}
+}
+
+// servePrivate serves the repository to whoever has the token.
+func (h *host) servePrivate(token string) (url string) {
+	h.t.Helper()
+	backend := h.backend()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if _, given, ok := req.BasicAuth(); !ok || given != token {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, req)
+	}))
 	h.t.Cleanup(srv.Close)
-	h.url = srv.URL + "/.git"
+	return srv.URL + "/.git"
 }
 
 // commit makes the repository hold exactly these files.
@@ -201,7 +248,7 @@ func (h *host) legerIn(ctx context.Context, code int, stdin string, args ...stri
 	got := cli.MainOn(ctx, cli.Env{
 		Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Now: time.Now, Random: rand.Reader, Version: "0.0.0-test",
 		LookupEnv:    func(name string) (string, bool) { v, ok := h.env[name]; return v, ok },
-		SystemConfig: filepath.Join(h.home, "none"),
+		SystemConfig: filepath.Join(h.home, "none"), Executable: filepath.Join(h.bin, "leger"),
 	}, h.units)
 	s := said{got, stdout.String(), stderr.String()}
 	if strings.Contains(s.stdout+s.stderr, canary) {
@@ -255,7 +302,7 @@ func TestDeployJourney(t *testing.T) {
 	h.leger(0, "releases", "create", "my-app", "--git-url", h.url, "--git-path", "apps")
 
 	dry := h.leger(0, "deploy", "install", "--release", "my-app", "--dry-run")
-	wantIn(t, dry.stderr, "Install my-app:", "web.container", "secrets api_key", "--dry-run")
+	wantIn(t, dry.stderr, "Install my-app, commit", "web.container", "secrets api_key", "--dry-run")
 	if got := h.installed(); len(got) > 0 {
 		t.Errorf("a dry run installed %v", got)
 	}
@@ -282,7 +329,8 @@ func TestDeployJourney(t *testing.T) {
 
 	h.commit(map[string]string{"apps/web.container": web("PublishPort=127.0.0.1:8080:80"), "apps/job.container": web("")})
 	wantIn(t, h.leger(0, "deploy", "install", "--release", "my-app").stderr,
-		"Change generation 1 of my-app", "change  web.container", "add     job.container", "ports   127.0.0.1:8080:80", "generation 2")
+		"Change generation 1 of my-app", "change  web.container", "add     job.container", "port    + 127.0.0.1:8080:80 of web.service",
+		"+PublishPort=127.0.0.1:8080:80", "generation 2")
 
 	if err := os.Remove(filepath.Join(h.units.dir, "my-app.leger", "job.container")); err != nil {
 		t.Fatal(err)

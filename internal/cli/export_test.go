@@ -34,6 +34,12 @@ func ConfigValues(text []byte) (map[string]string, error) {
 	return c.values, err
 }
 
+// PlanText and RiskText are how a plan is shown.
+var (
+	PlanText = planText
+	RiskText = riskText
+)
+
 // TryCommand tells whether args begin with the name of a command that does
 // something, and why it would not take the rest of them. It runs nothing.
 func TryCommand(args []string) (named bool, refused error) {

@@ -4,23 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/gitrepo"
-	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/secretsync"
 )
 
-// install is what deploy install was asked for.
+// install is what deploy install, update and plan were asked for.
 type install struct {
 	release, source, branch, path, commit string
+	tokenSecret, allowedSigners           string
 	yes, dryRun                           bool
+	// retry tries again what has failed before; careful refuses it.
+	retry, careful bool
+	// planOnly: the plan is the answer.
+	planOnly bool
+	settle   time.Duration
+	// unattended: nobody sits there, whatever the streams are.
+	unattended bool
+	// quietJSON: somebody else prints the outcome.
+	quietJSON bool
+}
+
+func (in *install) sourceFlags(f *pflag.FlagSet) {
+	f.StringVar(&in.source, "source", "", "a Git URL or a local directory to take instead of the release noted on the server")
+	f.StringVar(&in.branch, "branch", "", "with --source: branch or tag")
+	f.StringVar(&in.path, "path", "", "with --source: subdirectory with the quadlets")
+	f.StringVar(&in.commit, "commit", "", "exactly this commit, all 40 digits of it")
+	f.StringVar(&in.tokenSecret, "git-token-secret", "", "the secret with a token for a private repository on https")
+	f.StringVar(&in.allowedSigners, "allowed-signers", "", "take only what is signed by a key in this file (ssh-keygen's allowed_signers), or one that your GnuPG trusts")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		switch name {
+		case "git-branch", "git-path": // as releases create calls them
+			name = strings.TrimPrefix(name, "git-")
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func (in *install) applyFlags(f *pflag.FlagSet) {
+	f.BoolVarP(&in.yes, "yes", "y", false, "do not ask, whatever the risks")
+	f.BoolVarP(&in.dryRun, "dry-run", "n", false, "show the plan, change nothing")
+	f.DurationVar(&in.settle, "settle", deploy.DefaultSettle, "how long each unit must stay up to count")
 }
 
 func (a *app) installCmd() *cobra.Command {
@@ -37,18 +68,13 @@ again, it does nothing, or finishes what was interrupted.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), in) },
 	}
-	f := c.Flags()
-	f.StringVar(&in.release, "release", "", "the release's name; needed")
-	f.StringVar(&in.source, "source", "", "a Git URL or a local directory to take instead of the release noted on the server")
-	f.StringVar(&in.branch, "git-branch", "", "with --source: branch or tag")
-	f.StringVar(&in.path, "git-path", "", "with --source: subdirectory with the quadlets")
-	f.StringVar(&in.commit, "commit", "", "exactly this commit, all 40 digits of it")
-	f.BoolVarP(&in.yes, "yes", "y", false, "do not ask, whatever the risks")
-	f.BoolVarP(&in.dryRun, "dry-run", "n", false, "show the plan, change nothing")
+	c.Flags().StringVar(&in.release, "release", "", "the release's name; needed")
+	in.sourceFlags(c.Flags())
+	in.applyFlags(c.Flags())
 	return c
 }
 
-// installJSON is deploy install in --json.
+// installJSON is deploy install, update, rollback and plan in --json.
 type installJSON struct {
 	Plan      deploy.Plan `json:"plan"`
 	DryRun    bool        `json:"dry_run"`
@@ -62,33 +88,56 @@ func (a *app) install(ctx context.Context, in install) error {
 	if in.release == "" {
 		return usage("leger deploy install needs --release")
 	}
-	if in.source == "" && (in.branch != "" || in.path != "") {
-		return usage("--git-branch and --git-path go with --source; a release has its own")
-	}
 	name, err := leger.ParseReleaseName(in.release)
 	if err != nil {
 		return err
 	}
-	req, err := a.request(ctx, name, in)
-	if err != nil {
-		return err
+	return a.deployRelease(ctx, name, in)
+}
+
+// deployRelease fetches, plans, asks and applies.
+func (a *app) deployRelease(ctx context.Context, name leger.ReleaseName, in install) error {
+	if in.source == "" && (in.branch != "" || in.path != "") {
+		return usage("--branch and --path go with --source; a release has its own")
 	}
-	m, err := a.openMachine()
+	m, err := a.openMachine(in.settle)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	if err := m.choose(ctx); err != nil {
+	// systemd starts Podman at the first question, which takes a while: meanwhile the
+	// repository is fetched.
+	usable := make(chan error, 1)
+	go func() { usable <- m.choose(ctx) }()
+	req, err := a.request(ctx, name, in)
+	notUsable := <-usable
+	if err != nil {
 		return err
 	}
+	if notUsable != nil {
+		return notUsable
+	}
+	req.RefuseFailed = in.careful && !in.retry && !in.unattended // that one is told more gently
 	plan, err := a.prepare(ctx, m, req, in)
 	if err != nil {
 		return err
 	}
-	if in.dryRun || plan.Unchanged() {
+	return a.carryOut(ctx, m, plan, in)
+}
+
+// carryOut asks, applies and tells.
+func (a *app) carryOut(ctx context.Context, m *machine, plan deploy.Plan, in install) error {
+	if in.unattended {
+		if err := leaveToUser(plan); err != nil {
+			return err
+		}
+	}
+	if in.dryRun || in.planOnly || plan.Unchanged() {
 		return a.nothingDone(ctx, m, plan, in)
 	}
-	if err := a.consent(ctx, plan, in); err != nil {
+	a.warnLinger()
+	plan, err := a.consent(ctx, plan, in)
+	if err != nil {
 		return err
 	}
 	done, err := m.engine.Apply(ctx, plan, a.progress)
@@ -97,10 +146,9 @@ func (a *app) install(ctx context.Context, in install) error {
 		_ = a.reportDeployments(ctx, m) // it has warned, and the failure to install is graver
 		return localProblem(err)
 	}
-	a.say("%s is installed: generation %d.", req.Release, done.Generation.Number)
-	a.warnLinger()
+	a.say("%s is installed: generation %d.", plan.Next.Release, done.Generation.Number)
 	reportErr := a.reportDeployments(ctx, m)
-	if a.flags.json {
+	if a.flags.json && !in.quietJSON {
 		return a.printJSON(installJSON{Plan: plan, Started: list(done.Started), ReportError: failureOf(reportErr)})
 	}
 	return nil
@@ -109,104 +157,23 @@ func (a *app) install(ctx context.Context, in install) error {
 // nothingDone tells the server all the same when the release is up to date: an
 // earlier report may not have reached it.
 func (a *app) nothingDone(ctx context.Context, m *machine, plan deploy.Plan, in install) error {
+	looked := in.dryRun || in.planOnly
 	switch {
-	case !plan.Unchanged():
-		a.say("Nothing was changed: --dry-run.")
-	case plan.From > 0:
+	case plan.Unchanged() && plan.From > 0:
 		a.say("Nothing to do: %s is up to date, generation %d.", plan.Next.Release, plan.From)
+	case in.dryRun:
+		a.say("Nothing was changed: --dry-run.")
 	}
 	var reportErr error
-	if !in.dryRun {
+	if !looked {
 		reportErr = a.reportDeployments(ctx, m)
 	}
-	if a.flags.json {
+	if a.flags.json && !in.quietJSON {
 		return a.printJSON(installJSON{
-			Plan: plan, DryRun: in.dryRun, Unchanged: plan.Unchanged(), Started: []string{}, ReportError: failureOf(reportErr),
+			Plan: plan, DryRun: looked, Unchanged: plan.Unchanged(), Started: []string{}, ReportError: failureOf(reportErr),
 		})
 	}
 	return nil
-}
-
-// request fetches the release's files and reads them.
-func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (deploy.Request, error) {
-	src, from, err := a.source(ctx, name, in)
-	if err != nil {
-		return deploy.Request{}, err
-	}
-	req := deploy.Request{Release: name, Source: from}
-	if src.Dir != "" && !gitrepo.IsRepository(src.Dir) {
-		if in.commit != "" {
-			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
-		}
-		req.Set, err = a.readDir(src)
-		return req, err
-	}
-	git, err := a.git()
-	if err != nil {
-		return req, err
-	}
-	a.say("fetching %s", from.URL)
-	tree, err := git.Fetch(ctx, src)
-	if err != nil {
-		return req, err
-	}
-	req.Source.Commit = tree.Commit
-	req.Set = quadlet.LoadFiles(tree.Files)
-	a.say("commit %s, %s", short(tree.Commit), plural(len(req.Set.Files), "file"))
-	return req, nil
-}
-
-// source finds out where the files are: on the server, or what --source names.
-func (a *app) source(ctx context.Context, name leger.ReleaseName, in install) (gitrepo.Source, deploy.Source, error) {
-	if in.source == "" {
-		_, c, err := a.signedIn()
-		if err != nil {
-			return gitrepo.Source{}, deploy.Source{}, err
-		}
-		r, err := c.ReleaseByName(ctx, name)
-		if err != nil {
-			return gitrepo.Source{}, deploy.Source{}, err
-		}
-		return gitrepo.Source{URL: r.GitURL, Ref: r.GitBranch, Commit: in.commit, Path: r.GitPath},
-			deploy.Source{ReleaseID: r.ID, ReleaseVersion: r.Version, URL: r.GitURL.String(), Ref: r.GitBranch.String(), Path: r.GitPath.String()}, nil
-	}
-	src := gitrepo.Source{Commit: in.commit}
-	var err error
-	if in.branch != "" {
-		if src.Ref, err = leger.ParseGitRef(in.branch); err != nil {
-			return src, deploy.Source{}, err
-		}
-	}
-	if src.Path, err = leger.ParseGitPath(in.path); err != nil {
-		return src, deploy.Source{}, err
-	}
-	if info, statErr := os.Stat(in.source); statErr == nil && info.IsDir() {
-		if src.Dir, err = filepath.Abs(in.source); err != nil {
-			return src, deploy.Source{}, leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.source)
-		}
-	} else if src.URL, err = leger.ParseGitURL(in.source); err != nil {
-		return src, deploy.Source{}, err
-	}
-	return src, deploy.Source{URL: src.URL.String() + src.Dir, Ref: src.Ref.String(), Path: src.Path.String()}, nil
-}
-
-// readDir reads quadlets that are in no repository.
-func (a *app) readDir(src gitrepo.Source) (*quadlet.Set, error) {
-	root, err := os.OpenRoot(src.Dir)
-	if err != nil {
-		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "open %s", src.Dir)
-	}
-	defer func() { _ = root.Close() }()
-	if src.Path.String() != "" {
-		sub, err := root.OpenRoot(src.Path.String())
-		if err != nil {
-			return nil, leger.Wrap(leger.CodeNotFound, fileCause(err), "open %s in %s", src.Path, src.Dir)
-		}
-		defer func() { _ = sub.Close() }()
-		root = sub
-	}
-	a.say("reading %s, which is no Git repository", src.Dir)
-	return quadlet.Load(root.FS())
 }
 
 // prepare makes the plan, brings secrets that it needs to the machine, and shows
@@ -216,7 +183,7 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 	if err != nil {
 		return plan, localProblem(err)
 	}
-	if len(plan.Secrets) > 0 && !in.dryRun {
+	if len(plan.Secrets) > 0 && !in.dryRun && !in.planOnly {
 		synced, err := a.freshSecrets(ctx, plan)
 		if err != nil {
 			return plan, err
@@ -227,8 +194,9 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 			}
 		}
 	}
-	a.showPlan(plan)
-	a.showRisks(plan)
+	if err := a.showPlan(plan, in); err != nil {
+		return plan, err
+	}
 	return plan, a.refusal(plan, in)
 }
 
@@ -297,7 +265,7 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 		}
 	}
 	first := plan.Refusals[0]
-	if in.dryRun && first.Code == leger.CodeNotFound {
+	if (in.dryRun || in.planOnly) && first.Code == leger.CodeNotFound {
 		a.say("Installing syncs your secrets first; leger secrets sync --dry-run shows what that brings.")
 		return nil
 	}
@@ -310,17 +278,22 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 	return e.WithHint("%s", first.Hint)
 }
 
-// consent asks. Without anybody to ask, risks need --yes.
-func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) error {
+// consent asks. Without anybody to ask, risks that nobody has accepted yet need
+// --yes.
+func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) (deploy.Plan, error) {
+	fresh := len(plan.Changes.Risks)
 	switch {
 	case in.yes:
-		return nil
-	case a.mayAsk():
-		return a.mustConfirm(ctx, fmt.Sprintf("Install %s?", plan.Next.Release))
-	case len(plan.Risks) > 0:
-		return leger.Errorf(leger.CodeInvalid, "%s brings %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(len(plan.Risks), "risk")).
+		return plan.WithConsent(deploy.ConsentFlag), nil
+	case !in.unattended && a.mayAsk():
+		if err := a.mustConfirm(ctx, fmt.Sprintf("Install %s?", plan.Next.Release)); err != nil {
+			return plan, err
+		}
+		return plan.WithConsent(deploy.ConsentAsked), nil
+	case fresh > 0:
+		return plan, leger.Errorf(leger.CodeInvalid, "%s brings %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(fresh, "risk")).
 			WithHint("look at them, and if they are meant add --yes")
 	default:
-		return nil
+		return plan.WithConsent(deploy.ConsentStanding), nil
 	}
 }

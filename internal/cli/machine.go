@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/gitrepo"
 	"leger.run/leger/internal/podman"
@@ -23,9 +26,10 @@ type machine struct {
 }
 
 // openMachine connects to systemd and wires the engine. What is installed is
-// found whatever installed it; for something new choose says with what.
+// found whatever installed it; for something new choose says with what. Units have
+// to stay up for settle, where it is given.
 // ErrMissingPart without a user session.
-func (a *app) openMachine() (*machine, error) {
+func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 	dir, err := a.env.stateDir()
 	if err != nil {
 		return nil, err
@@ -49,13 +53,17 @@ func (a *app) openMachine() (*machine, error) {
 		config: deploy.Config{
 			StateDir: filepath.Join(dir, "deployments"), Units: units,
 			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
-			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets,
+			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets, Podman: client,
+			Sockets: deploy.NewProcSockets("/proc"),
 		},
 		quadlets: quadlets, podman: client,
 		close: func() {
 			closeUnits()
 			_ = client.Close()
 		},
+	}
+	if len(settle) > 0 {
+		m.config.Settle = settle[0]
 	}
 	m.engine = deploy.New(m.config)
 	return m, nil
@@ -111,17 +119,51 @@ func (a *app) podmanRunner() (*run.Runner, error) {
 	return run.New(run.Config{Path: path}), nil
 }
 
-// git makes the client that fetches releases.
-func (a *app) git() (*gitrepo.Client, error) {
+// git makes the client that fetches from a source.
+func (a *app) git(ctx context.Context, from deploy.Source) (*gitrepo.Client, error) {
 	own, err := a.value("git.user_settings")
 	if err != nil {
 		return nil, err
 	}
+	token, err := a.gitToken(ctx, from.TokenSecret)
+	if err != nil {
+		return nil, err
+	}
 	return gitrepo.New(gitrepo.Config{
-		Runner: a.runner(), UserSettings: own == "true",
+		Runner: a.runner(), UserSettings: own == "true", Token: token, AllowedSigners: from.AllowedSigners,
 		Env: run.MinimalEnv(a.env.LookupEnv, "SSH_AUTH_SOCK",
 			"http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
 	}), nil
+}
+
+// gitToken reads a token from the secret of this name, which legerd holds. No name
+// is no token.
+func (a *app) gitToken(ctx context.Context, text string) (leger.Plaintext, error) {
+	if text == "" {
+		return leger.Plaintext{}, nil
+	}
+	name, err := leger.ParseSecretName(text)
+	if err != nil {
+		return leger.Plaintext{}, err
+	}
+	f, _, err := a.signedIn()
+	if err != nil {
+		return leger.Plaintext{}, err
+	}
+	legerd, err := a.legerd()
+	if err != nil {
+		return leger.Plaintext{}, err
+	}
+	local := store{legerd, f.UserUUID, a.startLegerd}
+	if _, err := local.List(ctx); err != nil { // starts legerd where it has to
+		return leger.Plaintext{}, err
+	}
+	token, err := local.Value(ctx, name)
+	if errors.Is(err, leger.ErrNotFound) {
+		return token, leger.Errorf(leger.CodeNotFound, "the secret %s, with the token for the repository, is not on this machine", name).
+			WithHint("create it: leger secrets set %s, then: leger secrets sync", name)
+	}
+	return token, localProblem(err)
 }
 
 // podmanSecrets asks Podman which secrets it has.

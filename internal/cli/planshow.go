@@ -2,66 +2,189 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/quadlet"
 )
 
-// showPlan tells what will be done, and what about it may be risky.
-func (a *app) showPlan(p deploy.Plan) {
+// showPlan tells what will be done, and what about it may be risky. Where the
+// plan is what was asked for, it is data and goes to stdout; elsewhere it is talk,
+// but the risks are told even with --quiet, because consent follows.
+func (a *app) showPlan(p deploy.Plan, in install) error {
 	if p.Unchanged() {
-		return
+		return nil
 	}
-	verb := "Install"
+	text := planText(p, in.planOnly || p.From > 0)
+	if in.planOnly {
+		if a.flags.json {
+			return nil
+		}
+		return a.print(a.tint(clean(text + riskText(p))))
+	}
+	if !a.flags.quiet {
+		a.errln(a.tint(clean(strings.TrimSuffix(text, "\n"))))
+	}
+	if risks := riskText(p); risks != "" {
+		head, rest, _ := strings.Cut(strings.TrimSuffix(risks, "\n"), "\n")
+		a.errln(a.paint(yellow, clean(head)))
+		if rest != "" {
+			a.errln(clean(rest))
+		}
+	}
+	return nil
+}
+
+// tint colours the lines of a diff.
+func (a *app) tint(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		bare := strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(bare, "    +"):
+			line = a.paint(green, bare) + line[len(bare):]
+		case strings.HasPrefix(bare, "    -"):
+			line = a.paint(red, bare) + line[len(bare):]
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// planText is a plan for people; with diffs it shows how each file changes.
+func planText(p deploy.Plan, diffs bool) string {
+	var b strings.Builder
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
+	commit := short(p.Next.Source.Commit)
+	switch {
+	case p.From > 0 && commit != "":
+		say("Change generation %d of %s to commit %s:", p.From, p.Next.Release, commit)
+	case p.From > 0:
+		say("Change generation %d of %s:", p.From, p.Next.Release)
+	case commit != "":
+		say("Install %s, commit %s:", p.Next.Release, commit)
+	default:
+		say("Install %s:", p.Next.Release)
+	}
+	for _, u := range p.Changes.Units {
+		from := ""
+		if u.From != "" {
+			from = ", which was " + u.From
+		}
+		say("  %-7s %s (%s)%s", u.Action, u.Service, u.Kind, from)
+	}
 	if p.From > 0 {
-		verb = fmt.Sprintf("Change generation %d of", p.From)
+		changedValues(say, p.Changes)
+	} else {
+		allValues(say, p)
 	}
-	a.say("%s %s:", verb, p.Next.Release)
-	for _, f := range p.Files {
-		a.say("  %-7s %s", f.Action, f.Path)
+	if len(p.Stop) > 0 {
+		say("  %-7s %s", "stop", strings.Join(p.Stop, ", "))
 	}
+	if len(p.Start) > 0 {
+		say("  %-7s %s", "start", strings.Join(p.Start, ", "))
+	}
+	planFiles(say, p, diffs)
+	if p.FailedBefore != nil {
+		say("This commit was tried here on %s: %s.", p.FailedBefore.At.Format("2006-01-02 15:04"), p.FailedBefore.Reason)
+	}
+	return b.String()
+}
+
+// allValues lists what a first installation brings.
+func allValues(say func(string, ...any), p deploy.Plan) {
 	for _, line := range []struct {
 		label  string
 		values []string
 	}{
-		{"stop", p.Stop},
-		{"start", p.Start},
 		{"images", p.Images},
 		{"ports", p.Ports},
 		{"secrets", p.Secrets},
-		{"volumes", volumesOf(p.Next)},
+		{"volumes", p.Next.Volumes()},
 	} {
 		if len(line.values) > 0 {
-			a.say("  %-7s %s", line.label, strings.Join(line.values, ", "))
+			say("  %-7s %s", line.label, strings.Join(line.values, ", "))
 		}
 	}
 }
 
-// showRisks tells what the user should know, --quiet or not: consent follows.
-func (a *app) showRisks(p deploy.Plan) {
-	if len(p.Risks) == 0 || p.Unchanged() {
-		return
+// changedValues lists what is another than before.
+func changedValues(say func(string, ...any), c deploy.Changes) {
+	for _, group := range []struct {
+		label  string
+		values []deploy.ValueChange
+	}{
+		{"image", c.Images},
+		{"port", c.Ports},
+		{"secret", c.Secrets},
+		{"volume", c.Volumes},
+	} {
+		for _, v := range group.values {
+			of := ""
+			if v.Service != "" {
+				of = " of " + v.Service
+			}
+			switch {
+			case v.Action == deploy.Change:
+				say("  %-7s %s -> %s%s", group.label, v.From, v.Value, of)
+			case v.Action == deploy.Add:
+				say("  %-7s + %s%s", group.label, v.Value, of)
+			case group.label == "volume":
+				say("  %-7s - %s: it stays on this machine, with what is in it", group.label, v.Value)
+			default:
+				say("  %-7s - %s%s", group.label, v.Value, of)
+			}
+		}
 	}
-	a.errln(a.paint(yellow, plural(len(p.Risks), "risk")+" to know of:"))
-	for _, r := range p.Risks {
+}
+
+func planFiles(say func(string, ...any), p deploy.Plan, diffs bool) {
+	if len(p.Files) > 0 {
+		say("Files:")
+	}
+	for _, f := range p.Files {
+		note := ""
+		if f.Edited {
+			note = ": it was edited on this machine, and that will be lost"
+		}
+		say("  %-7s %s%s", f.Action, f.Path, note)
+		if !diffs {
+			continue
+		}
+		if f.Diff == "" {
+			say("    (no text, or too long to be shown)")
+		}
+		shown := 0
+		for line := range strings.Lines(f.Diff) {
+			// The names in the head of a diff say nothing new.
+			if shown++; shown > 3 {
+				say("    %s", strings.TrimSuffix(line, "\n"))
+			}
+		}
+	}
+}
+
+// riskText tells the risks that nobody has accepted yet, and how many were, "" if
+// there are none.
+func riskText(p deploy.Plan) string {
+	var b strings.Builder
+	fresh := p.Changes.Risks
+	before := len(p.Risks) - len(fresh)
+	switch {
+	case len(p.Risks) == 0:
+		return ""
+	case len(fresh) == 0:
+		return fmt.Sprintf("No new risk; accepted before: %d.\n", before)
+	case before > 0:
+		_, _ = fmt.Fprintf(&b, "%s to know of, beside %d accepted before:\n", plural(len(fresh), "new risk"), before)
+	default:
+		_, _ = fmt.Fprintf(&b, "%s to know of:\n", plural(len(fresh), "risk"))
+	}
+	for _, r := range fresh {
 		where := r.File
 		if r.Line > 0 {
 			where = fmt.Sprintf("%s:%d", r.File, r.Line)
 		}
-		a.errln(clean(fmt.Sprintf("  %s: %s", where, r.Text)))
+		_, _ = fmt.Fprintf(&b, "  %s: %s\n", where, r.Text)
 	}
-}
-
-func volumesOf(g deploy.Generation) []string {
-	var names []string
-	for _, u := range g.Units {
-		names = append(names, u.Volumes...)
-		if u.Kind == quadlet.Volume {
-			names = append(names, u.Resource)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return b.String()
 }

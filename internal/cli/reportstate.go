@@ -51,6 +51,8 @@ func hostState(u deploy.UnitStatus) leger.HostState {
 	switch {
 	case s.LoadState == "not-found":
 		return leger.HostUnknown
+	case s.ActiveState == "active" && u.Health == "unhealthy":
+		return leger.HostFailed
 	case s.ActiveState == "active" || s.ActiveState == "reloading" || s.ActiveState == "refreshing":
 		return leger.HostActive
 	case s.ActiveState == "failed" || s.SubState == "auto-restart" || s.SubState == "auto-restart-queued":

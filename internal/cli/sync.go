@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +15,22 @@ import (
 )
 
 func (a *app) syncCmd() *cobra.Command {
-	var dryRun bool
+	var dryRun, restart bool
 	sync := &cobra.Command{
 		Use: "sync", Short: "Bring your secrets to this machine's Podman",
 		Long: `Bring your secrets to this machine: new and changed ones are fetched and become
 Podman secrets, deleted ones are removed. Cut anywhere, every secret is at its old
-or its new value, and the next sync finishes the job.`,
-		Example: "  leger secrets sync\n  leger secrets sync --dry-run\n  leger secrets sync --json",
+or its new value, and the next sync finishes the job.
+
+With --restart the units that run with an older value of a secret are restarted,
+and no others. If one does not come up with the new value, the former one is put
+back.`,
+		Example: "  leger secrets sync\n  leger secrets sync --restart\n  leger secrets sync --dry-run\n  leger secrets sync --json",
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), dryRun) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), dryRun, restart) },
 	}
 	sync.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done, change nothing")
+	sync.Flags().BoolVar(&restart, "restart", false, "restart the units that run with an older value, and wait until they are healthy")
 	return sync
 }
 
@@ -35,6 +42,11 @@ type syncJSON struct {
 	Secrets     []syncSecretJSON `json:"secrets"`
 	Error       *failureJSON     `json:"error,omitempty"`        // why the sync as a whole did not end well
 	ReportError *failureJSON     `json:"report_error,omitempty"` // why the server was not told what this machine holds
+	// With --restart: units that were restarted and are healthy, secrets that have
+	// their former value again, and why.
+	Restarted    []string     `json:"restarted,omitempty"`
+	WentBack     []string     `json:"went_back,omitempty"`
+	RestartError *failureJSON `json:"restart_error,omitempty"`
 }
 
 type syncSecretJSON struct {
@@ -49,7 +61,7 @@ type syncSecretJSON struct {
 }
 
 // sync runs a sync and shows the plan and the verdict per secret.
-func (a *app) sync(ctx context.Context, dryRun bool) error {
+func (a *app) sync(ctx context.Context, dryRun, restart bool) error {
 	f, c, err := a.signedIn()
 	if err != nil {
 		return err
@@ -67,17 +79,27 @@ func (a *app) sync(ctx context.Context, dryRun bool) error {
 		for _, st := range plan.Steps {
 			report.Results = append(report.Results, secretsync.Result{Step: st})
 		}
-		return a.printSync(f, report, true, nil, nil)
+		return a.printSync(f, syncReportJSON(f, report, true, nil), report, nil)
 	}
 	report, syncErr := s.Sync(ctx)
 	if len(report.Results) == 0 && syncErr != nil {
 		return syncErr
 	}
-	reportErr := a.reportSecrets(ctx, f, c, report)
-	if err := a.printSync(f, report, false, syncErr, reportErr); err != nil && syncErr == nil {
+	out := syncReportJSON(f, report, false, syncErr)
+	var restartErr error
+	if restart && ctx.Err() == nil {
+		var r restarts
+		r, restartErr = a.restartDependents(ctx, f, report)
+		out.Restarted, out.WentBack, out.RestartError = list(r.Restarted), list(r.WentBack), failureOf(restartErr)
+	}
+	out.ReportError = failureOf(a.reportSecrets(ctx, f, c, report))
+	if err := a.printSync(f, out, report, syncErr); err != nil && syncErr == nil {
 		return err
 	}
-	return syncErr
+	if len(out.Restarted) > 0 {
+		a.say("Restarted: %s.", strings.Join(out.Restarted, ", "))
+	}
+	return errors.Join(restartErr, syncErr)
 }
 
 // syncer wires a sync of the signed-in user with legerd, started if need be.
@@ -102,10 +124,9 @@ func (a *app) syncer(f authFile, c *client.Client) (*secretsync.Syncer, error) {
 	}), nil
 }
 
-func (a *app) printSync(f authFile, r secretsync.Report, dryRun bool, syncErr, reportErr error) error {
+func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr error) error {
+	dryRun := out.DryRun
 	if a.flags.json {
-		out := syncReportJSON(f, r, dryRun, syncErr)
-		out.ReportError = failureOf(reportErr)
 		return a.printJSON(out)
 	}
 	var rows [][]string

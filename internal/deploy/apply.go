@@ -44,6 +44,10 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, progress Progress) (Outco
 	if err := fresh.Err(); err != nil {
 		return Outcome{}, err
 	}
+	if fresh.NeedsConsent() && !fresh.Unchanged() {
+		return Outcome{}, leger.Errorf(leger.CodeInvalid, "nobody has agreed to what is risky about %s; nothing was changed", plan.Next.Release).
+			WithHint("look at the plan, and if it is meant add --yes: leger deploy update %s --yes", plan.Next.Release)
+	}
 	if !sameDecision(plan, fresh) {
 		return Outcome{}, leger.Errorf(leger.CodeConflict, "something has changed on this machine since the plan of %s was made", plan.Next.Release).
 			WithHint("try again, and look at the new plan")
@@ -116,9 +120,14 @@ func (a *application) record() error {
 		return nil
 	}
 	a.progress.tell(Event{Step: StepRecord})
-	p.Next.CreatedAt = a.engine.cfg.Clock.Now().UTC()
-	if err := a.engine.store.write(a.app, p.Next, p.request.Set.Files); err != nil {
-		return err
+	if p.request.recorded == nil {
+		p.Next.CreatedAt = a.engine.cfg.Clock.Now().UTC()
+		if p.Next.Consent == "" {
+			p.Next.Consent = ConsentStanding
+		}
+		if err := a.engine.store.write(a.app, p.Next, p.request.Set.Files); err != nil {
+			return err
+		}
 	}
 	return a.engine.store.begin(a.app, a.rec.pending, p.Next.Number)
 }
@@ -127,7 +136,23 @@ func (a *application) commit() error {
 	if !a.plan.Record {
 		return a.tidy()
 	}
-	return a.engine.store.commit(a.app, a.plan.Next.Number, a.rec.pending)
+	s := a.engine.store
+	if err := s.commit(a.app, a.plan.Next.Number, a.rec.pending); err != nil {
+		return err
+	}
+	if err := s.pardon(a.app, a.plan.Next.identity()); err != nil {
+		return err
+	}
+	if from := a.rec.current; a.plan.request.recorded != nil && from != nil && from.Number > a.plan.Next.Number {
+		left := Failure{
+			Identity: from.identity(), At: a.engine.cfg.Clock.Now().UTC(), Risks: from.Risks, ByHand: true,
+			Reason: fmt.Sprintf("you went back from it to generation %d", a.plan.Next.Number),
+		}
+		if err := s.remember(a.app, left); err != nil {
+			return err
+		}
+	}
+	return s.prune(a.app, a.plan.Next.Number)
 }
 
 // change does everything between record and commit.
@@ -146,6 +171,8 @@ func (a *application) change(ctx context.Context) error {
 		if err := a.engine.reload(context.WithoutCancel(ctx), a.app, p.Next, a.progress); err != nil {
 			return err
 		}
+		// One that is gone and had failed would be listed for good.
+		a.engine.resetFailed(context.WithoutCancel(ctx), without(p.Stop, p.Next.services()))
 	}
 	if err := interrupted(ctx, "the files are installed, and the units are not started"); err != nil {
 		return err
@@ -217,7 +244,12 @@ func (a *application) back(ctx context.Context, cause error) error {
 	if a.rec.current != nil {
 		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
 	}
-	if known, ok := errors.AsType[*leger.Error](cause); ok {
+	if errors.Is(cause, leger.ErrUnhealthy) && a.plan.Record {
+		if err := a.engine.store.remember(a.app, failureOf(a.plan.Next, a.engine.cfg.Clock.Now(), cause)); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
+	if known := asError(cause); known != nil {
 		c := *known
 		c.Message += "; " + what
 		return &c
@@ -227,7 +259,7 @@ func (a *application) back(ctx context.Context, cause error) error {
 
 func (a *application) restore(ctx context.Context) error {
 	e := a.engine
-	if err := e.stop(ctx, a.plan.Next.services(), StepBack, a.progress); err != nil {
+	if err := e.stop(ctx, a.toUndo(), StepBack, a.progress); err != nil {
 		return err
 	}
 	all := append([]Generation{a.plan.Next}, a.rec.pending...)
@@ -254,6 +286,7 @@ func (a *application) restore(ctx context.Context) error {
 	if err := e.reload(ctx, a.app, *a.rec.current, a.progress); err != nil {
 		return err
 	}
+	e.resetFailed(ctx, without(a.plan.Next.services(), a.rec.current.services()))
 	if err := e.start(ctx, *a.rec.current, a.plan.back, a.plan.back, a.progress); err != nil {
 		return err
 	}
@@ -262,6 +295,31 @@ func (a *application) restore(ctx context.Context) error {
 		pending = append(slices.Clone(pending), a.plan.Next)
 	}
 	return e.store.forget(a.app, a.rec.current.Number, pending)
+}
+
+// toUndo lists the units that must not run on when the former files come back.
+// What did not change runs on. After an interrupted deployment nobody knows from
+// which files a unit runs, so all of them stop.
+func (a *application) toUndo() []string {
+	all := a.plan.Next.services()
+	all = append(without(a.plan.Start, all), all...) // instances are units of no generation
+	if a.rec.current == nil || len(a.rec.pending) > 0 {
+		return all
+	}
+	before := a.rec.current.services()
+	return slices.DeleteFunc(all, func(s string) bool {
+		return slices.Contains(before, s) && !slices.Contains(a.plan.Start, s) && !slices.Contains(a.plan.Stop, s)
+	})
+}
+
+// without gives what is in all and not in some.
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
+}
+
+func asError(err error) *leger.Error {
+	e, _ := errors.AsType[*leger.Error](err)
+	return e
 }
 
 // interrupted is an error when ctx is done.

@@ -39,14 +39,18 @@ type Installer interface {
 	Remove(ctx context.Context, app string, files []string) error
 }
 
-// Units is the user's systemd. Start and Stop return when the unit has started
-// or stopped; Start fails with ErrUnhealthy when it did not.
+// Units is the user's systemd. Start, Restart and Stop return when the unit has
+// started or stopped; the first two fail with ErrUnhealthy when it did not.
 type Units interface {
 	Reload(ctx context.Context) error
 	Start(ctx context.Context, unit string) error
+	Restart(ctx context.Context, unit string) error
 	Stop(ctx context.Context, unit string) error
 	ResetFailed(ctx context.Context, unit string) error
 	States(ctx context.Context, units ...string) ([]leger.UnitState, error)
+	// Instances lists the instances of a template ("web@.service") that run, or are
+	// about to.
+	Instances(ctx context.Context, template string) ([]string, error)
 	Why(ctx context.Context, unit string, since time.Time, lines int) ([]string, error)
 }
 
@@ -66,6 +70,28 @@ type Volumes interface {
 	RemoveVolume(ctx context.Context, name string) error
 }
 
+// Podman knows what systemd does not: the health of containers, whose ports are
+// taken by which, and which images are there.
+type Podman interface {
+	// Containers lists all containers, whoever made them.
+	Containers(ctx context.Context) ([]leger.Container, error)
+	// MissingImages gives those of the images that there are not.
+	MissingImages(ctx context.Context, names []string) ([]string, error)
+}
+
+// Sockets knows which ports of the machine are listened on.
+type Sockets interface {
+	// Listening gives who listens on ports of these numbers, whatever the address.
+	Listening(ctx context.Context, numbers []int) ([]Listener, error)
+}
+
+// Listener is a port that is listened on.
+type Listener struct {
+	leger.Port
+	Program string // empty: it belongs to another user, or is not known
+	Unit    string // the systemd unit that the program runs in; empty: none, or not known
+}
+
 // Clock is time, for what waits.
 type Clock interface {
 	Now() time.Time
@@ -81,8 +107,12 @@ func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d
 const (
 	DefaultStartTimeout = 5 * time.Minute // a first start pulls images
 	DefaultStepTimeout  = 2 * time.Minute // systemd gives a unit 90 s to stop
-	DefaultSettle       = 2 * time.Second
-	DefaultPoll         = 250 * time.Millisecond
+	// DefaultSettle is for somebody who waits for it; what runs unattended can afford
+	// more.
+	DefaultSettle = 700 * time.Millisecond
+	DefaultPoll   = 100 * time.Millisecond
+	// DefaultGrace: systemd's message usually comes within milliseconds of the check.
+	DefaultGrace = 10 * time.Second
 )
 
 // Config is what an Engine works with.
@@ -96,12 +126,18 @@ type Config struct {
 	Secrets    Secrets   // nil: secrets are not looked for
 	Generator  Generator // nil: only our own parser checks
 	Volumes    Volumes   // nil: Remove refuses to remove volumes
+	Podman     Podman    // nil: health checks, names, ports and images are not looked at
+	Sockets    Sockets   // nil: ports that containers do not hold are not looked at
 	Clock      Clock     // nil: the system's
 
 	StartTimeout time.Duration // for all units to be up; 0: DefaultStartTimeout
 	StepTimeout  time.Duration // for one unit to stop, and for Podman and systemd to do anything else; 0: DefaultStepTimeout
-	Settle       time.Duration // for how long they must stay up to count; 0: DefaultSettle
+	Settle       time.Duration // for how long each must stay up to count; 0: DefaultSettle
 	Poll         time.Duration // how often their state is asked for; 0: DefaultPoll
+	// Grace is how long systemd may go on calling a unit "activating" that Podman
+	// calls healthy (Notify=healthy, github.com/containers/podman issue 27771): then
+	// Podman's word counts. 0: DefaultGrace.
+	Grace time.Duration
 }
 
 // Engine deploys the releases of one user. It is safe for concurrent use; of two
@@ -124,6 +160,7 @@ func New(cfg Config) *Engine {
 		{&cfg.StepTimeout, DefaultStepTimeout},
 		{&cfg.Settle, DefaultSettle},
 		{&cfg.Poll, DefaultPoll},
+		{&cfg.Grace, DefaultGrace},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.otherwise
@@ -137,6 +174,12 @@ type Request struct {
 	Release leger.ReleaseName
 	Source  Source
 	Set     *quadlet.Set
+	// RefuseFailed asks not to try again what has failed before, or was gone back
+	// from by hand.
+	RefuseFailed bool
+
+	consent  Consent
+	recorded *Generation // it is one of the generations that are on disk
 }
 
 // Step names what an Event is about.
@@ -157,7 +200,8 @@ const (
 type Event struct {
 	Step  Step
 	Unit  string          // empty: all
-	State leger.UnitState // with StepWait
+	State leger.UnitState // with StepWait; zero when only Note is new
+	Note  string          // something worth knowing
 }
 
 // Progress is told of every event, one at a time. nil: nobody listens.

@@ -31,7 +31,7 @@ func TestAFirstInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	var steps []string
-	out, err := e.Apply(t.Context(), plan, func(ev deploy.Event) { steps = append(steps, string(ev.Step)+" "+ev.Unit) })
+	out, err := e.Apply(t.Context(), plan.WithConsent(deploy.ConsentFlag), func(ev deploy.Event) { steps = append(steps, string(ev.Step)+" "+ev.Unit) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestTheSameAgainDoesNothing(t *testing.T) {
 	if err != nil || !out.Unchanged || out.Generation.Number != 1 {
 		t.Errorf("outcome %+v, %v", out, err)
 	}
-	if i := slices.IndexFunc(m.calls, func(c string) bool { return c != "read" && c != "states" }); i >= 0 {
+	if i := slices.IndexFunc(m.calls, func(c string) bool { return c != "read" && c != "states" && c != "containers" }); i >= 0 {
 		t.Errorf("it did %s", m.calls[i])
 	}
 }
@@ -290,7 +290,7 @@ func TestAPlanThatIsNoLongerTrueIsNotApplied(t *testing.T) {
 	if _, err := install(t.Context(), e, v2(t)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Apply(t.Context(), plan, nil); !errors.Is(err, leger.ErrConflict) {
+	if _, err := e.Apply(t.Context(), plan.WithConsent(deploy.ConsentFlag), nil); !errors.Is(err, leger.ErrConflict) {
 		t.Errorf("got %v, want conflict", err)
 	}
 	if _, err := e.Apply(t.Context(), deploy.Plan{}, nil); err == nil {
@@ -306,6 +306,7 @@ func TestTwoAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	plan = plan.WithConsent(deploy.ConsentFlag)
 	var second error
 	_, err = e.Apply(t.Context(), plan, func(ev deploy.Event) {
 		if ev.Step == deploy.StepFiles {

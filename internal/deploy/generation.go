@@ -21,20 +21,41 @@ type Source struct {
 	Ref            string        `json:"ref,omitempty"`
 	Path           string        `json:"path,omitempty"`
 	Commit         string        `json:"commit,omitempty"` // empty: files that are in no repository
+	// SignedBy is who signed the commit or tag, where that was verified.
+	SignedBy string `json:"signed_by,omitempty"`
+	// AllowedSigners is the file that it was verified with; an update verifies too.
+	AllowedSigners string `json:"allowed_signers,omitempty"`
+	// TokenSecret names the secret with the token for the repository.
+	TokenSecret string `json:"token_secret,omitempty"`
 }
 
 // Generation is one state of a release on this machine, as recorded in
 // generations/NUMBER/manifest.json. Its files' content lies beside it.
 type Generation struct {
-	Format    int       `json:"format"`  // 1
-	Release   string    `json:"release"` // as the user writes it
-	Number    int       `json:"number"`  // from 1
-	Source    Source    `json:"source"`
-	Installer string    `json:"installer"`
-	Files     []File    `json:"files"` // by path
-	Units     []Unit    `json:"units"` // by file
-	CreatedAt time.Time `json:"created_at"`
+	Format    int    `json:"format"`  // 1
+	Release   string `json:"release"` // as the user writes it
+	Number    int    `json:"number"`  // from 1
+	Source    Source `json:"source"`
+	Installer string `json:"installer"`
+	Files     []File `json:"files"` // by path
+	Units     []Unit `json:"units"` // by file
+	// Risks are those that the user accepted with it.
+	Risks     []quadlet.Risk `json:"risks"`
+	Consent   Consent        `json:"consent,omitempty"`
+	CreatedAt time.Time      `json:"created_at"`
 }
+
+// Consent tells how the user agreed to a generation. It holds for its commit.
+type Consent string
+
+// The ways to agree.
+const (
+	ConsentAsked Consent = "asked" // a question was answered with yes
+	ConsentFlag  Consent = "flag"  // --yes
+	// ConsentStanding: no risk is new since the generation before, so nobody had to
+	// be asked.
+	ConsentStanding Consent = "standing"
+)
 
 // File is one file of a generation.
 type File struct {
@@ -57,6 +78,9 @@ type Unit struct {
 	Uses     []string     `json:"uses,omitempty"`    // files of other quadlets
 	Secrets  []string     `json:"secrets,omitempty"` // Podman secrets, sorted
 	Volumes  []string     `json:"volumes,omitempty"` // named volumes that no quadlet makes
+	Images   []string     `json:"images,omitempty"`  // as written, without those that another quadlet provides
+	Ports    []string     `json:"ports,omitempty"`   // PublishPort= as written
+	Health   bool         `json:"health,omitempty"`  // a health check is declared
 }
 
 const manifestFormat = 1
@@ -65,20 +89,31 @@ const manifestFormat = 1
 func generationOf(req Request, installer string, number int) Generation {
 	g := Generation{
 		Format: manifestFormat, Release: req.Release.String(), Number: number, Source: req.Source, Installer: installer,
-		Files: []File{}, Units: []Unit{},
+		Files: []File{}, Units: []Unit{}, Risks: slices.Clone(req.Set.Risks), Consent: req.consent,
+	}
+	if g.Risks == nil {
+		g.Risks = []quadlet.Risk{}
 	}
 	for _, name := range slices.Sorted(maps.Keys(req.Set.Files)) {
 		data := req.Set.Files[name]
 		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data)})
 	}
 	start, run := req.Set.ToStart(), req.Set.ToRun()
-	for _, u := range req.Set.Units {
+	units := slices.Clone(req.Set.Units)
+	for _, u := range run { // the default instances of templates are no units of the set
+		if !slices.ContainsFunc(units, func(o quadlet.Unit) bool { return o.Service == u.Service }) {
+			units = append(units, u)
+		}
+	}
+	slices.SortStableFunc(units, func(a, b quadlet.Unit) int { return strings.Compare(a.File, b.File) })
+	for _, u := range units {
 		g.Units = append(g.Units, Unit{
 			File: u.File, Service: u.Service, Kind: u.Kind, Resource: u.Resource,
 			Start:   slices.Contains(start, u.Service),
 			Run:     slices.ContainsFunc(run, func(r quadlet.Unit) bool { return r.Service == u.Service }),
 			Oneshot: u.Oneshot, Template: u.Template, Parts: u.Parts,
 			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u),
+			Images: values(u.Images), Ports: values(u.Ports), Health: u.HealthCmd,
 		})
 	}
 	return g
@@ -167,7 +202,7 @@ func (g Generation) affected(files map[string]bool) map[string]bool {
 		for _, u := range g.Units {
 			hit := slices.ContainsFunc(u.Parts, func(p string) bool { return files[p] }) ||
 				slices.ContainsFunc(u.Uses, func(f string) bool { return byFile[f] })
-			if hit && !byFile[u.File] {
+			if hit && !found[u.Service] { // a template and its default instance share a file
 				byFile[u.File], found[u.Service], grown = true, true, true
 			}
 		}

@@ -32,6 +32,12 @@ type machine struct {
 	volumes map[string]bool
 	now     time.Time
 
+	health     map[string]string   // by unit, of the container that it runs
+	turns      map[string][]string // what the health becomes from one question to the next
+	silent     int                 // how often Podman does not answer
+	containers []leger.Container   // of others
+	images     []string            // that are missing
+
 	calls []string
 	fault func(call int, name string, after bool) error // asked before and after each call
 }
@@ -39,7 +45,7 @@ type machine struct {
 func newMachine(secrets ...string) *machine {
 	return &machine{
 		files: map[string]string{}, units: map[string]*leger.UnitState{}, oneshot: map[string]bool{}, content: map[string]string{},
-		broken: map[string]leger.UnitState{}, crashes: map[string]int{}, ends: map[string]bool{}, volumes: map[string]bool{},
+		broken: map[string]leger.UnitState{}, crashes: map[string]int{}, ends: map[string]bool{}, health: map[string]string{}, turns: map[string][]string{}, volumes: map[string]bool{},
 		secrets: secrets, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 }
@@ -133,6 +139,14 @@ func (m *machine) Reload(ctx context.Context) error {
 					s.ActiveState, s.Result, s.Since, s.Restarts = old.ActiveState, old.Result, old.Since, old.Restarts
 				}
 				m.units[u.Service], m.oneshot[u.Service] = s, u.Oneshot
+				if u.Template { // its instances are loaded when they are asked for
+					for name, old := range before {
+						if strings.HasPrefix(name, strings.TrimSuffix(u.Service, ".service")) && name != u.Service {
+							old.Source = file
+							m.units[name] = old
+						}
+					}
+				}
 			}
 		}
 		for name, old := range before {
@@ -145,8 +159,20 @@ func (m *machine) Reload(ctx context.Context) error {
 	})
 }
 
+// load makes an instance of a template that is installed.
+func (m *machine) load(unit string) {
+	name, instance, ok := strings.Cut(unit, "@")
+	template := m.units[name+"@.service"]
+	if m.units[unit] == nil && ok && instance != ".service" && template != nil {
+		s := *template
+		s.Name = unit
+		m.units[unit] = &s
+	}
+}
+
 func (m *machine) Start(ctx context.Context, unit string) error {
 	return m.do(ctx, "start "+unit, func() error {
+		m.load(unit)
 		u := m.units[unit]
 		if u == nil || u.LoadState != "loaded" {
 			return leger.Errorf(leger.CodeNotFound, "no unit %s", unit)
@@ -171,6 +197,13 @@ func (m *machine) Start(ctx context.Context, unit string) error {
 		}
 		return nil
 	})
+}
+
+func (m *machine) Restart(ctx context.Context, unit string) error {
+	if err := m.Stop(ctx, unit); err != nil {
+		return err
+	}
+	return m.Start(ctx, unit)
 }
 
 func (m *machine) Stop(ctx context.Context, unit string) error {
@@ -199,6 +232,7 @@ func (m *machine) States(ctx context.Context, units ...string) ([]leger.UnitStat
 	var states []leger.UnitState
 	return states, m.do(ctx, "states", func() error {
 		for _, name := range units {
+			m.load(name)
 			u := m.units[name]
 			if u == nil {
 				states = append(states, leger.UnitState{Name: name, LoadState: "not-found", ActiveState: "inactive"})
@@ -207,6 +241,7 @@ func (m *machine) States(ctx context.Context, units ...string) ([]leger.UnitStat
 			if left := m.crashes[name]; left > 0 && u.ActiveState == "active" {
 				m.crashes[name]--
 				u.Restarts++
+				u.Since = m.now
 			}
 			if m.ends[name] && u.ActiveState == "active" {
 				u.ActiveState, u.SubState = "inactive", "dead"
@@ -217,12 +252,57 @@ func (m *machine) States(ctx context.Context, units ...string) ([]leger.UnitStat
 	})
 }
 
+func (m *machine) Instances(ctx context.Context, template string) ([]string, error) {
+	var running []string
+	name, _, _ := strings.Cut(template, "@")
+	return running, m.do(ctx, "instances", func() error {
+		for unit, u := range m.units {
+			if strings.HasPrefix(unit, name+"@") && unit != template && u.ActiveState == "active" {
+				running = append(running, unit)
+			}
+		}
+		slices.Sort(running)
+		return nil
+	})
+}
+
 func (m *machine) Why(context.Context, string, time.Time, int) ([]string, error) {
 	return []string{"first line", "the reason"}, nil
 }
 
 func (m *machine) Missing(_ context.Context, names []string) ([]string, error) {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(m.secrets, n) }), nil
+}
+
+// Containers are those that units run, and others'.
+func (m *machine) Containers(ctx context.Context) ([]leger.Container, error) {
+	var all []leger.Container
+	return all, m.do(ctx, "containers", func() error {
+		busy := false
+		for _, u := range m.units {
+			busy = busy || u.ActiveState == "active"
+		}
+		if m.silent != 0 && busy {
+			m.silent--
+			return leger.Wrap(leger.CodeUnavailable, errInjected, "list the containers")
+		}
+		for unit, words := range m.turns {
+			if len(words) > 0 && m.units[unit] != nil && m.units[unit].ActiveState == "active" {
+				m.health[unit], m.turns[unit] = words[0], words[1:]
+			}
+		}
+		all = slices.Clone(m.containers)
+		for name, u := range m.units {
+			if u.ActiveState == "active" || u.ActiveState == "activating" {
+				all = append(all, leger.Container{Name: "systemd-" + strings.TrimSuffix(name, ".service"), Unit: name, Health: m.health[name]})
+			}
+		}
+		return nil
+	})
+}
+
+func (m *machine) MissingImages(_ context.Context, names []string) ([]string, error) {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(m.images, n) }), nil
 }
 
 func (m *machine) RemoveVolume(_ context.Context, name string) error {
@@ -253,7 +333,7 @@ func (m *machine) After(d time.Duration) <-chan time.Time {
 func (m *machine) engine(dir string) *deploy.Engine {
 	return deploy.New(deploy.Config{
 		StateDir: dir, Installers: []deploy.Installer{installer{m, "podman", true}, installer{m, "directory", false}},
-		Units: m, Secrets: m, Volumes: m, Clock: m, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
+		Units: m, Secrets: m, Volumes: m, Podman: m, Clock: m, Poll: 400 * time.Millisecond, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
 	})
 }
 
@@ -301,6 +381,16 @@ func request(t testing.TB, release, commit string, pairs ...string) deploy.Reque
 // install prepares and applies.
 func install(ctx context.Context, e *deploy.Engine, req deploy.Request) (deploy.Outcome, error) {
 	plan, err := e.Prepare(ctx, req)
+	if err != nil {
+		return deploy.Outcome{}, err
+	}
+	return e.Apply(ctx, plan.WithConsent(deploy.ConsentFlag), nil)
+}
+
+// rollback prepares and applies.
+func rollback(ctx context.Context, t testing.TB, e *deploy.Engine, number int) (deploy.Outcome, error) {
+	t.Helper()
+	plan, err := e.PrepareRollback(ctx, releaseName(t, "App"), number)
 	if err != nil {
 		return deploy.Outcome{}, err
 	}

@@ -168,3 +168,39 @@ func TestMachineAForeignUnitIsLeftAlone(t *testing.T) {
 		t.Errorf("got %v, want conflict", err)
 	}
 }
+
+// A template's default instance, and one that somebody has started, on the real
+// systemd.
+func TestMachineTemplates(t *testing.T) {
+	e := realEngine(t)
+	text := "[Container]\n" + image + "[Install]\nWantedBy=default.target\nDefaultInstance=a\n"
+	if _, err := install(t.Context(), e, request(t, "leger-app", "c1", "leger-t@.container", text)); err != nil {
+		t.Fatal(err)
+	}
+	d, u, err := e.Find(t.Context(), "leger-t@b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.StartUnit(t.Context(), d, u, nil); err != nil {
+		t.Fatal(err)
+	}
+	both := []string{"systemd-leger-t_a", "systemd-leger-t_b"}
+	if got := containers(t); !slices.Equal(got, both) {
+		t.Errorf("running %v, want %v", got, both)
+	}
+	before := ps(t, "ps", "--quiet")
+	if _, err := install(t.Context(), e, request(t, "leger-app", "c2", "leger-t@.container", text+"# changed\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := containers(t); !slices.Equal(got, both) {
+		t.Errorf("after an update: running %v, want %v", got, both)
+	}
+	for _, id := range ps(t, "ps", "--quiet") {
+		if slices.Contains(before, id) {
+			t.Errorf("the container %s was not restarted", id)
+		}
+	}
+	if _, err := e.Remove(t.Context(), releaseName(t, "leger-app"), deploy.RemoveOptions{}, nil); err != nil || len(containers(t)) != 0 {
+		t.Errorf("%v, running %v", err, containers(t))
+	}
+}

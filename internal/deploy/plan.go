@@ -20,12 +20,27 @@ type Facts struct {
 	// Disk has, by installer and path, the hash of each file of the new, the current
 	// and the pending generations that is on disk now.
 	Disk map[string]map[string]string
+	// Text has the content of the same files, for showing how they change.
+	Text map[string]map[string][]byte
+	// Instances that run of the templates among the same generations, beside those
+	// that are units of their own.
+	Instances map[string][]string
+	// Failures are what is remembered of this release.
+	Failures []Failure
 	// States of the units of the same generations, by name.
 	States map[string]leger.UnitState
 	// Ours has the units among them that were made from files of this release.
 	Ours map[string]bool
 	// Owners names the other release that a unit or a file belongs to.
 	Owners map[string]string
+	// Resources names the other release that has a container or pod of a name.
+	Resources map[string]string
+	// Containers are all that Podman has.
+	Containers []leger.Container
+	// Listeners are those on ports that the new units publish.
+	Listeners []Listener
+	// MissingImages are those that may not be pulled and are not here.
+	MissingImages []string
 	// MissingSecrets are those of the new units that there are not.
 	MissingSecrets []string
 	// Problems of the new files: the parser's and the generator's.
@@ -40,13 +55,18 @@ const (
 	Add    Action = "add"
 	Change Action = "change"
 	Drop   Action = "remove"
-	Mend   Action = "mend" // it is the same as before, but not on disk as recorded
+	Mend   Action = "mend"   // it is the same as before, but not on disk as recorded
+	Rename Action = "rename" // of a unit: the same under another name
 )
 
 // FileChange is one file that a plan changes.
 type FileChange struct {
 	Path   string `json:"path"`
 	Action Action `json:"action"`
+	// Edited: the file was edited on this machine since it was installed, and that
+	// is lost.
+	Edited bool   `json:"edited,omitempty"`
+	Diff   string `json:"diff,omitempty"` // from what is installed, unified; empty for what is no text
 }
 
 // Refusal is a reason not to begin.
@@ -74,7 +94,10 @@ type Plan struct {
 	Images   []string       `json:"images"`
 	Ports    []string       `json:"ports"`
 	Risks    []quadlet.Risk `json:"risks"`
+	Changes  Changes        `json:"changes"`
 	Refusals []Refusal      `json:"refusals"`
+	// FailedBefore is what is remembered of this commit, nil for nothing.
+	FailedBefore *Failure `json:"failed_before,omitempty"`
 
 	request Request
 	back    []string // units to start again if it fails
@@ -110,17 +133,26 @@ func (p Plan) Err() error {
 // NewPlan compares what is asked for with what is. It does no I/O.
 func NewPlan(req Request, facts Facts) Plan {
 	p := Plan{
-		request: req, Next: generationOf(req, facts.Installer, facts.Number),
-		Files: []FileChange{}, Stop: []string{}, Start: []string{}, Run: []string{},
-		Secrets: req.Set.SecretNames(), Risks: req.Set.Risks, Refusals: refusals(req, facts),
+		request: req, Next: nextOf(req, facts),
+		Files: []FileChange{}, Stop: []string{}, Start: []string{}, Run: []string{}, Images: []string{}, Ports: []string{},
 	}
-	for _, u := range req.Set.Units {
-		p.Images = append(p.Images, values(u.Images)...)
-		p.Ports = append(p.Ports, values(u.Ports)...)
+	p.Secrets, p.Risks, p.Refusals = list(p.Next.secrets()), p.Next.Risks, refusals(req, p.Next, facts)
+	for _, u := range p.Next.Units {
+		p.Images = append(p.Images, u.Images...)
+		p.Ports = append(p.Ports, u.Ports...)
 	}
+	var before Generation
 	if facts.Current != nil {
-		p.From = facts.Current.Number
+		before, p.From = *facts.Current, facts.Current.Number
 	}
+	accepted := before.Risks
+	if p.FailedBefore = remembered(facts, p.Next); p.FailedBefore != nil {
+		accepted = append(slices.Clone(accepted), p.FailedBefore.Risks...)
+	}
+	if req.recorded != nil {
+		accepted = req.recorded.Risks // they were accepted when it was installed
+	}
+	p.Changes = changesOf(before, p.Next, accepted)
 	changed := p.changeFiles(facts)
 	p.Record = facts.Current == nil || !same(*facts.Current, p.Next)
 	if !p.Record {
@@ -130,15 +162,57 @@ func NewPlan(req Request, facts Facts) Plan {
 	return p
 }
 
+// nextOf describes what is asked for: a recorded generation as it was recorded.
+func nextOf(req Request, facts Facts) Generation {
+	if req.recorded != nil {
+		return *req.recorded
+	}
+	return generationOf(req, facts.Installer, facts.Number)
+}
+
+// list is never nil.
+func list(all []string) []string {
+	if all == nil {
+		return []string{}
+	}
+	return all
+}
+
+// WithConsent notes that the user has agreed to the plan's risks, and how.
+func (p Plan) WithConsent(how Consent) Plan {
+	p.request.consent = how
+	if p.request.recorded == nil {
+		p.Next.Consent = how
+	}
+	return p
+}
+
+// NeedsConsent reports that the plan brings a risk that nobody has agreed to.
+func (p Plan) NeedsConsent() bool { return len(p.Changes.Risks) > 0 && p.request.consent == "" }
+
 // same reports whether two generations are the same release, files and commit.
 func same(a, b Generation) bool {
 	return a.Installer == b.Installer && a.Source == b.Source && maps.Equal(a.hashes(), b.hashes())
+}
+
+// identity tells one state of a release from another: its commit, or a hash of
+// its files where they are in no repository.
+func (g Generation) identity() string {
+	if g.Source.Commit != "" {
+		return g.Source.Commit
+	}
+	var all strings.Builder
+	for _, f := range g.Files {
+		all.WriteString(f.Path + "\x00" + f.SHA256 + "\x00")
+	}
+	return "files-" + hash([]byte(all.String()))
 }
 
 // changeFiles compares the new files with those on disk and gives the paths that
 // differ.
 func (p *Plan) changeFiles(facts Facts) (changed map[string]bool) {
 	disk, next, before := facts.Disk[p.Next.Installer], p.Next.hashes(), map[string]string{}
+	text := facts.Text[p.Next.Installer]
 	if facts.Current != nil && facts.Current.Installer == p.Next.Installer {
 		before = facts.Current.hashes()
 	}
@@ -154,13 +228,18 @@ func (p *Plan) changeFiles(facts Facts) (changed map[string]bool) {
 		case had || disk[path] != "":
 			action = Change
 		}
-		p.Files, changed[path] = append(p.Files, FileChange{path, action}), true
+		p.Files, changed[path] = append(p.Files, FileChange{
+			Path: path, Action: action, Edited: edited(facts, p.Next.Installer, path),
+			Diff: textDiff(path, text[path], p.request.Set.Files[path]),
+		}), true
 	}
 	for installer, files := range facts.Disk {
 		for path := range files {
 			if _, stays := next[path]; !stays || installer != p.Next.Installer {
 				if !changed[path] {
-					p.Files = append(p.Files, FileChange{path, Drop})
+					p.Files = append(p.Files, FileChange{
+						Path: path, Action: Drop, Edited: edited(facts, installer, path), Diff: textDiff(path, facts.Text[installer][path], nil),
+					})
 				}
 				changed[path] = true
 			}
@@ -170,6 +249,31 @@ func (p *Plan) changeFiles(facts Facts) (changed map[string]bool) {
 	p.Replace = len(p.Files) > 0
 	p.Reload = p.Replace || len(facts.Pending) > 0
 	return changed
+}
+
+// edited reports whether somebody has changed an installed file since it was
+// installed: it is none of those that were.
+func edited(facts Facts, installer, path string) bool {
+	now := facts.Disk[installer][path]
+	if now == "" {
+		return false
+	}
+	known := slices.Clone(facts.Pending)
+	if facts.Current != nil {
+		known = append(known, *facts.Current)
+	}
+	ours := false
+	for _, g := range known {
+		was := g.hashes()[path]
+		if g.Installer != installer || was == "" {
+			continue
+		}
+		if was == now {
+			return false
+		}
+		ours = true
+	}
+	return ours
 }
 
 // changeUnits decides what stops and what starts.
@@ -196,6 +300,7 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 			}
 		}
 	}
+	p.changeInstances(facts, old, touched, changed)
 	for _, u := range p.Next.Units {
 		if u.Run {
 			p.Run = append(p.Run, u.Service)
@@ -212,6 +317,29 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 	}
 }
 
+// changeInstances stops the instances that somebody has started of templates that
+// change, and starts those again whose template stays.
+func (p *Plan) changeInstances(facts Facts, old []Generation, touched, changed map[string]bool) {
+	for _, g := range old {
+		hit := g.affected(changed)
+		for _, u := range g.Units {
+			if !u.Template || (!hit[u.Service] && !touched[u.Service]) {
+				continue
+			}
+			stays := slices.ContainsFunc(p.Next.Units, func(n Unit) bool { return n.Service == u.Service })
+			for _, instance := range facts.Instances[u.Service] {
+				if slices.Contains(p.Stop, instance) {
+					continue
+				}
+				p.Stop, p.back = append(p.Stop, instance), append(p.back, instance)
+				if stays {
+					p.Start = append(p.Start, instance)
+				}
+			}
+		}
+	}
+}
+
 // up: the unit runs, or has run to its end and counts as active.
 func up(s leger.UnitState) bool { return s.ActiveState == "active" || s.ActiveState == "reloading" }
 
@@ -219,68 +347,4 @@ func up(s leger.UnitState) bool { return s.ActiveState == "active" || s.ActiveSt
 // that it ran, but a generation is recorded only when it has.
 func running(u Unit, s leger.UnitState) bool {
 	return up(s) || (u.Oneshot && s.ActiveState == "inactive" && (s.Result == "success" || s.Result == ""))
-}
-
-// refusals lists what stands against the request, the gravest first.
-func refusals(req Request, facts Facts) []Refusal {
-	all := []Refusal{}
-	for _, problem := range facts.Problems {
-		all = append(all, Refusal{
-			Code: leger.CodeInvalid, Text: problem.Message, Hint: problem.Hint, File: problem.File, Line: problem.Line,
-		})
-	}
-	if facts.Installer == "" {
-		all = append(all, Refusal{Code: leger.CodeMissingPart, Text: "no way to install such files is there", Hint: "install Podman 5.6 or newer"})
-	}
-	next := generationOf(req, facts.Installer, 0)
-	for _, u := range next.Units {
-		state, owner := facts.States[u.Service], facts.Owners[u.Service]
-		switch {
-		case owner != "":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("the release %s has a unit %s already", owner, u.Service),
-				Hint: "rename the file, give it a ServiceName=, or remove the other release: leger deploy remove " + owner,
-			})
-		case !facts.Ours[u.Service] && state.LoadState != "" && state.LoadState != "not-found":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("a unit %s that Leger did not install is there already%s", u.Service, from(state.Source)),
-				Hint: "rename the file, give it a ServiceName=, or remove the other one",
-			})
-		}
-	}
-	for _, path := range next.paths() {
-		owner, mine := facts.Owners[path], knows(facts, path)
-		switch _, there := facts.Disk[facts.Installer][path]; {
-		case owner != "":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: path, Text: fmt.Sprintf("the release %s has installed a file of this name", owner),
-				Hint: "rename it, or remove the other release: leger deploy remove " + owner,
-			})
-		case there && !mine:
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: path, Text: "a file of this name, which Leger did not install, is among the quadlets already",
-				Hint: "rename one of them, or remove the other one if it is not needed",
-			})
-		}
-	}
-	for _, name := range facts.MissingSecrets {
-		all = append(all, Refusal{
-			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name),
-			Hint: "create it: leger secrets set " + name + ", then: leger secrets sync",
-		})
-	}
-	return all
-}
-
-func from(source string) string {
-	if source == "" {
-		return ""
-	}
-	return ", from " + source
-}
-
-// knows reports whether a file on disk was put there for this release.
-func knows(facts Facts, path string) bool {
-	recorded := func(g Generation) bool { return g.Installer == facts.Installer && g.hashes()[path] != "" }
-	return (facts.Current != nil && recorded(*facts.Current)) || slices.ContainsFunc(facts.Pending, recorded)
 }

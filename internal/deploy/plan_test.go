@@ -34,7 +34,7 @@ func factsOf(t *testing.T, req deploy.Request) deploy.Facts {
 		t.Fatal(err)
 	}
 	facts := deploy.Facts{
-		Current: &out.Generation, Number: 2, Installer: "podman", Disk: map[string]map[string]string{"podman": {}},
+		Current: &out.Generation, Number: 2, Installer: "podman", Disk: map[string]map[string]string{"podman": {}}, Text: map[string]map[string][]byte{"podman": req.Set.Files},
 		States: map[string]leger.UnitState{}, Ours: map[string]bool{},
 	}
 	for _, f := range out.Generation.Files {

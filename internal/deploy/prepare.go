@@ -25,25 +25,37 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}}
-	if in := e.choose(rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
+	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}, Resources: map[string]string{}}
+	if facts.Failures, err = e.store.failures(name); err != nil {
+		return Facts{}, err
+	}
+	if req.recorded != nil {
+		facts.Installer = req.recorded.Installer
+		if e.installer(facts.Installer) == nil {
+			facts.Installer = ""
+		}
+	} else if in := e.choose(rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
 		facts.Installer = in.Name()
 	}
-	next := generationOf(req, facts.Installer, rec.next)
+	next := nextOf(req, facts)
 	known := slices.Clone(rec.pending)
 	if rec.current != nil {
 		known = append(known, *rec.current)
 	}
-	if facts.Disk, err = e.disk(ctx, name, append(slices.Clone(known), next)); err != nil {
+	if facts.Text, err = e.disk(ctx, name, append(slices.Clone(known), next)); err != nil {
 		return facts, err
 	}
+	facts.Disk = hashesOf(facts.Text)
 	if err := e.states(ctx, name, &facts, known, next); err != nil {
 		return facts, err
 	}
 	if err := e.owners(name, &facts, next); err != nil {
 		return facts, err
 	}
-	if secrets := req.Set.SecretNames(); len(secrets) > 0 && e.cfg.Secrets != nil {
+	if err := e.preflight(ctx, req, next, &facts); err != nil {
+		return facts, err
+	}
+	if secrets := next.secrets(); len(secrets) > 0 && e.cfg.Secrets != nil {
 		if facts.MissingSecrets, err = e.cfg.Secrets.Missing(ctx, secrets); err != nil {
 			return facts, err
 		}
@@ -88,12 +100,12 @@ func (e *Engine) installerOf(g Generation) (Installer, error) {
 }
 
 // disk reads which files of the generations are installed.
-func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string]string, error) {
+func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string][]byte, error) {
 	paths := map[string][]string{}
 	for _, g := range generations {
 		paths[g.Installer] = append(paths[g.Installer], g.paths()...)
 	}
-	disk := map[string]map[string]string{}
+	disk := map[string]map[string][]byte{}
 	for installer, files := range paths {
 		in := e.installer(installer)
 		if in == nil {
@@ -103,12 +115,20 @@ func (e *Engine) disk(ctx context.Context, name string, generations []Generation
 		if err != nil {
 			return nil, err
 		}
-		disk[installer] = map[string]string{}
-		for path, data := range found {
-			disk[installer][path] = hash(data)
-		}
+		disk[installer] = found
 	}
 	return disk, nil
+}
+
+func hashesOf(disk map[string]map[string][]byte) map[string]map[string]string {
+	hashes := map[string]map[string]string{}
+	for installer, files := range disk {
+		hashes[installer] = map[string]string{}
+		for path, data := range files {
+			hashes[installer][path] = hash(data)
+		}
+	}
+	return hashes
 }
 
 // states asks for the units of all generations, and tells those apart that were
@@ -135,6 +155,9 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 	if err != nil {
 		return err
 	}
+	if facts.Instances, err = e.instances(ctx, known, ask); err != nil {
+		return err
+	}
 	for _, s := range states {
 		facts.States[s.Name] = s
 		// A unit whose file went away may still run; systemd then knows no source.
@@ -142,6 +165,25 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 		facts.Ours[s.Name] = orphan || slices.ContainsFunc(sources[s.Name], func(path string) bool { return samePath(path, s.Source) })
 	}
 	return nil
+}
+
+// instances finds those that run of the generations' templates, without the units
+// that are known by themselves.
+func (e *Engine) instances(ctx context.Context, known []Generation, units []string) (map[string][]string, error) {
+	found := map[string][]string{}
+	for _, g := range known {
+		for _, u := range g.Units {
+			if _, done := found[u.Service]; done || !u.Template {
+				continue
+			}
+			running, err := e.cfg.Units.Instances(ctx, u.Service)
+			if err != nil {
+				return nil, err
+			}
+			found[u.Service] = without(running, units)
+		}
+	}
+	return found, nil
 }
 
 // samePath compares a path of ours with one that Podman's generator found: it
@@ -181,6 +223,9 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 			for _, u := range g.Units {
 				if slices.ContainsFunc(next.Units, func(mine Unit) bool { return mine.Service == u.Service }) {
 					facts.Owners[u.Service] = g.Release
+				}
+				if u.named() {
+					facts.Resources[u.Resource] = g.Release
 				}
 			}
 			in := e.installer(g.Installer)

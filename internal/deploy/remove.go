@@ -2,110 +2,13 @@ package deploy
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/quadlet"
 )
-
-// Deployment is one release on this machine.
-type Deployment struct {
-	Release string
-	// Generation is the current one. For a first deployment that was interrupted it
-	// is what was to be installed.
-	Generation  Generation
-	Interrupted bool // an unfinished deployment left something: installing or removing again mends it
-	Units       []UnitStatus
-	Drift       []FileChange // files that are not on disk as recorded: Change or Drop
-}
-
-// UnitStatus is a unit with its state.
-type UnitStatus struct {
-	Unit
-	State leger.UnitState
-}
-
-// Healthy reports that everything that should run does and no file was changed.
-func (d Deployment) Healthy() bool {
-	return !d.Interrupted && len(d.Drift) == 0 &&
-		!slices.ContainsFunc(d.Units, func(u UnitStatus) bool { return u.Run && !running(u.Unit, u.State) })
-}
-
-// List gives the deployments in order of name.
-func (e *Engine) List(ctx context.Context) ([]Deployment, error) {
-	apps, err := e.store.apps()
-	if err != nil {
-		return nil, err
-	}
-	var all []Deployment
-	for _, name := range apps {
-		d, found, err := e.deployment(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			all = append(all, d)
-		}
-	}
-	return all, nil
-}
-
-// Status gives one deployment. ErrNotFound if the release is not installed.
-func (e *Engine) Status(ctx context.Context, release leger.ReleaseName) (Deployment, error) {
-	d, found, err := e.deployment(ctx, app(release))
-	if err == nil && !found {
-		err = notInstalled(release)
-	}
-	return d, err
-}
-
-func notInstalled(release leger.ReleaseName) error {
-	e := leger.Errorf(leger.CodeNotFound, "%s is not installed on this machine", release)
-	e.Field = "name"
-	return e.WithHint("see what is: leger deploy list")
-}
-
-func (e *Engine) deployment(ctx context.Context, name string) (d Deployment, found bool, err error) {
-	rec, err := e.store.load(name)
-	if err != nil {
-		return d, false, err
-	}
-	switch {
-	case rec.current != nil:
-		d.Generation = *rec.current
-	case len(rec.pending) > 0:
-		d.Generation = rec.pending[0]
-	default:
-		return d, false, nil
-	}
-	d.Release, d.Interrupted = d.Generation.Release, len(rec.pending) > 0
-	disk, err := e.disk(ctx, name, []Generation{d.Generation})
-	if err != nil {
-		return d, false, err
-	}
-	for _, f := range d.Generation.Files {
-		switch got := disk[d.Generation.Installer][f.Path]; got {
-		case f.SHA256:
-		case "":
-			d.Drift = append(d.Drift, FileChange{f.Path, Drop})
-		default:
-			d.Drift = append(d.Drift, FileChange{f.Path, Change})
-		}
-	}
-	states, err := e.cfg.Units.States(ctx, d.Generation.services()...)
-	if err != nil {
-		return d, false, err
-	}
-	for _, u := range d.Generation.Units {
-		status := UnitStatus{Unit: u, State: leger.UnitState{Name: u.Service}}
-		if i := slices.IndexFunc(states, func(s leger.UnitState) bool { return s.Name == u.Service }); i >= 0 {
-			status.State = states[i]
-		}
-		d.Units = append(d.Units, status)
-	}
-	return d, true, nil
-}
 
 // RemoveOptions says what else to remove.
 type RemoveOptions struct {
@@ -209,6 +112,9 @@ func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, 
 		return err
 	}
 	ours := slices.DeleteFunc(slices.Clone(services), func(s string) bool { return !facts.Ours[s] })
+	for _, template := range slices.Sorted(maps.Keys(facts.Instances)) {
+		ours = append(slices.Clone(facts.Instances[template]), ours...)
+	}
 	for _, unit := range ours {
 		if err := interrupted(ctx, "some units are stopped, and nothing is removed"); err != nil {
 			return err

@@ -22,6 +22,8 @@ import (
 //	DIR/APP/pending.json                   {"generations": [N, …]}: what an unfinished deployment may have installed
 //	DIR/APP/generations/N/manifest.json    a Generation
 //	DIR/APP/generations/N/files/PATH       the content of its files
+//	DIR/APP/generations/N/committed        it has been the current one: one can go back to it
+//	DIR/APP/failed.json                    what did not come up (see Failure)
 //
 // A generation is complete before pending.json names it, and pending.json names
 // it before any of its files is installed. Everything is the user's alone (0700,
@@ -217,6 +219,9 @@ func (s store) begin(app string, before []Generation, n int) error {
 // commit makes a generation the current one and forgets what is pending, whose
 // files are not installed any more.
 func (s store) commit(app string, n int, pending []Generation) error {
+	if err := writeSynced(s.committed(app, n), nil); err != nil {
+		return wrapDisk(err, "record the generation")
+	}
 	if err := writeJSON(s.current(app), currentFile{n}); err != nil {
 		return err
 	}
@@ -224,7 +229,7 @@ func (s store) commit(app string, n int, pending []Generation) error {
 }
 
 // forget ends a deployment: nothing is pending any more, and of the generations
-// that were only keep stays.
+// that were only keep stays, and those that have been current before.
 func (s store) forget(app string, keep int, pending []Generation) error {
 	if err := os.Remove(s.pending(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrapDisk(err, "end the deployment")
@@ -242,8 +247,62 @@ func (s store) forget(app string, keep int, pending []Generation) error {
 	return nil
 }
 
-// drop removes a generation's directory.
+func (s store) committed(app string, n int) string {
+	return filepath.Join(s.generation(app, n), "committed")
+}
+
+func (s store) wasCurrent(app string, n int) bool {
+	_, err := os.Stat(s.committed(app, n))
+	return err == nil
+}
+
+// committedNumbers lists the generations that one can go back to, rising.
+func (s store) committedNumbers(app string, current int) ([]int, error) {
+	numbers, err := s.numbers(app)
+	if err != nil {
+		return nil, err
+	}
+	numbers = slices.DeleteFunc(numbers, func(n int) bool { return n != current && !s.wasCurrent(app, n) })
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// maxGenerations is how many one can go back to; each is a few kilobytes.
+const maxGenerations = 10
+
+// prune removes the oldest generations and what a crash left under a number.
+// Nothing is pending then.
+func (s store) prune(app string, current int) error {
+	numbers, err := s.numbers(app)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(numbers, func(a, b int) int { return b - a })
+	kept := 0
+	for _, n := range numbers {
+		if n == current {
+			continue
+		}
+		if s.wasCurrent(app, n) && kept < maxGenerations-1 {
+			kept++
+			continue
+		}
+		if err := s.erase(app, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop removes a generation that never became the current one.
 func (s store) drop(app string, n int) error {
+	if s.wasCurrent(app, n) {
+		return nil
+	}
+	return s.erase(app, n)
+}
+
+func (s store) erase(app string, n int) error {
 	if err := os.RemoveAll(s.generation(app, n)); err != nil {
 		return wrapDisk(err, "forget a generation")
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"leger.run/leger"
@@ -15,6 +14,7 @@ import (
 // UnitFailure says how a unit failed. It is the cause of Apply's ErrUnhealthy.
 type UnitFailure struct {
 	State   leger.UnitState
+	Health  string   // of its container, as Podman has it; empty: not known, or no check
 	Journal []string // the newest lines about the unit, oldest first; a program may print anything
 }
 
@@ -32,72 +32,56 @@ const (
 	// maxRestarts is how often systemd may restart a unit by itself before we stop
 	// to believe that it will come up.
 	maxRestarts = 3
+	// maxSilence is how often Podman may fail to answer on end.
+	maxSilence = 5
+
+	startingWord, healthyWord, unhealthyWord = "starting", "healthy", "unhealthy"
 )
 
-// start starts units of a generation and waits until all that are to run do, and
-// have for a while. ErrUnhealthy when something does not, ErrInterrupted when ctx
-// is cancelled.
-func (e *Engine) start(ctx context.Context, g Generation, units, run []string, progress Progress) error {
-	begun := e.cfg.Clock.Now()
-	limited, cancel := context.WithTimeout(ctx, e.cfg.StartTimeout)
-	defer cancel()
-	e.resetFailed(limited, units)
-	failed, err := e.startAll(limited, units, progress)
-	if ctx.Err() != nil {
-		return interrupted(ctx, "units may still be starting")
-	}
-	if err == nil {
-		failed, err = e.settle(limited, g, run, progress)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return interrupted(ctx, "units may still be starting")
-	case failed != "":
-		return e.failure(ctx, g, failed, begun, err)
-	default:
-		return err
-	}
+// watch is what waiting for units remembers from one look to the next.
+type watch struct {
+	engine   *Engine
+	names    []string // of the units that are to run
+	units    map[string]Unit
+	progress Progress
+
+	seen    map[string]leger.UnitState
+	first   map[string]int       // restarts at the first look
+	down    map[string]time.Time // since when a unit has ended without a reason to
+	up      map[string]time.Time // since when a unit is up
+	health  map[string]string    // by unit, as of the last look
+	healthy map[string]time.Time // since when Podman calls a unit healthy that systemd still starts
+	unheard map[string]bool      // Podman's word counts for these
+	silence int                  // how often Podman has not answered, on end
 }
 
-// startAll starts the units at once, because systemd orders them, and gives the
-// first that fails.
-func (e *Engine) startAll(ctx context.Context, units []string, progress Progress) (failed string, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type result struct {
-		unit string
-		err  error
+// watch makes one for units of a generation.
+func (e *Engine) watch(g Generation, names []string, progress Progress) *watch {
+	w := &watch{
+		engine: e, units: map[string]Unit{}, progress: progress,
+		seen: map[string]leger.UnitState{}, down: map[string]time.Time{}, up: map[string]time.Time{},
+		health: map[string]string{}, healthy: map[string]time.Time{}, unheard: map[string]bool{},
 	}
-	results := make(chan result, len(units))
-	var all sync.WaitGroup
-	for _, unit := range units {
-		progress.tell(Event{Step: StepStart, Unit: unit})
-		all.Go(func() { results <- result{unit, e.cfg.Units.Start(ctx, unit)} })
-	}
-	go func() {
-		all.Wait()
-		close(results)
-	}()
-	for r := range results {
-		if r.err != nil && err == nil {
-			failed, err = r.unit, r.err
-			cancel() // the others are stopped in a moment anyway
-		}
-	}
-	return failed, err
-}
-
-// settle watches units of a generation until all have been up for Config.Settle on end, or one has failed.
-func (e *Engine) settle(ctx context.Context, g Generation, names []string, progress Progress) (failed string, err error) {
-	w := watch{engine: e, seen: map[string]leger.UnitState{}, down: map[string]time.Time{}, progress: progress}
 	for _, u := range g.Units {
 		if slices.Contains(names, u.Service) {
-			w.units = append(w.units, u)
+			w.units[u.Service], w.names = u, append(w.names, u.Service)
 		}
 	}
-	for len(w.units) > 0 {
-		states, err := e.cfg.Units.States(ctx, names...)
-		if err != nil {
+	return w
+}
+
+// settle watches until all units have been up for Config.Settle on end, and
+// healthy where they say when they are, or one has failed.
+func (w *watch) settle(ctx context.Context) (failed string, err error) {
+	for len(w.names) > 0 {
+		states, err := w.engine.cfg.Units.States(ctx, w.names...)
+		if err == nil {
+			err = w.askPatiently(ctx)
+		}
+		switch {
+		case ctx.Err() != nil: // it cuts off whatever is under way
+			return w.notUp(), ctx.Err()
+		case err != nil:
 			return "", err
 		}
 		done, failed := w.look(states)
@@ -107,96 +91,131 @@ func (e *Engine) settle(ctx context.Context, g Generation, names []string, progr
 		select {
 		case <-ctx.Done():
 			return w.notUp(), ctx.Err()
-		case <-e.cfg.Clock.After(e.cfg.Poll):
+		case <-w.engine.cfg.Clock.After(w.engine.cfg.Poll):
 		}
 	}
 	return "", nil
 }
 
-// watch is what settle remembers from one look to the next.
-type watch struct {
-	engine   *Engine
-	units    []Unit
-	seen     map[string]leger.UnitState
-	first    map[string]int       // restarts at the first look
-	down     map[string]time.Time // since when a unit has ended without a reason to
-	upSince  time.Time            // since when all are up; zero: not all are
-	progress Progress
+// askPatiently is askPodman, which may fail now and then.
+func (w *watch) askPatiently(ctx context.Context) error {
+	err := w.askPodman(ctx)
+	if err == nil {
+		w.silence = 0
+		return nil
+	}
+	if w.silence++; w.silence >= maxSilence {
+		return err
+	}
+	return nil
+}
+
+// askPodman learns the health of the units' containers. Of several the worst
+// counts.
+func (w *watch) askPodman(ctx context.Context) error {
+	if w.engine.cfg.Podman == nil {
+		return nil
+	}
+	all, err := w.engine.cfg.Podman.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	clear(w.health)
+	for _, c := range all {
+		if _, ours := w.units[c.Unit]; ours {
+			w.health[c.Unit] = worse(w.health[c.Unit], c.Health)
+		}
+	}
+	return nil
 }
 
 func (w *watch) look(states []leger.UnitState) (done bool, failed string) {
-	now, all := w.engine.cfg.Clock.Now(), true
 	if w.first == nil {
 		w.first = map[string]int{}
 		for _, s := range states {
 			w.first[s.Name] = s.Restarts
 		}
 	}
+	done = w.silence == 0
 	for _, s := range states {
-		i := slices.IndexFunc(w.units, func(u Unit) bool { return u.Service == s.Name })
-		if i < 0 {
-			continue
-		}
 		before, known := w.seen[s.Name]
 		if !known || before.ActiveState != s.ActiveState || before.SubState != s.SubState {
 			w.progress.tell(Event{Step: StepWait, Unit: s.Name, State: s})
 		}
 		w.seen[s.Name] = s
-		if known && s.Restarts > before.Restarts {
-			all = false
-		}
-		switch {
-		case s.ActiveState == "failed", s.Restarts-w.first[s.Name] >= maxRestarts:
+		switch w.judge(s, known && s.Restarts > before.Restarts) {
+		case verdictUp:
+		case verdictFailed:
 			return false, s.Name
-		case running(w.units[i], s) && s.Job == "":
-			delete(w.down, s.Name)
-		case s.ActiveState == "inactive" && s.Job == "":
-			all = false
-			if since, is := w.down[s.Name]; !is {
-				w.down[s.Name] = now
-			} else if now.Sub(since) >= w.engine.cfg.Settle {
-				return false, s.Name // it ended, and nothing starts it again
-			}
-		default:
-			all = false
+		case verdictWait:
+			done = false
 		}
+	}
+	return done, ""
+}
+
+type verdict int
+
+const (
+	verdictWait verdict = iota
+	verdictUp
+	verdictFailed
+)
+
+// judge decides about one unit.
+func (w *watch) judge(s leger.UnitState, restarted bool) verdict {
+	now, settle, u := w.engine.cfg.Clock.Now(), w.engine.cfg.Settle, w.units[s.Name]
+	is := (running(u, s) && s.Job == "") || (w.unheard[s.Name] && s.ActiveState == "activating")
+	if !is || restarted {
+		delete(w.up, s.Name)
 	}
 	switch {
-	case !all:
-		w.upSince = time.Time{}
-	case w.upSince.IsZero():
-		w.upSince = now
+	case s.ActiveState == "failed", s.Restarts-w.first[s.Name] >= maxRestarts, w.health[s.Name] == unhealthyWord:
+		return verdictFailed
+	case is && restarted:
+		return verdictWait
+	case is:
+		delete(w.down, s.Name)
+		if u.Oneshot && !up(s) {
+			return verdictUp // it is done
+		}
+		return w.settled(s, now)
+	case s.ActiveState == "inactive" && s.Job == "":
+		if since, known := w.down[s.Name]; !known {
+			w.down[s.Name] = now
+		} else if now.Sub(since) >= settle {
+			return verdictFailed // it ended, and nothing starts it again
+		}
 	}
-	return all && now.Sub(w.upSince) >= w.engine.cfg.Settle, ""
+	return verdictWait
+}
+
+// settled judges a unit that is up: it counts when it has been for a while, and
+// its health check agrees.
+func (w *watch) settled(s leger.UnitState, now time.Time) verdict {
+	since, known := w.up[s.Name]
+	if !known {
+		since = now
+		// It came up while others were started.
+		if !s.Since.IsZero() && s.Since.Before(now) {
+			since = s.Since
+		}
+		w.up[s.Name] = since
+	}
+	if h := w.health[s.Name]; (h == "" || h == healthyWord) && now.Sub(since) >= w.engine.cfg.Settle {
+		return verdictUp
+	}
+	return verdictWait
 }
 
 // notUp gives a unit that was not up at the last look.
 func (w *watch) notUp() string {
-	for _, u := range w.units {
-		if !running(u, w.seen[u.Service]) {
-			return u.Service
+	for _, name := range w.names {
+		if h := w.health[name]; !running(w.units[name], w.seen[name]) || (h != "" && h != healthyWord) {
+			return name
 		}
 	}
-	return w.units[0].Service
-}
-
-// failure explains why a unit of a generation is not up.
-func (e *Engine) failure(ctx context.Context, g Generation, unit string, since time.Time, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.StepTimeout)
-	defer cancel()
-	f := &UnitFailure{State: leger.UnitState{Name: unit}}
-	if states, err := e.cfg.Units.States(ctx, g.services()...); err == nil {
-		f.State = culprit(unit, states)
-	}
-	unit = f.State.Name
-	if lines, err := e.cfg.Units.Why(ctx, unit, since, journalLines); err == nil {
-		f.Journal = lines
-	}
-	if cause != nil && !errors.Is(cause, leger.ErrUnhealthy) && !errors.Is(cause, context.DeadlineExceeded) {
-		return leger.Wrap(leger.CodeOf(cause), errors.Join(cause, f), "%s could not be started", unit)
-	}
-	return leger.Wrap(leger.CodeUnhealthy, f, "%s did not come up (%s)", unit, describe(f.State, cause, e.cfg.StartTimeout)).
-		WithHint("see what it says: journalctl --user -u %s", unit)
+	return w.names[0]
 }
 
 // culprit gives the state of a unit that is not up, or of the one that is to
@@ -209,7 +228,7 @@ func culprit(unit string, states []leger.UnitState) leger.UnitState {
 			found = s
 		}
 	}
-	if failed(found) {
+	if failed(found) || up(found) {
 		return found
 	}
 	for _, s := range states {
@@ -220,8 +239,14 @@ func culprit(unit string, states []leger.UnitState) leger.UnitState {
 	return found
 }
 
-func describe(s leger.UnitState, cause error, limit time.Duration) string {
+// describe says in a few words how the unit is.
+func (f *UnitFailure) describe(cause error, limit time.Duration) string {
+	s := f.State
 	switch {
+	case f.Health == unhealthyWord:
+		return "its health check fails"
+	case errors.Is(cause, context.DeadlineExceeded) && f.Health == startingWord:
+		return fmt.Sprintf("not within %s; its health check has not passed yet", limit)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Sprintf("not within %s; it is %s", limit, s.ActiveState)
 	case s.Result != "" && s.Result != "success":

@@ -89,7 +89,11 @@ func (s *session) setEnv(ctx context.Context) error {
 		// BatchMode: no password and no question about an unknown host.
 		"GIT_SSH_COMMAND="+ssh+" -o BatchMode=yes -o ConnectTimeout=15",
 	)
-	s.env = append(s.env, configEnv([][2]string{
+	settings, err := s.tokenSettings()
+	if err != nil {
+		return err
+	}
+	s.env = append(s.env, configEnv(append(settings, [][2]string{
 		{"core.hooksPath", os.DevNull},
 		{"core.symlinks", "false"},
 		{"core.fsmonitor", "false"},
@@ -113,7 +117,9 @@ func (s *session) setEnv(ctx context.Context) error {
 		{"http.lowSpeedTime", "30"},
 		// Plain http is trusted for one address only: it must not lead to another.
 		{"http.followRedirects", map[bool]string{true: "false", false: "initial"}[s.protocol() == "http"]},
-	})...)
+		{"gpg.ssh.allowedSignersFile", s.client.cfg.AllowedSigners},
+		{"gpg.minTrustLevel", "fully"},
+	}...))...)
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (s *session) explain(subcommand string, res run.Result) error {
 			"connect once by hand, compare the key's fingerprint, and let ssh remember it")
 	case has("terminal prompts disabled", "Authentication failed", "Permission denied", "could not read Username", "could not read Password", "returned error: 401", "returned error: 403"):
 		return field(leger.Errorf(leger.CodeForbidden, "%s wants credentials, or refuses those it got", s.name),
-			"check the URL (some hosts say this of repositories that do not exist); for a private one, let Leger use your git credentials")
+			"check the URL (some hosts say this of repositories that do not exist); for a private one store a token (--git-token-secret NAME), or let Leger use your git credentials (leger config set git.user_settings true)")
 	case has("Could not resolve", "Name or service not known", "Temporary failure in name resolution"):
 		return field(leger.Errorf(leger.CodeUnreachable, "the host of %s does not exist, or this machine has no name service", s.name),
 			"check the URL and the network")

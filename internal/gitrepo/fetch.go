@@ -91,6 +91,12 @@ func (s *session) fetchRef(ctx context.Context, ref string) (commit string, err 
 	if res.Code != 0 {
 		return "", s.explain("fetch", res)
 	}
+	if strings.HasPrefix(ref, "refs/tags/") {
+		if res, err = s.git(ctx, "rev-parse", "--verify", "--quiet", "FETCH_HEAD^{tag}"); err != nil {
+			return "", err
+		}
+		s.tag = strings.TrimSpace(string(res.Stdout)) // a tag without a message is no object
+	}
 	res, err = s.git(ctx, "rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}")
 	if err != nil {
 		return "", err

@@ -16,7 +16,7 @@ import (
 const (
 	DefaultTimeout      = 5 * time.Minute
 	DefaultMaxClone     = 256 << 20 // bytes on disk
-	DefaultMaxFiles     = 2000
+	DefaultMaxFiles     = 1000
 	DefaultMaxFileSize  = 1 << 20  // bytes
 	DefaultMaxTotalSize = 16 << 20 // bytes
 )
@@ -32,6 +32,13 @@ type Config struct {
 	// UserSettings lets git use the user's credential helpers, ssh configuration and
 	// ssh agent. Nothing else of the user's configuration is used even so.
 	UserSettings bool
+	// Token is a password for https (and for http where it is allowed). It goes to
+	// the source's own host alone, through a pipe. Zero: none.
+	Token leger.Plaintext
+	// AllowedSigners is a file of ssh keys (ssh-keygen(1), "ALLOWED SIGNERS"). When it
+	// is set, a commit counts only if it or the tag that was asked for is signed by
+	// one of them, or with a key that the user's GnuPG trusts fully.
+	AllowedSigners string
 
 	Timeout      time.Duration // of one Fetch; 0: DefaultTimeout
 	MaxClone     int64         // bytes the clone may take on disk; 0: DefaultMaxClone
@@ -76,6 +83,8 @@ type Source struct {
 type Tree struct {
 	Commit string // full hash
 	Ref    string // "refs/heads/main"; empty when a commit was asked for
+	// SignedBy is who signed it, where Config.AllowedSigners was set.
+	SignedBy string
 	// Files by path relative to Source.Path, with slashes. Regular files only; a
 	// file's mode is not kept.
 	Files map[string][]byte
@@ -88,7 +97,8 @@ type Tree struct {
 //     what it holds: a symbolic link, a submodule, an LFS file, a deceptive name
 //   - ErrNotFound: no such repository ("git_url"), branch or tag ("git_branch"),
 //     commit ("commit") or directory ("git_path")
-//   - ErrForbidden: the repository wants credentials, or refuses those it got
+//   - ErrForbidden: the repository wants credentials, or refuses those it got; or
+//     no allowed signer has signed it
 //   - ErrUnreachable: the host does not exist or does not answer
 //   - ErrUnavailable: it took longer than Timeout
 //   - ErrTooLarge: over one of the limits
@@ -112,6 +122,11 @@ func (c *Client) Fetch(ctx context.Context, src Source) (Tree, error) {
 	}
 	if err != nil {
 		return Tree{}, err
+	}
+	if c.cfg.AllowedSigners != "" {
+		if tree.SignedBy, err = s.verify(ctx, tree.Commit); err != nil {
+			return Tree{}, err
+		}
 	}
 	tree.Files, err = s.export(ctx, tree.Commit)
 	if err != nil {
@@ -154,6 +169,7 @@ type session struct {
 	dir    string // all that is temporary
 	repo   string // the bare repository below it
 	env    []string
+	tag    string // the tag object that was fetched; empty: none
 }
 
 var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -204,6 +220,16 @@ func (s *session) gitLimited(ctx context.Context, stdin []byte, maxOutput int64,
 	cmd := run.Command{Path: "git", Args: args, Dir: s.dir, Env: s.env, MaxOutput: maxOutput}
 	if stdin != nil {
 		cmd.Stdin = strings.NewReader(string(stdin))
+	}
+	if args[0] == "fetch" || args[0] == "ls-remote" {
+		file, err := s.credentials()
+		if err != nil {
+			return run.Result{}, err
+		}
+		if file != nil {
+			defer func() { _ = file.Close() }()
+			cmd.Files = []*os.File{file}
+		}
 	}
 	res, err := s.client.cfg.Runner.Run(ctx, cmd)
 	if leger.CodeOf(err) == leger.CodeUnavailable {

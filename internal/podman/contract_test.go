@@ -38,6 +38,13 @@ func contract(t *testing.T, c *podman.Client) {
 		t.Fatalf("version %v, %v", v, err)
 	}
 
+	if _, err := c.Containers(ctx); err != nil {
+		t.Error(err)
+	}
+	if missing, err := c.MissingImages(ctx, []string{"localhost/leger-contract-none:1"}); err != nil || len(missing) != 1 {
+		t.Errorf("an image that is nowhere: missing %v, %v", missing, err)
+	}
+
 	_, err = c.SecretInfo(ctx, a)
 	wantCode(t, err, leger.ErrNotFound)
 

@@ -1,6 +1,7 @@
 package podman
 
 import (
+	"bytes"
 	"context"
 	"path"
 	"regexp"
@@ -17,13 +18,20 @@ import (
 // file that cannot be read makes it stop before it looks at the others.
 // ErrMissingPart when there is no generator: it comes with Podman.
 func (q *Quadlets) Check(ctx context.Context, files map[string][]byte) ([]leger.Problem, error) {
+	_, problems, err := q.Generate(ctx, files)
+	return problems, err
+}
+
+// Generate is Check that also gives the units that the generator makes, by name:
+// "web.service". With problems there are none. Errors as Check's.
+func (q *Quadlets) Generate(ctx context.Context, files map[string][]byte) (units map[string][]byte, problems []leger.Problem, err error) {
 	generator, err := q.generator()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dir, remove, err := q.layOut("check", files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer remove()
 	env := slices.DeleteFunc(slices.Clone(q.cfg.Env), func(pair string) bool { return strings.HasPrefix(pair, "QUADLET_UNIT_DIRS=") })
@@ -31,14 +39,34 @@ func (q *Quadlets) Check(ctx context.Context, files map[string][]byte) ([]leger.
 		Path: generator, Args: []string{"-dryrun", "-user"},
 		Env: append(env, "QUADLET_UNIT_DIRS="+dir),
 	})
-	if err != nil || res.Code == 0 {
-		return nil, err
+	if err != nil {
+		return nil, nil, err
 	}
-	problems := complaints(string(res.Stderr), dir, files)
+	if res.Code == 0 {
+		return splitUnits(res.Stdout), nil, nil
+	}
+	problems = complaints(string(res.Stderr), dir, files)
 	if len(problems) == 0 {
 		problems = []leger.Problem{{Message: "Podman's generator ended with " + strconv.Itoa(res.Code) + ": " + lastLine(res.Stderr)}}
 	}
-	return problems, nil
+	return nil, problems, nil
+}
+
+var unitHead = regexp.MustCompile(`(?m)^---([^/\n]+)---$`)
+
+// splitUnits takes the dry run's output apart: each unit comes after its name
+// between dashes.
+func splitUnits(stdout []byte) map[string][]byte {
+	units := map[string][]byte{}
+	heads := unitHead.FindAllSubmatchIndex(stdout, -1)
+	for i, h := range heads {
+		end := len(stdout)
+		if i+1 < len(heads) {
+			end = heads[i+1][0]
+		}
+		units[string(stdout[h[2]:h[3]])] = bytes.TrimLeft(stdout[h[1]:end], "\n")
+	}
+	return units
 }
 
 func (q *Quadlets) generator() (string, error) {

@@ -74,6 +74,8 @@ type backend interface {
 	secret(ctx context.Context, name string) (Secret, error)
 	create(ctx context.Context, name leger.SecretName, value leger.Plaintext, labels map[string]string, replace bool) error
 	remove(ctx context.Context, id string) error
+	containers(ctx context.Context) ([]leger.Container, error)
+	hasImage(ctx context.Context, name string) (bool, error)
 }
 
 // errGone says that nobody took the request: it may be sent again.

@@ -140,16 +140,12 @@ func (q *Quadlets) Install(ctx context.Context, app string, files map[string][]b
 	return nil
 }
 
-// Remove takes an application's files away, whatever of them is there: Podman
-// forgets an application at the first file it cannot remove. It neither stops
-// units nor reloads systemd.
-func (q *Quadlets) Remove(ctx context.Context, app string, files []string) error {
-	if _, err := os.Lstat(q.appFile(app)); err == nil {
-		// Its verdict does not matter: what it leaves is removed below.
-		if _, err := q.podman(ctx, "quadlet", "rm", "--force", "--reload-systemd=false", "."+app+".app"); err != nil {
-			return err
-		}
-	}
+// Remove takes an application's files away, whatever of them is there, and
+// Podman's list of them. It neither stops units nor reloads systemd, which is why
+// it does not ask Podman: "podman quadlet rm --force" stops every unit of the
+// application, those that come back unchanged a moment later included (seen on
+// 5.8.6), and forgets the application at the first file that it cannot remove.
+func (q *Quadlets) Remove(_ context.Context, app string, files []string) error {
 	left := []string{q.appFile(app)}
 	for _, name := range files {
 		left = append(left, q.Path(app, name))

@@ -16,9 +16,8 @@ import (
 )
 
 // standInPodman does of Podman 5.8.6 what Quadlets rely on, the traps included:
-// it installs what it can before it fails, refuses to overwrite, installs a file
-// it will not understand, and forgets an application when it removes it. The
-// contract below holds for it and, on the test machine, for the real one.
+// it installs what it can before it fails, refuses to overwrite, and installs a
+// file it will not understand. The contract below holds for it and, on the test machine, for the real one.
 const standInPodman = `#!/bin/sh
 S=$XDG_CONFIG_HOME/containers/systemd
 case "$1 $2" in
@@ -33,9 +32,6 @@ case "$1 $2" in
 		else cp "$f" "$S/$n"; echo "$n" >> "$S/.$app.app"; fi
 	done
 	exit $rc ;;
-"quadlet rm")
-	app=$5; [ -e "$S/$app" ] || { echo "Error: must provide at least 1 quadlet to remove" >&2; exit 125; }
-	while read -r n; do rm -f "$S/$n"; done < "$S/$app"; rm -f "$S/$app" ;;
 "volume rm")
 	case $4 in gone) exit 1 ;; busy) exit 2 ;; broken) echo "Error: kaputt" >&2; exit 125 ;; esac ;;
 *) echo "unexpected: $*" >&2; exit 64 ;;

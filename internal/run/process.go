@@ -54,10 +54,10 @@ func (r *Runner) Start(ctx context.Context, c Command) (*Process, error) {
 		ended:  make(chan struct{}), begun: time.Now(),
 	}
 	p.cmd = exec.CommandContext(inner, path, c.Args...) //nolint:gosec // G204: running what the adapters ask for is this package's purpose; no shell
-	p.cmd.Dir, p.cmd.Stdin = c.Dir, c.Stdin
+	p.cmd.Dir, p.cmd.Stdin, p.cmd.ExtraFiles = c.Dir, c.Stdin, c.Files
 	p.cmd.Env = append([]string{}, c.Env...) // never nil: nil would inherit Leger's environment
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = attributes()
 	p.cmd.Cancel = func() error {
 		p.cancelled.Store(true)
 		return p.terminate()

@@ -69,6 +69,9 @@ type Command struct {
 	// Stdout and Stderr get what the program writes, as it comes. nil: it is kept in
 	// the Result.
 	Stdout, Stderr io.Writer
+	// Files are open in the program from descriptor 3 on: what must be neither in an
+	// argument nor in the environment nor on a disk goes through a pipe.
+	Files []*os.File
 	// MaxOutput bounds each of stdout and stderr, in bytes. 0: Config.MaxOutput;
 	// negative: no bound, for programs that live long and write to a Writer.
 	MaxOutput int64

@@ -41,6 +41,7 @@ type Config struct {
 type Manager struct {
 	cfg  Config
 	conn *sd.Conn
+	bus  *dbus.Conn // the connection that conn makes its calls on
 
 	mu     sync.Mutex
 	closed bool
@@ -58,11 +59,18 @@ func Open(cfg Config) (*Manager, error) {
 		address = "unix:path=" + filepath.Join(cfg.RuntimeDir, "bus")
 	}
 	// The library's own way to find the bus would start one when there is none.
-	conn, err := sd.NewConnection(func() (*dbus.Conn, error) { return dial(address) })
+	m := &Manager{cfg: cfg}
+	conn, err := sd.NewConnection(func() (*dbus.Conn, error) {
+		bus, err := dial(address)
+		if m.bus == nil { // the second one is for signals
+			m.bus = bus
+		}
+		return bus, err
+	})
 	if err != nil {
 		return nil, noBus(cfg, err)
 	}
-	m := &Manager{cfg: cfg, conn: conn}
+	m.conn = conn
 	// A bus without systemd behind it exists: dbus-run-session, containers.
 	if _, err := conn.GetManagerProperty("Version"); err != nil {
 		m.Close()

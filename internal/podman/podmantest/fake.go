@@ -6,7 +6,8 @@
 // a body sent as a form arrives empty. One contract test in package podman holds
 // it against the real Podman. As version 4 (SetVersion) it also has the fault
 // that Podman had then: "replace" of a name that is not there fails or deletes
-// the only other secret. It does nothing but secrets.
+// the only other secret. Besides secrets it only lists
+// containers and tells which images there are.
 package podmantest
 
 import (
@@ -33,8 +34,11 @@ type Fake struct {
 	next    int
 	secrets []Secret
 	broken  int // requests left that fail
-	calls   []string
-	server  *http.Server
+	// containers as the API lists them, and the names of images
+	containers []map[string]any
+	images     []string
+	calls      []string
+	server     *http.Server
 }
 
 // Secret is one secret of the fake's, with its value.
@@ -50,6 +54,7 @@ type Secret struct {
 // has at most 107 bytes), until Stop.
 func Start(ctx context.Context, dir string) (*Fake, error) {
 	f := &Fake{Socket: filepath.Join(dir, "podman.sock"), version: "5.8.6"}
+	f.containers = []map[string]any{}
 	return f, f.Listen(ctx)
 }
 
@@ -65,6 +70,8 @@ func (f *Fake) Listen(ctx context.Context) error {
 	mux.HandleFunc("GET /{v}/libpod/secrets/{name}/json", f.inspect)
 	mux.HandleFunc("POST /{v}/libpod/secrets/create", f.create)
 	mux.HandleFunc("DELETE /{v}/libpod/secrets/{name}", f.remove)
+	mux.HandleFunc("GET /{v}/libpod/containers/json", func(w http.ResponseWriter, _ *http.Request) { answer(w, f.containers) })
+	mux.HandleFunc("GET /{v}/libpod/images/{name}/exists", f.hasImage)
 	server := &http.Server{Handler: f.record(mux), ReadHeaderTimeout: time.Minute}
 	f.mu.Lock()
 	f.server = server
@@ -93,6 +100,52 @@ func (f *Fake) Break(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.broken = n
+}
+
+// Run makes a container of this name, run by a unit ("" for none), with a health
+// ("" for no check) and ports of the host on 127.0.0.1, in place of one that has
+// the name.
+func (f *Fake) Run(name, unit, health string, ports ...int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	labels, list := map[string]string{}, []map[string]any{}
+	if unit != "" {
+		labels["PODMAN_SYSTEMD_UNIT"] = unit
+	}
+	for _, p := range ports {
+		list = append(list, map[string]any{"host_ip": "127.0.0.1", "host_port": p, "container_port": 80, "range": 1, "protocol": "tcp"})
+	}
+	f.rm(name)
+	f.containers = append(f.containers, map[string]any{"Names": []string{name}, "Labels": labels, "State": "running", "Status": health, "Ports": list})
+}
+
+// Rm removes a container.
+func (f *Fake) Rm(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rm(name)
+}
+
+func (f *Fake) rm(name string) {
+	f.containers = slices.DeleteFunc(f.containers, func(c map[string]any) bool {
+		names, _ := c["Names"].([]string)
+		return slices.Contains(names, name)
+	})
+}
+
+// Pull makes an image be there.
+func (f *Fake) Pull(image string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.images = append(f.images, image)
+}
+
+func (f *Fake) hasImage(w http.ResponseWriter, r *http.Request) {
+	if !slices.Contains(f.images, r.PathValue("name")) {
+		fail(w, http.StatusNotFound, "no such image")
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // Put makes or replaces a secret, as a user with the podman program would.

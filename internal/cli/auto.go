@@ -1,0 +1,299 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
+)
+
+const (
+	// autoEvery is how often branches are looked at: a fetch of one ref each.
+	autoEvery = 15 * time.Minute
+	// autoEveryLeast is as often as a Git host should have to bear.
+	autoEveryLeast = time.Minute
+	// autoSettle is how long each unit must stay up when nobody waits for it.
+	autoSettle = 10 * time.Second
+	// autoUnit names timer and service.
+	autoUnit = "leger-deploy-auto"
+)
+
+func (a *app) autoCmd() *cobra.Command {
+	var every time.Duration
+	on := &cobra.Command{
+		Use: "on NAME", Short: "Update a release by itself when its branch moves on",
+		Example: "  leger deploy auto on my-app\n  leger deploy auto on my-app --every 1h",
+		Args:    exactArgs("the name of a release"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.autoOn(cmd.Context(), args[0], every) },
+	}
+	on.Flags().DurationVar(&every, "every", autoEvery, "how often branches are looked at, of all releases that are updated by themselves")
+	off := &cobra.Command{
+		Use: "off NAME", Short: "Update a release only when you say so",
+		Args: exactArgs("the name of a release"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.autoOff(cmd.Context(), args[0]) },
+	}
+	var settle time.Duration
+	run := &cobra.Command{
+		Use: "run", Short: "Do what the timer does: update what is on and whose branch has moved on",
+		Example: "  leger deploy auto run --json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.autoRun(cmd.Context(), settle) },
+	}
+	run.Flags().DurationVar(&settle, "settle", autoSettle, "how long each unit must stay up to count")
+	c := group("auto", "Update releases by themselves (a systemd timer; off unless you say so)", on, off, run)
+	c.Long = `Update releases by themselves when their branch moves on. It is off unless you say
+so. What brings a new risk, what has failed here before and what would overwrite a
+file that you edited is left alone until you run deploy update yourself.`
+	return c
+}
+
+func (a *app) autoIsOn(m *machine, d deploy.Deployment) (bool, error) {
+	name, err := leger.ParseReleaseName(d.Release)
+	if err != nil {
+		return false, err
+	}
+	return m.engine.Auto(name)
+}
+
+func (a *app) autoOn(ctx context.Context, text string, every time.Duration) error {
+	if every < autoEveryLeast {
+		return leger.Invalid("every", "--every is at least %s", autoEveryLeast)
+	}
+	name, err := leger.ParseReleaseName(text)
+	if err != nil {
+		return err
+	}
+	if a.env.Executable == "" {
+		return leger.Errorf(leger.CodeMissingPart, "leger cannot tell where its own program is, which the timer is to start")
+	}
+	return a.withMachine(func(m *machine) error {
+		d, err := m.engine.Status(ctx, name)
+		if err != nil {
+			return localProblem(err)
+		}
+		if from := d.Generation.Source; from.Commit == "" {
+			return leger.Errorf(leger.CodeInvalid, "%s came from %s, which is no Git repository: there is no branch to follow", name, from.URL).
+				WithHint("install it from a repository")
+		}
+		if err := a.writeAutoUnits(every); err != nil {
+			return err
+		}
+		if err := m.engine.SetAuto(name, true); err != nil {
+			return err
+		}
+		for _, args := range [][]string{{"daemon-reload"}, {"enable", "--quiet", autoUnit + ".timer"}, {"restart", autoUnit + ".timer"}} {
+			if !a.runs(ctx, "systemctl", append([]string{"--user"}, args...)...) {
+				return leger.Errorf(leger.CodeMissingPart, "systemd does not start the timer %s.timer", autoUnit).
+					WithHint("see why: systemctl --user status %s.timer", autoUnit)
+			}
+		}
+		a.say("%s is updated by itself from now on: its branch is looked at every %s.", name, every)
+		a.warnLinger()
+		return nil
+	})
+}
+
+func (a *app) autoOff(ctx context.Context, text string) error {
+	name, err := leger.ParseReleaseName(text)
+	if err != nil {
+		return err
+	}
+	return a.withMachine(func(m *machine) error {
+		if err := m.engine.SetAuto(name, false); err != nil {
+			return err
+		}
+		a.say("%s is updated only when you say so.", name)
+		return a.dropTimer(ctx, m)
+	})
+}
+
+// dropTimer takes timer and service away when no release needs them.
+func (a *app) dropTimer(ctx context.Context, m *machine) error {
+	following, err := a.following(ctx, m)
+	if err != nil || len(following) > 0 {
+		return err
+	}
+	dir, err := a.userUnitDir()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, autoUnit+".timer")); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	a.runs(ctx, "systemctl", "--user", "disable", "--quiet", "--now", autoUnit+".timer")
+	for _, suffix := range []string{".timer", ".service"} {
+		if err := os.Remove(filepath.Join(dir, autoUnit+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return leger.Wrap(leger.CodeUnavailable, fileCause(err), "remove the timer's unit")
+		}
+	}
+	a.runs(ctx, "systemctl", "--user", "daemon-reload")
+	a.runs(ctx, "systemctl", "--user", "reset-failed", autoUnit+".service") // if it had failed
+	return nil
+}
+
+// following lists the deployments that are updated by themselves.
+func (a *app) following(ctx context.Context, m *machine) ([]deploy.Deployment, error) {
+	all, err := m.engine.List(ctx)
+	if err != nil {
+		return nil, localProblem(err)
+	}
+	var on []deploy.Deployment
+	for _, d := range all {
+		is, err := a.autoIsOn(m, d)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			on = append(on, d)
+		}
+	}
+	return on, nil
+}
+
+// userUnitDir is where the user's own units are (systemd.unit(5)).
+func (a *app) userUnitDir() (string, error) {
+	dir, err := a.env.configDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(dir), "systemd", "user"), nil
+}
+
+func (a *app) writeAutoUnits(every time.Duration) error {
+	dir, err := a.userUnitDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return leger.Wrap(leger.CodeUnavailable, fileCause(err), "make %s", dir)
+	}
+	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$").Replace(a.env.Executable)
+	units := map[string]string{
+		".service": fmt.Sprintf(`[Unit]
+Description=Update Leger's releases whose branch has moved on
+
+[Service]
+Type=oneshot
+ExecStart="%s" --no-input deploy auto run
+`, quoted),
+		".timer": fmt.Sprintf(`[Unit]
+Description=Look whether the branches of Leger's releases have moved on
+
+[Timer]
+OnActiveSec=%[1]d
+OnUnitInactiveSec=%[1]d
+RandomizedDelaySec=%[2]d
+
+[Install]
+WantedBy=timers.target
+`, int(every.Seconds()), int(every.Seconds())/10),
+	}
+	for suffix, text := range units {
+		if err := writeFile(filepath.Join(dir, autoUnit+suffix), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// autoJSON is what became of one release, in --json of deploy auto run.
+type autoJSON struct {
+	Release string       `json:"release"`
+	Outcome string       `json:"outcome"` // "unchanged", "updated", "waiting", "failed"
+	Commit  string       `json:"commit,omitempty"`
+	Error   *failureJSON `json:"error,omitempty"` // why it waits or failed
+}
+
+// autoRun updates what follows its branch. What waits for the user is told and is
+// no failure: the timer comes again, and deploy status says so.
+func (a *app) autoRun(ctx context.Context, settle time.Duration) error {
+	m, err := a.openMachine()
+	if err != nil {
+		return err
+	}
+	following, err := a.following(ctx, m)
+	m.close()
+	if err != nil {
+		return err
+	}
+	results := []autoJSON{}
+	var failed error
+	for _, d := range following {
+		r, err := a.autoUpdate(ctx, d, settle)
+		if errors.Is(err, leger.ErrInterrupted) {
+			return err
+		}
+		r.Release, r.Error = d.Release, failureOf(err)
+		if err != nil && r.Outcome == "" {
+			r.Outcome = "failed"
+			failed = errors.Join(failed, err)
+		}
+		if err != nil {
+			a.say("%s: %s: %v", d.Release, r.Outcome, err)
+		}
+		results = append(results, r)
+	}
+	if len(following) == 0 {
+		a.say("No release is updated by itself. leger deploy auto on NAME has one be.")
+	}
+	if a.flags.json {
+		if err := a.printJSON(map[string]any{"releases": results}); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// autoUpdate updates one release if its branch has moved on.
+func (a *app) autoUpdate(ctx context.Context, d deploy.Deployment, settle time.Duration) (r autoJSON, err error) {
+	name, err := leger.ParseReleaseName(d.Release)
+	if err != nil {
+		return r, err
+	}
+	if r.Commit, err = a.head(ctx, name, d.Generation.Source); err != nil {
+		return r, err
+	}
+	if r.Commit == d.Generation.Source.Commit && !d.Interrupted {
+		r.Outcome = "unchanged"
+		return r, nil
+	}
+	in := install{unattended: true, careful: true, settle: settle, quietJSON: true}.from(d.Generation.Source)
+	err = a.deployRelease(ctx, name, in)
+	switch {
+	case err == nil:
+		r.Outcome = "updated"
+	case errors.Is(err, errWaits):
+		r.Outcome = "waiting"
+	}
+	return r, err
+}
+
+// errWaits marks what an unattended update leaves to the user.
+var errWaits = errors.New("it is left to you: leger deploy update")
+
+// leaveToUser is an error when nobody may decide this but the user.
+func leaveToUser(plan deploy.Plan) error {
+	wait := func(format string, args ...any) error {
+		return leger.Wrap(leger.CodeConflict, errWaits, format, args...).
+			WithHint("look at it: leger deploy plan %s", plan.Next.Release)
+	}
+	switch {
+	case plan.FailedBefore != nil:
+		return wait("commit %s has failed here before (%s)", short(plan.Next.Source.Commit), plan.FailedBefore.Reason)
+	case len(plan.Changes.Risks) > 0:
+		return wait("commit %s brings %s", short(plan.Next.Source.Commit), plural(len(plan.Changes.Risks), "new risk"))
+	}
+	if i := slices.IndexFunc(plan.Files, func(f deploy.FileChange) bool { return f.Edited }); i >= 0 {
+		return wait("%s was edited on this machine, and an update would overwrite it", plan.Files[i].Path)
+	}
+	return nil
+}

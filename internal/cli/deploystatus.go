@@ -1,0 +1,318 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/podman"
+)
+
+// headPatience is how long status waits for a repository to tell its newest
+// commit.
+const headPatience = 10 * time.Second
+
+func (a *app) deployStatusCmd() *cobra.Command {
+	var offline, history bool
+	c := &cobra.Command{
+		Use: "status [NAME]", Short: "Show units and drift; ends with 7 if something is not healthy",
+		Long: `Show the units of one release or all, and what drifted: files edited or removed by
+hand, units that are not up, units that run with an older value of a secret, and a
+branch that has moved on. The last two are news and no fault: the exit code stays 0.`,
+		Example: "  leger deploy status\n  leger deploy status my-app --json\n  leger deploy status my-app --history",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return exactArgs("the name of a release")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.deployStatus(cmd.Context(), args, offline, history)
+		},
+	}
+	c.Flags().BoolVar(&offline, "offline", false, "do not ask the repository whether the branch has moved on")
+	c.Flags().BoolVar(&history, "history", false, "list the generations that one can go back to")
+	return c
+}
+
+// deploymentJSON is one deployment in --json.
+type deploymentJSON struct {
+	Release     string              `json:"release"`
+	Generation  int                 `json:"generation"`
+	Source      deploy.Source       `json:"source"`
+	Healthy     bool                `json:"healthy"`
+	Interrupted bool                `json:"interrupted"`
+	Units       []unitJSON          `json:"units"`
+	Drift       []deploy.FileChange `json:"drift"` // files that are not as they were installed
+	// Stale lists units that run with an older value of a secret.
+	Stale []staleJSON `json:"stale"`
+	// Branch tells whether the branch has moved on; absent when it was not asked.
+	Branch *branchJSON `json:"branch,omitempty"`
+	// Failures is what did not come up, and what was gone back from, the newest first.
+	Failures []deploy.Failure `json:"failures,omitempty"`
+	// Generations are those that one can go back to; with status --history.
+	Generations []generationJSON `json:"generations,omitempty"`
+	Auto        bool             `json:"auto"` // it is updated by itself
+}
+
+type unitJSON struct {
+	Unit   string     `json:"unit"`
+	File   string     `json:"file"`
+	Run    bool       `json:"run"` // it is meant to be up
+	Active string     `json:"active"`
+	Sub    string     `json:"sub"`
+	Health string     `json:"health,omitempty"` // "starting", "healthy", "unhealthy"; absent: no health check
+	Since  *time.Time `json:"since,omitempty"`
+}
+
+type staleJSON struct {
+	Unit   string `json:"unit"`
+	Secret string `json:"secret"`
+}
+
+type branchJSON struct {
+	Commit string       `json:"commit,omitempty"` // its newest
+	Moved  bool         `json:"moved"`
+	Error  *failureJSON `json:"error,omitempty"` // why it is not known
+}
+
+type generationJSON struct {
+	Number    int            `json:"number"`
+	Current   bool           `json:"current"`
+	Source    deploy.Source  `json:"source"`
+	Consent   deploy.Consent `json:"consent,omitempty"`
+	CreatedAt time.Time      `json:"created_at"`
+}
+
+func jsonOf(d deploy.Deployment) deploymentJSON {
+	out := deploymentJSON{
+		Release: d.Release, Generation: d.Generation.Number, Source: d.Generation.Source,
+		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{},
+	}
+	for _, u := range d.Units {
+		out.Units = append(out.Units, unitOf(u))
+	}
+	out.Drift = append(out.Drift, d.Drift...)
+	return out
+}
+
+func unitOf(u deploy.UnitStatus) unitJSON {
+	j := unitJSON{Unit: u.Service, File: u.File, Run: u.Run, Active: u.State.ActiveState, Sub: u.State.SubState, Health: u.Health}
+	if !u.State.Since.IsZero() {
+		j.Since = &u.State.Since
+	}
+	return j
+}
+
+// deployStatus shows one deployment or all. What is not healthy is an error.
+func (a *app) deployStatus(ctx context.Context, args []string, offline, history bool) error {
+	m, err := a.openMachine()
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	all, err := a.deployments(ctx, m, args)
+	if err != nil {
+		return localProblem(err)
+	}
+	out := make([]deploymentJSON, 0, len(all))
+	for _, d := range all {
+		j, err := a.lookCloser(ctx, m, d, offline)
+		if err != nil {
+			return err
+		}
+		if history && d.Installed {
+			if j.Generations, err = generationsOf(m, d); err != nil {
+				return err
+			}
+		}
+		out = append(out, j)
+	}
+	if a.flags.json {
+		err = a.printJSON(map[string]any{"deployments": out})
+	} else {
+		err = a.printDeployments(all, out)
+	}
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if !d.Healthy() {
+			return leger.Errorf(leger.CodeUnhealthy, "%s is %s", d.Release, condOf(d)).
+				WithHint("leger deploy install --release %s mends it; leger deploy rollback %s goes back", d.Release, d.Release)
+		}
+	}
+	return nil
+}
+
+// deployments gives the one that is named, or all.
+func (a *app) deployments(ctx context.Context, m *machine, args []string) ([]deploy.Deployment, error) {
+	if len(args) == 0 {
+		return m.engine.List(ctx)
+	}
+	name, err := leger.ParseReleaseName(args[0])
+	if err != nil {
+		return nil, err
+	}
+	d, err := m.engine.Status(ctx, name)
+	return []deploy.Deployment{d}, err
+}
+
+// lookCloser adds what the engine does not know: secrets, the branch, history.
+func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, offline bool) (deploymentJSON, error) {
+	j := jsonOf(d)
+	if secrets, err := m.podman.Secrets(ctx); err == nil {
+		j.Stale = append(j.Stale, staleUnits(d, secrets)...)
+	} else {
+		a.detail("whether units run with older secrets is not known: %v", err)
+	}
+	name, err := leger.ParseReleaseName(d.Release)
+	if err != nil {
+		return j, err
+	}
+	if j.Failures, err = m.engine.Failures(name); err != nil {
+		return j, err
+	}
+	if j.Auto, err = a.autoIsOn(m, d); err != nil {
+		return j, err
+	}
+	if !offline && d.Generation.Source.Commit != "" {
+		j.Branch = a.branchOf(ctx, name, d.Generation.Source)
+	}
+	return j, nil
+}
+
+// staleUnits finds the units that were started before a secret of theirs got the
+// value that it has now.
+func staleUnits(d deploy.Deployment, secrets []podman.Secret) []staleJSON {
+	var stale []staleJSON
+	for _, u := range d.Units {
+		if u.State.ActiveState != "active" || u.State.Begun.IsZero() {
+			continue
+		}
+		for _, s := range secrets {
+			if slices.Contains(u.Secrets, s.Name) && s.UpdatedAt.After(u.State.Begun) {
+				stale = append(stale, staleJSON{u.Service, s.Name})
+			}
+		}
+	}
+	return stale
+}
+
+// branchOf asks the repository for the newest commit.
+func (a *app) branchOf(ctx context.Context, name leger.ReleaseName, from deploy.Source) *branchJSON {
+	ctx, cancel := context.WithTimeout(ctx, headPatience)
+	defer cancel()
+	commit, err := a.head(ctx, name, from)
+	if err != nil {
+		return &branchJSON{Error: failureOf(err)}
+	}
+	return &branchJSON{Commit: commit, Moved: commit != from.Commit}
+}
+
+// head gives the newest commit of where a generation came from.
+func (a *app) head(ctx context.Context, name leger.ReleaseName, from deploy.Source) (string, error) {
+	src, _, err := a.source(ctx, name, install{}.from(from))
+	if err != nil {
+		return "", err
+	}
+	git, err := a.git(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	return git.Head(ctx, src)
+}
+
+func generationsOf(m *machine, d deploy.Deployment) ([]generationJSON, error) {
+	name, err := leger.ParseReleaseName(d.Release)
+	if err != nil {
+		return nil, err
+	}
+	all, current, err := m.engine.Generations(name)
+	if err != nil {
+		return nil, err
+	}
+	var out []generationJSON
+	for _, g := range all {
+		out = append(out, generationJSON{g.Number, g.Number == current, g.Source, g.Consent, g.CreatedAt})
+	}
+	return out, nil
+}
+
+func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) error {
+	var rows, generations [][]string
+	for i, d := range all {
+		for _, u := range d.Units {
+			rows = append(rows, []string{d.Release, u.Service, unitState(u), u.File})
+		}
+		a.printDrift(d, out[i])
+		for _, g := range out[i].Generations {
+			mark := ""
+			if g.Current {
+				mark = "current"
+			}
+			generations = append(generations, []string{
+				d.Release, fmt.Sprint(g.Number), short(g.Source.Commit), g.CreatedAt.Local().Format("2006-01-02 15:04"), mark,
+			})
+		}
+	}
+	if len(rows) == 0 {
+		a.say("Nothing is installed.")
+		return nil
+	}
+	if err := a.table([]string{"RELEASE", "UNIT", "STATE", "FILE"}, rows); err != nil || len(generations) == 0 {
+		return err
+	}
+	if err := a.print("\n"); err != nil {
+		return err
+	}
+	return a.table([]string{"RELEASE", "GENERATION", "COMMIT", "INSTALLED", ""}, generations)
+}
+
+// printDrift tells what is not as it was installed, and what is new.
+func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
+	for _, f := range d.Drift {
+		what := "was changed since it was installed"
+		if f.Action == deploy.Drop {
+			what = "is not there any more"
+		}
+		a.warn("%s: %s %s", d.Release, f.Path, what)
+	}
+	for _, s := range j.Stale {
+		a.warn("%s: %s runs with an older value of the secret %s: leger service restart %s", d.Release, s.Unit, s.Secret, s.Unit)
+	}
+	switch b := j.Branch; {
+	case b == nil:
+	case b.Error != nil:
+		a.detail("%s: whether the branch has moved on is not known: %s", d.Release, b.Error.Message)
+	case b.Moved && len(j.Failures) > 0 && j.Failures[0].Identity == b.Commit:
+		a.say("%s: the branch is at commit %s, which is not installed: %s.", d.Release, short(b.Commit), j.Failures[0].Reason)
+	case b.Moved:
+		a.say("%s: the branch has moved on to commit %s: leger deploy update %s", d.Release, short(b.Commit), d.Release)
+	}
+}
+
+// unitState says how a unit is, and its container where that has a health check.
+func unitState(u deploy.UnitStatus) string {
+	state := stateWords(u.State)
+	if u.Health != "" {
+		state += ", " + u.Health
+	}
+	return state
+}
+
+func stateWords(s leger.UnitState) string {
+	switch {
+	case s.LoadState == "not-found":
+		return "not there"
+	case s.SubState == "" || s.SubState == s.ActiveState:
+		return s.ActiveState
+	default:
+		return s.ActiveState + " (" + s.SubState + ")"
+	}
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/gitrepo"
+	"leger.run/leger/internal/quadlet"
+)
+
+// request fetches the release's files and reads them.
+func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (deploy.Request, error) {
+	src, from, err := a.source(ctx, name, in)
+	if err != nil {
+		return deploy.Request{}, err
+	}
+	if err := in.complete(&from); err != nil {
+		return deploy.Request{}, err
+	}
+	req := deploy.Request{Release: name, Source: from}
+	if src.Dir != "" && !gitrepo.IsRepository(src.Dir) {
+		if in.commit != "" || from.AllowedSigners != "" {
+			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
+		}
+		req.Set, err = a.readDir(src)
+		return req, err
+	}
+	git, err := a.git(ctx, from)
+	if err != nil {
+		return req, err
+	}
+	a.say("fetching %s", from.URL)
+	tree, err := git.Fetch(ctx, src)
+	if err != nil {
+		return req, err
+	}
+	req.Source.Commit, req.Source.SignedBy = tree.Commit, tree.SignedBy
+	req.Set = quadlet.LoadFiles(tree.Files)
+	if tree.SignedBy != "" {
+		a.say("signed by %s", tree.SignedBy)
+	}
+	a.say("commit %s, %s", short(tree.Commit), plural(len(req.Set.Files), "file"))
+	return req, nil
+}
+
+// complete notes how the repository is reached and what it must be signed with.
+func (in install) complete(from *deploy.Source) error {
+	from.TokenSecret = in.tokenSecret
+	if in.allowedSigners == "" {
+		return nil
+	}
+	abs, err := filepath.Abs(in.allowedSigners)
+	if err != nil {
+		return leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.allowedSigners)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return leger.Wrap(leger.CodeInvalid, fileCause(err), "read the allowed signers in %s", abs)
+	}
+	from.AllowedSigners = abs
+	return nil
+}
+
+// source finds out where the files are: on the server, or what --source names.
+func (a *app) source(ctx context.Context, name leger.ReleaseName, in install) (gitrepo.Source, deploy.Source, error) {
+	if in.source == "" {
+		_, c, err := a.signedIn()
+		if err != nil {
+			return gitrepo.Source{}, deploy.Source{}, err
+		}
+		r, err := c.ReleaseByName(ctx, name)
+		if err != nil {
+			return gitrepo.Source{}, deploy.Source{}, err
+		}
+		return gitrepo.Source{URL: r.GitURL, Ref: r.GitBranch, Commit: in.commit, Path: r.GitPath},
+			deploy.Source{ReleaseID: r.ID, ReleaseVersion: r.Version, URL: r.GitURL.String(), Ref: r.GitBranch.String(), Path: r.GitPath.String()}, nil
+	}
+	src := gitrepo.Source{Commit: in.commit}
+	var err error
+	if in.branch != "" {
+		if src.Ref, err = leger.ParseGitRef(in.branch); err != nil {
+			return src, deploy.Source{}, err
+		}
+	}
+	if src.Path, err = leger.ParseGitPath(in.path); err != nil {
+		return src, deploy.Source{}, err
+	}
+	if info, statErr := os.Stat(in.source); statErr == nil && info.IsDir() {
+		if src.Dir, err = filepath.Abs(in.source); err != nil {
+			return src, deploy.Source{}, leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.source)
+		}
+	} else if src.URL, err = leger.ParseGitURL(in.source); err != nil {
+		return src, deploy.Source{}, err
+	}
+	return src, deploy.Source{URL: src.URL.String() + src.Dir, Ref: src.Ref.String(), Path: src.Path.String()}, nil
+}
+
+// readDir reads quadlets that are in no repository.
+func (a *app) readDir(src gitrepo.Source) (*quadlet.Set, error) {
+	root, err := os.OpenRoot(src.Dir)
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "open %s", src.Dir)
+	}
+	defer func() { _ = root.Close() }()
+	if src.Path.String() != "" {
+		sub, err := root.OpenRoot(src.Path.String())
+		if err != nil {
+			return nil, leger.Wrap(leger.CodeNotFound, fileCause(err), "open %s in %s", src.Path, src.Dir)
+		}
+		defer func() { _ = sub.Close() }()
+		root = sub
+	}
+	a.say("reading %s, which is no Git repository", src.Dir)
+	return quadlet.Load(root.FS())
+}

@@ -1,0 +1,76 @@
+package deploy
+
+import (
+	"path/filepath"
+	"slices"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
+)
+
+// Failure is what is remembered of a state of a release that did not come up, or
+// that the user went back from. It never holds what a program wrote.
+type Failure struct {
+	Identity string    `json:"identity"` // the commit, or "files-" and a hash of the files
+	At       time.Time `json:"at"`
+	Reason   string    `json:"reason"` // one sentence
+	ByHand   bool      `json:"by_hand,omitempty"`
+	// Risks are those that the user had accepted.
+	Risks []quadlet.Risk `json:"risks,omitempty"`
+}
+
+// maxFailures is how many are remembered of a release: a branch that is forced to
+// and fro comes back to one of the latest.
+const maxFailures = 20
+
+type failuresFile struct {
+	Failures []Failure `json:"failures"` // the newest first
+}
+
+func (s store) failedFile(app string) string { return filepath.Join(s.app(app), "failed.json") }
+
+func (s store) failures(app string) ([]Failure, error) {
+	var f failuresFile
+	_, err := readJSON(s.failedFile(app), &f)
+	return f.Failures, err
+}
+
+// remember adds a failure in place of what was remembered of the same state.
+func (s store) remember(app string, failure Failure) error {
+	known, err := s.failures(app)
+	if err != nil {
+		return err
+	}
+	known = slices.DeleteFunc(known, func(f Failure) bool { return f.Identity == failure.Identity })
+	known = slices.Insert(known, 0, failure)
+	return writeJSON(s.failedFile(app), failuresFile{known[:min(len(known), maxFailures)]})
+}
+
+// pardon forgets the failures of a state that is installed now.
+func (s store) pardon(app, identity string) error {
+	known, err := s.failures(app)
+	if err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(slices.Clone(known), func(f Failure) bool { return f.Identity == identity })
+	if len(left) == len(known) {
+		return nil
+	}
+	return writeJSON(s.failedFile(app), failuresFile{left})
+}
+
+// failureOf makes a failure of an error, without its cause: a journal's lines may
+// hold anything.
+func failureOf(g Generation, at time.Time, err error) Failure {
+	reason := "it could not be installed"
+	if e := asError(err); e != nil && e.Message != "" {
+		reason = e.Message
+	}
+	return Failure{Identity: g.identity(), At: at.UTC(), Reason: reason, Risks: g.Risks}
+}
+
+// Failures gives what is remembered of a release, the newest first.
+func (e *Engine) Failures(release leger.ReleaseName) ([]Failure, error) {
+	return e.store.failures(app(release))
+}

@@ -1,0 +1,108 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+
+	"leger.run/leger"
+)
+
+// refusals lists what stands against the request, the gravest first.
+func refusals(req Request, next Generation, facts Facts) []Refusal {
+	all := []Refusal{}
+	for _, problem := range facts.Problems {
+		all = append(all, Refusal{
+			Code: leger.CodeInvalid, Text: problem.Message, Hint: problem.Hint, File: problem.File, Line: problem.Line,
+		})
+	}
+	if facts.Installer == "" {
+		all = append(all, Refusal{Code: leger.CodeMissingPart, Text: "no way to install such files is there", Hint: "install Podman 5.6 or newer"})
+	}
+	if f := remembered(facts, next); f != nil && req.RefuseFailed {
+		hint := "push a commit that mends it, or try this one again: --retry"
+		all = append(all, Refusal{Code: leger.CodeConflict, Hint: hint, Text: fmt.Sprintf(
+			"commit %.12s has failed on this machine on %s (%s), and the branch has no newer one", f.Identity, f.At.Format("2006-01-02 15:04"), f.Reason)})
+	}
+	all = append(all, unitRefusals(next, facts)...)
+	all = append(all, fileRefusals(next, facts)...)
+	all = append(all, nameRefusals(next, facts)...)
+	all = append(all, portRefusals(req, next, facts)...)
+	for _, ref := range neverPulled(req.Set) {
+		if slices.Contains(facts.MissingImages, ref.Value) {
+			all = append(all, Refusal{
+				Code: leger.CodeMissingPart, File: ref.File, Line: ref.Line, Text: fmt.Sprintf("the image %s is not on this machine, and Pull=never forbids to pull it", ref.Value),
+				Hint: "podman pull " + ref.Value + ", build it, or leave out Pull=never",
+			})
+		}
+	}
+	for _, name := range facts.MissingSecrets {
+		all = append(all, Refusal{
+			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name),
+			Hint: "create it: leger secrets set " + name + ", then: leger secrets sync",
+		})
+	}
+	return all
+}
+
+// unitRefusals finds units of these names that are another's.
+func unitRefusals(next Generation, facts Facts) []Refusal {
+	var all []Refusal
+	for _, u := range next.Units {
+		state, owner := facts.States[u.Service], facts.Owners[u.Service]
+		switch {
+		case owner != "":
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("the release %s has a unit %s already", owner, u.Service),
+				Hint: "rename the file, give it a ServiceName=, or remove the other release: leger deploy remove " + owner,
+			})
+		case !facts.Ours[u.Service] && state.LoadState != "" && state.LoadState != "not-found":
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("a unit %s that Leger did not install is there already%s", u.Service, from(state.Source)),
+				Hint: "rename the file, give it a ServiceName=, or remove the other one",
+			})
+		}
+	}
+	return all
+}
+
+// fileRefusals finds files in the quadlet directory that are another's.
+func fileRefusals(next Generation, facts Facts) []Refusal {
+	var all []Refusal
+	for _, path := range next.paths() {
+		owner, mine := facts.Owners[path], knows(facts, path)
+		switch _, there := facts.Disk[facts.Installer][path]; {
+		case owner != "":
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: path, Text: fmt.Sprintf("the release %s has installed a file of this name", owner),
+				Hint: "rename it, or remove the other release: leger deploy remove " + owner,
+			})
+		case there && !mine:
+			all = append(all, Refusal{
+				Code: leger.CodeConflict, File: path, Text: "a file of this name, which Leger did not install, is among the quadlets already",
+				Hint: "rename one of them, or remove the other one if it is not needed",
+			})
+		}
+	}
+	return all
+}
+
+func from(source string) string {
+	if source == "" {
+		return ""
+	}
+	return ", from " + source
+}
+
+// knows reports whether a file on disk was put there for this release.
+func knows(facts Facts, path string) bool {
+	recorded := func(g Generation) bool { return g.Installer == facts.Installer && g.hashes()[path] != "" }
+	return (facts.Current != nil && recorded(*facts.Current)) || slices.ContainsFunc(facts.Pending, recorded)
+}
+
+// remembered is what is known of a state that was tried before, nil for nothing.
+func remembered(facts Facts, next Generation) *Failure {
+	if i := slices.IndexFunc(facts.Failures, func(f Failure) bool { return f.Identity == next.identity() }); i >= 0 {
+		return &facts.Failures[i]
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package podman
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"leger.run/leger"
+)
+
+// unitLabel is what Podman writes on a container that a systemd unit runs.
+const unitLabel = "PODMAN_SYSTEMD_UNIT"
+
+// Containers lists all containers, running or not, whoever made them.
+func (c *Client) Containers(ctx context.Context) ([]leger.Container, error) {
+	return call(ctx, c, backend.containers)
+}
+
+// MissingImages gives those of the images that this machine does not have.
+func (c *Client) MissingImages(ctx context.Context, names []string) ([]string, error) {
+	var missing []string
+	for _, name := range names {
+		found, err := call(ctx, c, func(b backend, ctx context.Context) (bool, error) { return b.hasImage(ctx, name) })
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			missing = append(missing, name)
+		}
+	}
+	return missing, nil
+}
+
+// wireContainer is a container as Podman's API and "podman ps" list it.
+type wireContainer struct {
+	Names   []string
+	Labels  map[string]string
+	State   string
+	Status  string
+	PodName string
+	Ports   []struct {
+		HostIP   string `json:"host_ip"`
+		HostPort int    `json:"host_port"`
+		Range    int    `json:"range"`
+		Protocol string `json:"protocol"`
+	}
+}
+
+// health finds the word in "healthy" (the API) and "Up 5 seconds (healthy)" (the
+// program).
+var health = regexp.MustCompile(`\b(starting|healthy|unhealthy)\b`)
+
+func parseContainers(body []byte) ([]leger.Container, error) {
+	var wire []wireContainer
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "Podman's list of containers was not understood")
+	}
+	all := make([]leger.Container, 0, len(wire))
+	for _, w := range wire {
+		c := leger.Container{Unit: w.Labels[unitLabel], Pod: w.PodName, Health: health.FindString(w.Status)}
+		c.Up = w.State != "exited" && w.State != "dead" && w.State != "created" && w.State != "configured"
+		if len(w.Names) > 0 {
+			c.Name = w.Names[0]
+		}
+		for _, p := range w.Ports {
+			for n := range max(p.Range, 1) {
+				c.Ports = append(c.Ports, leger.Port{Address: p.HostIP, Number: p.HostPort + n, Protocol: p.Protocol})
+			}
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func (r *rest) containers(ctx context.Context) ([]leger.Container, error) {
+	a, err := r.do(ctx, http.MethodGet, r.prefix+"/libpod/containers/json?all=true", nil)
+	if err != nil {
+		return nil, err
+	}
+	if a.code != http.StatusOK {
+		return nil, a.failure("list its containers")
+	}
+	return parseContainers(a.body)
+}
+
+func (r *rest) hasImage(ctx context.Context, name string) (bool, error) {
+	a, err := r.do(ctx, http.MethodGet, r.prefix+"/libpod/images/"+url.PathEscape(name)+"/exists", nil)
+	switch {
+	case err != nil:
+		return false, err
+	case a.code == http.StatusNoContent:
+		return true, nil
+	case a.code == http.StatusNotFound:
+		return false, nil
+	default:
+		return false, a.failure("look for the image " + name)
+	}
+}
+
+func (p *program) containers(ctx context.Context) ([]leger.Container, error) {
+	res, err := p.podman(ctx, nil, "ps", "--all", "--format", "json")
+	if err != nil {
+		return nil, err
+	}
+	if res.Code != 0 {
+		return nil, failed(res, "list its containers")
+	}
+	return parseContainers(res.Stdout)
+}
+
+func (p *program) hasImage(ctx context.Context, name string) (bool, error) {
+	res, err := p.podman(ctx, nil, "image", "exists", "--", name)
+	if err != nil {
+		return false, err
+	}
+	switch res.Code { // podman-image-exists(1)
+	case 0:
+		return true, nil
+	case 1:
+		return false, nil
+	default:
+		return false, failed(res, "look for the image "+name)
+	}
+}

@@ -1,0 +1,7 @@
+package podman
+
+// SplitUnits and ParseContainers read what Podman prints.
+var (
+	SplitUnits      = splitUnits
+	ParseContainers = parseContainers
+)

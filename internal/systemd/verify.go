@@ -1,0 +1,71 @@
+package systemd
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/run"
+)
+
+// complaint is a line of systemd-analyze verify: "/path/web.service:7: what", or
+// "web.service: what".
+var complaint = regexp.MustCompile(`^(?:(/[^:]*):(\d+): |([^\s:]+): )(.*)$`)
+
+// Verify asks systemd-analyze what it thinks of units, by name, that are not
+// installed: what Podman hands on unread is checked nowhere else. It ends with 0
+// whatever it finds; the problems are on its stderr, each with the unit as File
+// and its line there. What it says of other units of the machine is left out.
+// tempDir is where they are laid out; empty: the system's. ErrMissingPart without
+// systemd-analyze.
+func Verify(ctx context.Context, runner *run.Runner, env []string, tempDir string, units map[string][]byte) ([]leger.Problem, error) {
+	dir, err := os.MkdirTemp(tempDir, "leger-verify-")
+	if err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "make a directory for the units")
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	args := []string{"--user", "--recursive-errors=no", "--man=no", "verify", "--"}
+	for name, text := range units {
+		if err := checkName(name); err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			return nil, leger.Wrap(leger.CodeUnavailable, err, "lay out the units")
+		}
+		args = append(args, path)
+	}
+	// The colon keeps systemd's own directories, in which what the units need is
+	// (systemd.unit(5), "Unit File Load Path").
+	env = append(slices.Clone(env), "SYSTEMD_UNIT_PATH="+dir+":")
+	res, err := runner.Run(ctx, run.Command{Path: "systemd-analyze", Args: args, Env: env})
+	if err != nil {
+		return nil, err
+	}
+	return complaints(string(res.Stderr), units), nil
+}
+
+func complaints(stderr string, units map[string][]byte) []leger.Problem {
+	var problems []leger.Problem
+	for line := range strings.Lines(stderr) {
+		match := complaint.FindStringSubmatch(strings.TrimSpace(line))
+		if match == nil {
+			continue
+		}
+		p := leger.Problem{File: filepath.Base(match[1]), Message: "systemd: " + printable(match[4])}
+		if match[1] == "" {
+			p.File = match[3]
+		}
+		if _, ours := units[p.File]; !ours {
+			continue
+		}
+		p.Line, _ = strconv.Atoi(match[2]) // no number: the unit as a whole
+		problems = append(problems, p)
+	}
+	return problems
+}
