@@ -55,7 +55,7 @@ worker: web/dist/index.html worker/node_modules/.package-lock.json ## the Worker
 	scripts/worker-build
 
 .PHONY: worker-dev
-worker-dev: worker ## run the Worker locally, without an account, and print a signed-in link
+worker-dev: worker build ## run the Worker locally, without an account, and print a signed-in link
 	@scripts/worker-dev
 
 .PHONY: worker-deploy
@@ -105,7 +105,7 @@ check: format-check lint tidy-check shell-check web-check test ## format, lint, 
 .PHONY: e2e
 e2e: build ## the whole path on a real machine: systemd, Podman, tailscaled, git (root on Debian)
 	@scripts/need go git node chromium machine
-	go test -count=1 -timeout 30m -tags e2e -v ./e2e/...
+	go test -count=1 -timeout 30m -tags e2e -v $$(go list -tags e2e ./e2e/... | grep -v -e /e2e/worker)
 
 .PHONY: bench
 bench: build ## side by side with setec and PocketBase, into docs/performance.md's figures
@@ -118,8 +118,8 @@ bench-worker: ## the Worker beside the specification's in TypeScript; needs the 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint over the whole module
 	$(LINT) run ./...
-	GOOS=js GOARCH=wasm $(LINT) run ./cmd/leger-worker/... ./internal/cloudflare/...
-	GOOS=js GOARCH=wasm $(LINT) run --build-tags workertest ./cmd/leger-worker/...
+	GOOS=js GOARCH=wasm $(LINT) run --tests=false ./cmd/leger-worker/... ./internal/cloudflare/...
+	GOOS=js GOARCH=wasm $(LINT) run --tests=false --build-tags workertest ./cmd/leger-worker/...
 	cd e2e/tailnet && $(LINT) run --config ../../.golangci.yml ./...
 	cd bench && $(LINT) run --config ../.golangci.yml ./...
 

@@ -22,7 +22,7 @@ func testRoutes(h *host, s *server) http.Handler {
 			http.Error(w, "ms is no number", http.StatusBadRequest)
 			return
 		}
-		time.Sleep(time.Duration(ms) * time.Millisecond)
+		<-time.After(time.Duration(ms) * time.Millisecond)
 	})
 	mux.HandleFunc("POST /test/panic", func(http.ResponseWriter, *http.Request) { panic("as asked") })
 	mux.HandleFunc("POST /test/exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })

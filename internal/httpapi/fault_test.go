@@ -58,7 +58,7 @@ func TestPanicIsAnInternalErrorWithoutItsValue(t *testing.T) {
 			if strings.Contains(log, "canary-panic") || strings.Contains(string(res.body), "canary-panic") {
 				t.Error("the panic's value is in the log or in the answer")
 			}
-			if !strings.Contains(log, id) || !strings.Contains(log, "panicking.User") {
+			if !strings.Contains(log, id) || !strings.Contains(log, "panicking.TokenUser") {
 				t.Errorf("the log has no stack under the request id %s:\n%s", id, log)
 			}
 		})

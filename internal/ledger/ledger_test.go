@@ -25,6 +25,11 @@ func TestStatesAreLookedUpByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	var plan []string
 	for rows.Next() {
 		var id, parent, unused int
