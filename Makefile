@@ -44,6 +44,34 @@ web/dist/index.html: $(WEB) web/node_modules/.package-lock.json
 run: build ## start server and daemon, print a signed-in link and what to type next
 	@scripts/run
 
+worker/node_modules/.package-lock.json: worker/package.json worker/package-lock.json
+	@scripts/need node
+	cd worker && npm install --no-save --no-progress --loglevel=error
+	@touch $@
+
+.PHONY: worker
+worker: web/dist/index.html worker/node_modules/.package-lock.json ## the Worker for Cloudflare, into worker/build/
+	@scripts/need go
+	scripts/worker-build
+
+.PHONY: worker-dev
+worker-dev: worker build ## run the Worker locally, without an account, and print a signed-in link
+	@scripts/worker-dev
+
+.PHONY: worker-deploy
+worker-deploy: worker ## migrate the database and deploy the Worker to your Cloudflare account
+	@scripts/worker-deploy
+
+# Built once for all tests that run the Worker.
+.PHONY: worker-test-build
+worker-test-build: web/dist/index.html worker/node_modules/.package-lock.json
+	@scripts/need go
+	scripts/worker-build --test
+
+.PHONY: worker-test
+worker-test: worker-test-build ## stores and API scripts in workerd, native and Worker compared, load, trouble
+	go test -count=1 -timeout 30m -tags e2e ./internal/cloudflare/... ./e2e/workerd/... ./e2e/worker/...
+
 .PHONY: test
 test: go-test web-test ## every test that needs no machine of its own
 
@@ -77,15 +105,21 @@ check: format-check lint tidy-check shell-check web-check test ## format, lint, 
 .PHONY: e2e
 e2e: build ## the whole path on a real machine: systemd, Podman, tailscaled, git (root on Debian)
 	@scripts/need go git node chromium machine
-	go test -count=1 -timeout 30m -tags e2e -v ./e2e/...
+	go test -count=1 -timeout 30m -tags e2e -v $$(go list -tags e2e ./e2e/... | grep -v -e /e2e/worker)
 
 .PHONY: bench
 bench: build ## side by side with setec and PocketBase, into docs/performance.md's figures
 	cd bench && go run . -bin ../bin
 
+.PHONY: bench-worker
+bench-worker: ## the Worker beside the specification's in TypeScript; needs the built Worker
+	go run ./e2e/workerbench
+
 .PHONY: lint
 lint: $(LINT) ## golangci-lint over the whole module
 	$(LINT) run ./...
+	GOOS=js GOARCH=wasm $(LINT) run --tests=false ./cmd/leger-worker/... ./internal/cloudflare/...
+	GOOS=js GOARCH=wasm $(LINT) run --tests=false --build-tags workertest ./cmd/leger-worker/...
 	cd e2e/tailnet && $(LINT) run --config ../../.golangci.yml ./...
 	cd bench && $(LINT) run --config ../.golangci.yml ./...
 

@@ -68,6 +68,9 @@ type SessionStore interface {
 	SpendToken(ctx context.Context, jti string, expires time.Time) error
 	// TokenSpent reports whether a token id was used up or revoked.
 	TokenSpent(ctx context.Context, jti string) (bool, error)
+	// TokenUser gives the account that a token speaks for and whether the token's id,
+	// if not "", was used up or revoked; ErrNotFound if there is no such account.
+	TokenUser(ctx context.Context, user UserID, jti string) (u User, spent bool, err error)
 	// Prune forgets sessions, spent tokens and audit events that are past their time.
 	Prune(ctx context.Context, now time.Time) error
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -42,7 +43,7 @@ func (a *API) signedIn(h userHandler) handler {
 			return a.refused(r, err)
 		}
 		noteUser(r.Context(), c.user.ID)
-		if err := allow(a.Requests, "user "+c.user.ID.String()); err != nil {
+		if err := allow(r.Context(), a.Requests, "user "+c.user.ID.String()); err != nil {
 			return err
 		}
 		return h(w, r, c)
@@ -68,14 +69,16 @@ func (a *API) byToken(r *http.Request, header string) (caller, error) {
 	if claims.Link() {
 		return caller{}, token.Refuse(errors.New("a link token opens nothing but a browser session"))
 	}
-	if err := a.checkUnspent(r, claims); err != nil {
-		return caller{}, err
-	}
-	u, err := a.Stores.User(r.Context(), claims.Identity.UserID())
-	if errors.Is(err, leger.ErrNotFound) {
+	// A token without an id, made to the letter of the specification, can only be
+	// revoked with all others.
+	u, spent, err := a.Stores.TokenUser(r.Context(), claims.Identity.UserID(), claims.ID)
+	switch {
+	case errors.Is(err, leger.ErrNotFound):
 		return caller{}, token.Refuse(errors.New("the token's user has no account"))
-	} else if err != nil {
+	case err != nil:
 		return caller{}, err
+	case spent:
+		return caller{}, token.Refuse(errors.New("the token was revoked"))
 	}
 	if claims.IssuedAt.Before(u.TokensValidAfter) {
 		return caller{}, token.Refuse(errors.New("issued before sign out everywhere"))
@@ -91,8 +94,7 @@ func (a *API) claims(header string) (token.Claims, error) {
 	return token.Verify(a.SharedSecret, a.Now(), strings.TrimSpace(text))
 }
 
-// checkUnspent refuses a token that was revoked. One without an id, made to the
-// letter of the specification, can only be revoked with all others.
+// checkUnspent refuses a token that was revoked.
 func (a *API) checkUnspent(r *http.Request, c token.Claims) error {
 	if c.ID == "" {
 		return nil
@@ -137,7 +139,7 @@ func (a *API) refused(r *http.Request, err error) error {
 	if !errors.Is(err, leger.ErrInvalidToken) {
 		return err
 	}
-	if limited := allow(a.Refusals, "address "+clientAddr(r)); limited != nil {
+	if limited := allow(r.Context(), a.Refusals, "address "+clientAddr(r)); limited != nil {
 		return limited
 	}
 	if r.Header.Get("Authorization") != "" {
@@ -188,8 +190,8 @@ func causeOf(err error) string {
 }
 
 // allow takes one event of a limiter, or fails with CodeRateLimited.
-func allow(l Limiter, key string) error {
-	ok, wait := l.Allow(key)
+func allow(ctx context.Context, l Limiter, key string) error {
+	ok, wait := l.Allow(ctx, key)
 	if ok {
 		return nil
 	}
@@ -203,7 +205,7 @@ func allow(l Limiter, key string) error {
 // validate checks a token, makes or refreshes its account and, unless told not
 // to, signs the browser in. A link token works once.
 func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(a.Requests, "address "+clientAddr(r)); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+clientAddr(r)); err != nil {
 		return err
 	}
 	claims, err := a.claims(r.Header.Get("Authorization"))

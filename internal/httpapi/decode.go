@@ -42,7 +42,9 @@ func decodeOptional[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, leger.MaxBody))
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), leger.MaxBody)+bytes.MinRead))
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, leger.MaxBody))
+	body := buf.Bytes()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

@@ -34,7 +34,9 @@ type panicking struct {
 	value any
 }
 
-func (p panicking) User(context.Context, leger.UserID) (leger.User, error) { panic(p.value) }
+func (p panicking) TokenUser(context.Context, leger.UserID, string) (leger.User, bool, error) {
+	panic(p.value)
+}
 
 // A panic is a 500 like any other to the client, and a line in the log that has
 // the stack but not the panic's value, which could hold a secret.
@@ -56,7 +58,7 @@ func TestPanicIsAnInternalErrorWithoutItsValue(t *testing.T) {
 			if strings.Contains(log, "canary-panic") || strings.Contains(string(res.body), "canary-panic") {
 				t.Error("the panic's value is in the log or in the answer")
 			}
-			if !strings.Contains(log, id) || !strings.Contains(log, "panicking.User") {
+			if !strings.Contains(log, id) || !strings.Contains(log, "panicking.TokenUser") {
 				t.Errorf("the log has no stack under the request id %s:\n%s", id, log)
 			}
 		})
@@ -393,7 +395,7 @@ func TestCookieOverHTTPS(t *testing.T) {
 
 func TestUnlimitedAllows(t *testing.T) {
 	t.Parallel()
-	if ok, wait := (httpapi.Unlimited{}).Allow("x"); !ok || wait != 0 {
+	if ok, wait := (httpapi.Unlimited{}).Allow(t.Context(), "x"); !ok || wait != 0 {
 		t.Error("refused")
 	}
 }
@@ -403,15 +405,15 @@ func TestTokenBucketsForget(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	b := httpapi.NewTokenBuckets(func() time.Time { return now }, 1, 1)
-	if ok, _ := b.Allow("first"); !ok {
+	if ok, _ := b.Allow(t.Context(), "first"); !ok {
 		t.Fatal("the first is refused")
 	}
-	if ok, wait := b.Allow("first"); ok || wait <= 0 || wait > time.Second {
+	if ok, wait := b.Allow(t.Context(), "first"); ok || wait <= 0 || wait > time.Second {
 		t.Fatalf("the second at once: %t, wait %s", ok, wait)
 	}
 	now = now.Add(time.Second)
 	for i := range 40_000 { // more than are remembered
-		if ok, _ := b.Allow(strconv.Itoa(i)); !ok {
+		if ok, _ := b.Allow(t.Context(), strconv.Itoa(i)); !ok {
 			t.Fatalf("address %d is refused at its first request", i)
 		}
 	}

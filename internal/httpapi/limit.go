@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 type Unlimited struct{}
 
 // Allow says yes.
-func (Unlimited) Allow(string) (bool, time.Duration) { return true, 0 }
+func (Unlimited) Allow(context.Context, string) (bool, time.Duration) { return true, 0 }
 
 // maxBuckets bounds the memory of a TokenBuckets: about 100 bytes each.
 const maxBuckets = 16384
@@ -33,7 +34,7 @@ func NewTokenBuckets(now func() time.Time, perSecond float64, burst int) *TokenB
 }
 
 // Allow takes one token of key's bucket, or says how long until there is one.
-func (t *TokenBuckets) Allow(key string) (bool, time.Duration) {
+func (t *TokenBuckets) Allow(_ context.Context, key string) (bool, time.Duration) {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()

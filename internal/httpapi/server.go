@@ -9,6 +9,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,12 +51,15 @@ type Config struct {
 	Now          func() time.Time
 	Random       io.Reader // cryptographically secure
 	Log          *slog.Logger
+	// Ready, when not nil, must give nil before a route that needs storage is
+	// served; its error is the answer otherwise, and that of /ready.
+	Ready func(context.Context) error
 }
 
 // Limiter says whether one more event of key is allowed, and if not, how long to
 // wait. Implementations are safe for concurrent use.
 type Limiter interface {
-	Allow(key string) (ok bool, wait time.Duration)
+	Allow(ctx context.Context, key string) (ok bool, wait time.Duration)
 }
 
 // API serves everything under one origin.
@@ -86,12 +90,12 @@ func (a *API) routes() {
 		a.mux.Handle(pattern, a.handle(h))
 		a.routed = append(a.routed, pattern)
 	}
-	user := func(pattern string, h userHandler) { open(pattern, a.signedIn(h)) }
+	user := func(pattern string, h userHandler) { open(pattern, a.whenReady(a.signedIn(h))) }
 
 	open("GET /health", a.health)
 	open("GET /ready", a.ready)
 	open("GET /api/openapi.yaml", a.openapi)
-	open("POST /api/auth/validate", a.validate)
+	open("POST /api/auth/validate", a.whenReady(a.validate))
 	user("DELETE /api/auth/token", a.revokeToken)
 
 	user("GET /api/user", a.user)
@@ -157,13 +161,47 @@ func (a *API) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) ready(w http.ResponseWriter, r *http.Request) error {
-	if err := a.Stores.Ping(r.Context()); err != nil {
+	err := a.checkReady(r.Context())
+	if err == nil {
+		err = a.Stores.Ping(r.Context())
+	}
+	if err != nil {
 		a.Log.ErrorContext(r.Context(), "storage is not ready", slog.Any("error", err))
 		return writeJSON(w, http.StatusServiceUnavailable, wire.Ready{
-			Status: "unavailable", Checks: map[string]string{"storage": "does not answer; the server's log says why"},
+			Status: "unavailable", Checks: map[string]string{"storage": notReady(err)},
 		})
 	}
 	return writeJSON(w, http.StatusOK, wire.Ready{Status: "ready", Checks: map[string]string{"storage": "ok"}})
+}
+
+// notReady is what anybody may know: the message and the hint, as with any error
+// of the API, and not its cause.
+func notReady(err error) string {
+	var e *leger.Error
+	switch {
+	case !errors.As(err, &e):
+		return "does not answer; the server's log says why"
+	case e.Hint == "":
+		return e.Message
+	}
+	return e.Message + "; " + e.Hint
+}
+
+func (a *API) checkReady(ctx context.Context) error {
+	if a.Ready == nil {
+		return nil
+	}
+	return a.Ready(ctx)
+}
+
+// whenReady runs h once the server can serve.
+func (a *API) whenReady(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.checkReady(r.Context()); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
 }
 
 func (a *API) openapi(w http.ResponseWriter, _ *http.Request) error {

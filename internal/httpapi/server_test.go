@@ -145,3 +145,16 @@ func (s *server) logged(t *testing.T, requestID string) map[string]any {
 	t.Fatalf("the log has no line of request %s", requestID)
 	return nil
 }
+
+// Cloudflare resolves such paths before the Worker sees them; here they arrive,
+// and are not led anywhere.
+func TestDotsInPaths(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := newPeople(s.target())
+	for path, want := range map[string]int{"/api/secrets/%2e%2e": http.StatusBadRequest, "/api/./secrets": http.StatusNotFound} {
+		if res := p.as(t, "alice", http.MethodGet, path, ""); res.status != want {
+			t.Errorf("%s: status %d, want %d", path, res.status, want)
+		}
+	}
+}

@@ -21,7 +21,7 @@ const (
 // ErrConflict if there is a file at path; ErrUnavailable for storage trouble.
 // To restore, stop the server and put the copy in the database's place.
 func (s *Store) Backup(ctx context.Context, path string) error {
-	return s.readers.with(ctx, func(*conn) error { // keeps Close waiting
+	return s.engine.readers.with(ctx, func(*conn) error { // keeps Close waiting
 		c, err := dial(ctx, s.path, []string{"busy_timeout=5000"})
 		if err != nil {
 			return err

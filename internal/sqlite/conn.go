@@ -3,15 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"time"
 
 	"modernc.org/sqlite"
+
+	"leger.run/leger/internal/ledger"
 )
 
 // conn is one connection with its prepared statements. It speaks to the driver
@@ -79,8 +78,16 @@ func (c *conn) exec(ctx context.Context, text string, args ...driver.Value) (int
 	return res.RowsAffected()
 }
 
+// run runs one statement of a list and gives the number of rows it wrote.
+func (c *conn) run(ctx context.Context, s *ledger.Statement) (int64, error) {
+	if s.Each != nil {
+		return 0, c.query(ctx, s.Text, s.Args, s.Each)
+	}
+	return c.exec(ctx, s.Text, s.Args...)
+}
+
 // query runs one statement and calls each for every row.
-func (c *conn) query(ctx context.Context, text string, args []driver.Value, each func(*row) error) (err error) {
+func (c *conn) query(ctx context.Context, text string, args []driver.Value, each func(*ledger.Row)) (err error) {
 	s, err := c.prepare(text)
 	if err != nil {
 		return err
@@ -90,19 +97,17 @@ func (c *conn) query(ctx context.Context, text string, args []driver.Value, each
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	r := &row{values: make([]driver.Value, len(rows.Columns()))}
+	r := &ledger.Row{Values: make([]driver.Value, len(rows.Columns()))}
 	for {
-		if err := rows.Next(r.values); errors.Is(err, io.EOF) {
+		if err := rows.Next(r.Values); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		r.next, r.err = 0, nil
-		if err := each(r); err != nil {
+		r.Begin()
+		each(r)
+		if err := r.Err(); err != nil {
 			return err
-		}
-		if r.err != nil {
-			return r.err
 		}
 	}
 }
@@ -131,112 +136,3 @@ func (c *conn) bind(values []driver.Value) []driver.NamedValue {
 	}
 	return c.args
 }
-
-// row reads the columns of one row from left to right. The first column that
-// does not hold what is asked for is remembered in err; its value is not, since
-// errors are logged.
-type row struct {
-	values []driver.Value
-	next   int
-	err    error
-}
-
-func (r *row) value() driver.Value {
-	v := r.values[r.next]
-	r.next++
-	return v
-}
-
-func (r *row) fail(err error) {
-	if r.err == nil {
-		r.err = fmt.Errorf("column %d of the result: %w", r.next, err)
-	}
-}
-
-// text gives "" for NULL.
-func (r *row) text() string {
-	switch v := r.value().(type) {
-	case nil:
-	case string:
-		return v
-	default:
-		r.fail(fmt.Errorf("%T is not text", v))
-	}
-	return ""
-}
-
-// integer gives 0 for NULL.
-func (r *row) integer() int64 {
-	switch v := r.value().(type) {
-	case nil:
-	case int64:
-		return v
-	default:
-		r.fail(fmt.Errorf("%T is not an integer", v))
-	}
-	return 0
-}
-
-// time gives the zero time for NULL. The driver itself parses the columns that
-// the specification declares as TIMESTAMP.
-func (r *row) time() time.Time {
-	switch v := r.value().(type) {
-	case nil:
-	case time.Time:
-		return v.UTC()
-	case string:
-		return r.timeOf(v)
-	default:
-		r.fail(fmt.Errorf("%T is not a timestamp", v))
-	}
-	return time.Time{}
-}
-
-// timeOf reads a timestamp that stands in the column last read.
-func (r *row) timeOf(text string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		r.fail(errors.New("not an RFC 3339 timestamp"))
-	}
-	return t
-}
-
-// json decodes a column of JSON.
-func (r *row) json(into any) {
-	if json.Unmarshal([]byte(r.text()), into) != nil {
-		r.fail(fmt.Errorf("no JSON for %T", into))
-	}
-}
-
-// bytes decodes base64.
-func (r *row) bytes() []byte {
-	b, err := base64.StdEncoding.DecodeString(r.text())
-	if err != nil {
-		r.fail(errors.New("not base64"))
-	}
-	return b
-}
-
-// parsed reads a text column into one of the root package's parsed types.
-func parsed[T any](r *row, parse func(string) (T, error)) T {
-	v, err := parse(r.text())
-	if err != nil {
-		r.fail(fmt.Errorf("%T: not a valid value", v))
-	}
-	return v
-}
-
-// timestampLayout has a fixed width, so that timestamps sort as text.
-const timestampLayout = "2006-01-02T15:04:05.000000Z"
-
-func timestamp(t time.Time) string { return t.UTC().Format(timestampLayout) }
-
-// textOrNull stores "" as NULL.
-func textOrNull(s string) driver.Value {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

@@ -14,6 +14,11 @@ func errClosed() error {
 	return leger.Errorf(leger.CodeUnavailable, "the store is closed")
 }
 
+// errUndecided undoes an operation inside its transaction.
+func errUndecided() error {
+	return leger.Errorf(leger.CodeConflict, "a condition of the write did not hold")
+}
+
 func errReadOnly() error {
 	return leger.Errorf(leger.CodeUnavailable, "the store was opened for reading only")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/ledger"
 	"leger.run/leger/migrations"
 )
 
@@ -80,10 +81,7 @@ func (m *migrator) pending(ctx context.Context) (steps []migrations.Migration, f
 func (m *migrator) applied(ctx context.Context) (names map[int]string, fresh bool, err error) {
 	var objects, tables int64
 	err = m.conn.query(ctx, `SELECT count(*), count(CASE WHEN name = 'schema_migrations' THEN 1 END) FROM sqlite_master`, nil,
-		func(r *row) error {
-			objects, tables = r.integer(), r.integer()
-			return nil
-		})
+		func(r *ledger.Row) { objects, tables = r.Integer(), r.Integer() })
 	if err != nil || objects == 0 {
 		return nil, true, storageError(err)
 	}
@@ -92,10 +90,7 @@ func (m *migrator) applied(ctx context.Context) (names map[int]string, fresh boo
 			WithHint("move the file away, or give another data directory with --data")
 	}
 	names = make(map[int]string)
-	err = m.conn.query(ctx, `SELECT number, name FROM schema_migrations`, nil, func(r *row) error {
-		names[int(r.integer())] = r.text()
-		return nil
-	})
+	err = m.conn.query(ctx, `SELECT number, name FROM schema_migrations`, nil, func(r *ledger.Row) { names[int(r.Integer())] = r.Text() })
 	return names, false, storageError(err)
 }
 
@@ -117,7 +112,7 @@ func (m *migrator) apply(ctx context.Context, pending []migrations.Migration, fr
 		if err := m.conn.script(ctx, step.SQL); err != nil {
 			return fmt.Errorf("apply migration %s: %w", step.Name, err)
 		}
-		args := []driver.Value{int64(step.Number), step.Name, timestamp(m.now())}
+		args := []driver.Value{int64(step.Number), step.Name, ledger.Timestamp(m.now())}
 		if _, err := m.conn.exec(ctx, `INSERT INTO schema_migrations (number, name, applied_at) VALUES (?1, ?2, ?3)`, args...); err != nil {
 			return fmt.Errorf("record migration %s: %w", step.Name, err)
 		}

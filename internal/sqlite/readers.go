@@ -2,9 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"sync"
+
+	"leger.run/leger/internal/ledger"
 )
 
 // readers is a fixed set of connections that can only read. Each read is one
@@ -63,11 +64,11 @@ func (r *readers) close() error {
 	return errors.Join(errs...)
 }
 
-// read runs one SELECT on a reader connection. It does not watch ctx once the
-// statement runs: a statement touches at most a thousand short rows, which takes
-// less time than the goroutine that watching would start.
-func (s *Store) read(ctx context.Context, text string, args []driver.Value, each func(*row) error) error {
-	return s.readers.with(ctx, func(c *conn) error {
-		return c.query(context.WithoutCancel(ctx), text, args, each)
+// Read implements ledger.Engine. It does not watch ctx once the statement runs: a
+// statement touches at most a thousand short rows, which takes less time than the
+// goroutine that watching would start.
+func (e *engine) Read(ctx context.Context, s ledger.Statement, each func(*ledger.Row)) error {
+	return e.readers.with(ctx, func(c *conn) error {
+		return c.query(context.WithoutCancel(ctx), s.Text, s.Args, each)
 	})
 }

@@ -1,15 +1,12 @@
-// Package sqlite keeps everything Leger stores in one SQLite file: secrets
-// (sealed), accounts, sessions, releases, machines and the audit log.
+// Package sqlite runs the ledger, and so everything Leger stores, on one SQLite
+// file.
 //
 // Its invariants: one process writes, through one connection; a write that was
-// answered with nil survives power loss, unless its contract says less; a change
-// and its audit event are written together or not at all; every conflict is
-// decided by one SQL statement that writes no row when it does not hold, so that
-// the same text decides it on Cloudflare D1, which has no transaction one could
-// read and then write in.
+// answered with nil survives power loss, unless its contract says less; what
+// fails leaves nothing of its list behind.
 //
-// It never sees a plaintext, holds no key, takes no decision about who may do
-// what, and reads the time only for its own bookkeeping.
+// What the statements are and mean is package ledger's business. It never sees a
+// plaintext, holds no key, and reads the time only for its own bookkeeping.
 package sqlite
 
 import (
@@ -25,6 +22,7 @@ import (
 	"modernc.org/sqlite"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/ledger"
 	"leger.run/leger/migrations"
 )
 
@@ -58,9 +56,14 @@ type Config struct {
 // Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore,
 // HostStore and AuditLog. Safe for concurrent use.
 type Store struct {
-	path    string
-	now     func() time.Time
-	lock    *flock.Flock // nil when read-only
+	*ledger.Store
+	path   string
+	lock   *flock.Flock // nil when read-only
+	engine engine
+}
+
+// engine implements ledger.Engine.
+type engine struct {
 	writer  *writer
 	readers *readers
 }
@@ -84,9 +87,10 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if cfg, err = cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Store{path: cfg.Path, now: cfg.Now}
+	s := &Store{path: cfg.Path}
+	s.Store = ledger.New(&s.engine, cfg.Now)
 	if cfg.ReadOnly {
-		s.writer = noWriter()
+		s.engine.writer = noWriter()
 		if err := s.startReading(ctx, cfg); err != nil {
 			return nil, err
 		}
@@ -155,24 +159,24 @@ func (s *Store) start(ctx context.Context, cfg Config) error {
 	if err := m.run(ctx); err != nil {
 		return errors.Join(err, c.close())
 	}
-	if s.readers, err = newReaders(ctx, cfg); err != nil {
+	if s.engine.readers, err = newReaders(ctx, cfg); err != nil {
 		return errors.Join(err, c.close())
 	}
-	s.writer = newWriter(cfg, c, openWriter)
-	go s.writer.loop(context.WithoutCancel(ctx))
+	s.engine.writer = newWriter(cfg, c, openWriter)
+	go s.engine.writer.loop(context.WithoutCancel(ctx))
 	return nil
 }
 
 func (s *Store) startReading(ctx context.Context, cfg Config) (err error) {
-	if s.readers, err = newReaders(ctx, cfg); err != nil {
+	if s.engine.readers, err = newReaders(ctx, cfg); err != nil {
 		return err
 	}
-	err = s.readers.with(ctx, func(c *conn) error {
+	err = s.engine.readers.with(ctx, func(c *conn) error {
 		m := migrator{path: cfg.Path, conn: c, known: cfg.Migrations}
 		return m.check(ctx)
 	})
 	if err != nil {
-		return errors.Join(err, s.readers.close())
+		return errors.Join(err, s.engine.readers.close())
 	}
 	return nil
 }
@@ -205,7 +209,7 @@ func makePrivate(path string) error {
 // Close lets running operations finish, folds SQLite's log into the file and
 // gives the lock back. Later calls of any method give ErrUnavailable.
 func (s *Store) Close() error {
-	err := storageError(errors.Join(s.readers.close(), s.writer.close()))
+	err := storageError(errors.Join(s.engine.readers.close(), s.engine.writer.close()))
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
 	}
@@ -214,7 +218,8 @@ func (s *Store) Close() error {
 
 // Ping reads from the database. ErrUnavailable if that is not possible.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, `SELECT count(*) FROM schema_migrations`, nil, func(*row) error { return nil })
+	ask := ledger.Statement{Text: `SELECT count(*) FROM schema_migrations`}
+	return s.engine.Read(ctx, ask, func(*ledger.Row) {})
 }
 
 // Stats counts what the writer did since Open, for metrics and tests.
@@ -228,14 +233,37 @@ type Stats struct {
 
 // Stats gives the counters.
 func (s *Store) Stats() Stats {
-	c := &s.writer.stats
+	c := &s.engine.writer.stats
 	return Stats{
 		Operations: c.operations.Load(), Transactions: c.transactions.Load(),
-		Synced: c.synced.Load(), Flushes: c.flushes.Load(), Waiting: s.writer.waiting(),
+		Synced: c.synced.Load(), Flushes: c.flushes.Load(), Waiting: s.engine.writer.waiting(),
 	}
 }
 
-// write commits what apply does, or nothing of it.
-func (s *Store) write(ctx context.Context, d durability, apply func(context.Context, *conn) error) error {
-	return s.writer.do(ctx, d, apply)
+// Write implements ledger.Engine.
+func (e *engine) Write(ctx context.Context, d ledger.Durability, list []ledger.Statement) (written []int64, err error) {
+	written = make([]int64, len(list))
+	undecided := false
+	err = e.writer.do(ctx, d, func(ctx context.Context, tx *conn) error {
+		for i := range list {
+			n, err := tx.run(ctx, &list[i])
+			if err != nil {
+				return err
+			}
+			if n == 0 && list[i].Decides {
+				undecided = true
+				return errUndecided()
+			}
+			written[i] = n
+		}
+		return nil
+	})
+	// Where the whole transaction was lost, what it had found out counts for nothing.
+	if undecided && errors.Is(err, errUndecided()) {
+		return nil, &ledger.UndecidedError{}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return written, nil
 }

@@ -11,14 +11,7 @@ import (
 	"time"
 
 	"leger.run/leger"
-)
-
-// durability says what a write must survive before it is answered.
-type durability bool
-
-const (
-	survivesPowerLoss  durability = true  // the log was synced
-	survivesProcessEnd durability = false // the kernel has it; synced within Config.SyncDelay
+	"leger.run/leger/internal/ledger"
 )
 
 // maxBatch bounds how many operations share a transaction, so that none waits
@@ -36,7 +29,7 @@ const (
 // with others, but it is all or nothing by itself.
 type operation struct {
 	ctx        context.Context
-	durability durability
+	durability ledger.Durability
 	apply      func(context.Context, *conn) error
 	state      atomic.Int32
 	done       chan error // holds the answer; never blocks the writer
@@ -64,9 +57,9 @@ type writer struct {
 	wake    chan struct{}
 	stopped chan struct{}
 
-	level    durability  // what the connection is set to
-	unsynced bool        // the log holds commits that were not synced
-	syncTime *time.Timer // runs while unsynced
+	level    ledger.Durability // what the connection is set to
+	unsynced bool              // the log holds commits that were not synced
+	syncTime *time.Timer       // runs while unsynced
 }
 
 type counters struct {
@@ -77,7 +70,7 @@ func newWriter(cfg Config, c *conn, open func(context.Context) (*conn, error)) *
 	w := &writer{
 		open: open, conn: c, refusal: errClosed, log: cfg.Path + "-wal", syncDelay: cfg.SyncDelay, logger: cfg.Logger,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-		level: survivesPowerLoss, syncTime: time.NewTimer(cfg.SyncDelay),
+		level: ledger.SurvivesPowerLoss, syncTime: time.NewTimer(cfg.SyncDelay),
 	}
 	w.syncTime.Stop()
 	return w
@@ -93,7 +86,7 @@ func noWriter() *writer {
 // do waits until apply has been committed, or has failed and left nothing. When
 // ctx ends before apply began, it never begins; afterwards the answer says what
 // truly happened.
-func (w *writer) do(ctx context.Context, d durability, apply func(context.Context, *conn) error) error {
+func (w *writer) do(ctx context.Context, d ledger.Durability, apply func(context.Context, *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return storageError(err)
 	}
@@ -230,7 +223,7 @@ func (w *writer) next() (batch []*operation, closed bool) {
 
 // commit runs a batch in one transaction and answers every operation of it.
 func (w *writer) commit(ctx context.Context, batch []*operation) {
-	level := survivesProcessEnd
+	level := ledger.SurvivesProcessEnd
 	for _, op := range batch {
 		level = level || op.durability
 	}
@@ -239,7 +232,7 @@ func (w *writer) commit(ctx context.Context, batch []*operation) {
 	switch {
 	case err != nil:
 		w.abandon(ctx, err)
-	case level == survivesPowerLoss:
+	case level == ledger.SurvivesPowerLoss:
 		w.stats.synced.Add(1)
 	case !w.unsynced:
 		w.unsynced = true
@@ -258,7 +251,7 @@ func (w *writer) commit(ctx context.Context, batch []*operation) {
 
 // transact gives what each operation returned; err means that nothing of the
 // whole batch was written.
-func (w *writer) transact(ctx context.Context, batch []*operation, level durability) (answers []error, err error) {
+func (w *writer) transact(ctx context.Context, batch []*operation, level ledger.Durability) (answers []error, err error) {
 	if err := w.begin(ctx, level); err != nil {
 		return nil, err
 	}
@@ -274,17 +267,17 @@ func (w *writer) transact(ctx context.Context, batch []*operation, level durabil
 	return answers, nil
 }
 
-func (w *writer) begin(ctx context.Context, level durability) error {
+func (w *writer) begin(ctx context.Context, level ledger.Durability) error {
 	if w.conn == nil {
 		c, err := w.open(ctx)
 		if err != nil {
 			return err
 		}
-		w.conn, w.level = c, survivesPowerLoss
+		w.conn, w.level = c, ledger.SurvivesPowerLoss
 	}
 	if w.level != level {
 		pragma := "PRAGMA synchronous=NORMAL"
-		if level == survivesPowerLoss {
+		if level == ledger.SurvivesPowerLoss {
 			pragma = "PRAGMA synchronous=FULL"
 		}
 		if err := w.conn.script(ctx, pragma); err != nil {

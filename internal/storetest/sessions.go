@@ -94,6 +94,16 @@ func testSpendToken(h *harness) {
 	h.fails(h.Sessions.SpendToken(h.Context(), "t1", at(90)), leger.ErrConflict)
 	h.same("spent after", h.spent("t1"), true)
 	h.same("another", h.spent("t"), false)
+
+	user := h.account(1)
+	for jti, want := range map[string]bool{"t1": true, "t": false, "": false} {
+		u, spent, err := h.Sessions.TokenUser(h.Context(), user, jti)
+		h.must(err)
+		h.same("spent "+jti, spent, want)
+		h.same("whose", u.ID, user)
+	}
+	_, _, err := h.Sessions.TokenUser(h.Context(), identity(2).UserID(), "t1")
+	h.fails(err, leger.ErrNotFound)
 }
 
 func testSpendTokenConcurrently(h *harness) {

@@ -1,4 +1,4 @@
-package sqlite
+package ledger
 
 import (
 	"context"
@@ -9,10 +9,11 @@ import (
 )
 
 const (
-	selectUser = `
-SELECT tailscale_user_id, tailscale_email, tailnet, display_name, created_at, last_seen,
-       last_device_id, cli_version, total_authentications, tokens_valid_after
-FROM users WHERE user_uuid = ?1`
+	// userColumns are read by userOf.
+	userColumns = `tailscale_user_id, tailscale_email, tailnet, display_name, created_at, last_seen,
+       last_device_id, cli_version, total_authentications, tokens_valid_after`
+
+	selectUser = `SELECT ` + userColumns + ` FROM users WHERE user_uuid = ?1`
 
 	// A device or client that did not say what it is leaves the last one that did.
 	upsertUser = `
@@ -44,24 +45,15 @@ func (s *Store) SignIn(ctx context.Context, in leger.SignIn, session *leger.Sess
 	if session != nil && session.User != id {
 		return leger.User{}, false, leger.Errorf(leger.CodeInternal, "the session belongs to somebody else")
 	}
-	err = s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		if _, err := tx.exec(ctx, upsertUser, id.String(), in.Identity.TailscaleUserID.String(), in.Identity.Email,
-			in.Identity.Tailnet, timestamp(in.At), textOrNull(in.Identity.DeviceID), textOrNull(in.CLIVersion)); err != nil {
-			return err
-		}
-		if err := s.auditChange(ctx, tx, in.Audit); err != nil {
-			return err
-		}
-		if session != nil {
-			if err := insertSession(ctx, tx, session); err != nil {
-				return err
-			}
-		}
-		var err error
-		u, err = readUser(ctx, tx, id)
-		return err
-	})
-	if err != nil {
+	list := []Statement{
+		statement(upsertUser, id.String(), in.Identity.TailscaleUserID.String(), in.Identity.Email,
+			in.Identity.Tailnet, Timestamp(in.At), textOrNull(in.Identity.DeviceID), textOrNull(in.CLIVersion)),
+		s.auditChange(in.Audit),
+	}
+	if session != nil {
+		list = append(list, insertSession(session))
+	}
+	if err := s.write(ctx, SurvivesPowerLoss, append(list, readUser(id, &u))...); err != nil {
 		return leger.User{}, false, err
 	}
 	return u, u.TotalAuthentications == 1, nil
@@ -69,51 +61,39 @@ func (s *Store) SignIn(ctx context.Context, in leger.SignIn, session *leger.Sess
 
 // User implements leger.UserStore.
 func (s *Store) User(ctx context.Context, id leger.UserID) (u leger.User, err error) {
-	err = s.readers.with(ctx, func(c *conn) error {
-		var err error
-		u, err = readUser(context.WithoutCancel(ctx), c, id)
-		return err
-	})
-	return u, err
-}
-
-func readUser(ctx context.Context, c *conn, id leger.UserID) (leger.User, error) {
-	u := leger.User{}
-	err := c.query(ctx, selectUser, []driver.Value{id.String()}, func(r *row) error {
-		u = leger.User{
-			ID: id, TailscaleUserID: parsed(r, leger.ParseTailscaleUserID), Email: r.text(), Tailnet: r.text(),
-			DisplayName: r.text(), CreatedAt: r.time(), LastSeen: r.time(),
-			LastDeviceID: r.text(), CLIVersion: r.text(), TotalAuthentications: r.integer(), TokensValidAfter: r.time(),
-		}
-		return nil
-	})
+	query := readUser(id, &u)
+	err = s.engine.Read(ctx, query, query.Each)
 	if err == nil && u.ID.IsZero() {
 		err = noUser()
 	}
 	return u, err
 }
 
+// readUser is the statement that reads an account into u.
+func readUser(id leger.UserID, u *leger.User) Statement {
+	return Statement{Text: selectUser, Args: []driver.Value{id.String()}, Each: func(r *Row) { *u = userOf(r, id) }}
+}
+
+// userOf reads userColumns.
+func userOf(r *Row, id leger.UserID) leger.User {
+	return leger.User{
+		ID: id, TailscaleUserID: parsed(r, leger.ParseTailscaleUserID), Email: r.Text(), Tailnet: r.Text(),
+		DisplayName: r.Text(), CreatedAt: r.Time(), LastSeen: r.Time(),
+		LastDeviceID: r.Text(), CLIVersion: r.Text(), TotalAuthentications: r.Integer(), TokensValidAfter: r.Time(),
+	}
+}
+
 func noUser() error { return leger.Errorf(leger.CodeNotFound, "there is no such account") }
 
 // CountUsers implements leger.UserStore.
 func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
-	err = s.read(ctx, `SELECT count(*) FROM users`, nil, func(r *row) error {
-		n = int(r.integer())
-		return nil
-	})
+	err = s.read(ctx, `SELECT count(*) FROM users`, nil, func(r *Row) { n = int(r.Integer()) })
 	return n, err
 }
 
 // SetDisplayName implements leger.UserStore.
 func (s *Store) SetDisplayName(ctx context.Context, id leger.UserID, name string, audit leger.AuditEvent) (u leger.User, err error) {
-	err = s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		err := s.changeUser(ctx, tx, audit, updateDisplayName, id.String(), textOrNull(name))
-		if err != nil {
-			return err
-		}
-		u, err = readUser(ctx, tx, id)
-		return err
-	})
+	_, err = s.changeUser(ctx, audit, deciding(updateDisplayName, id.String(), textOrNull(name)), readUser(id, &u))
 	if err != nil {
 		return leger.User{}, err
 	}
@@ -123,35 +103,23 @@ func (s *Store) SetDisplayName(ctx context.Context, id leger.UserID, name string
 // SignOutEverywhere implements leger.UserStore. ErrNotFound if there is no such
 // account.
 func (s *Store) SignOutEverywhere(ctx context.Context, id leger.UserID, keep leger.SessionHash, at time.Time, audit leger.AuditEvent) (int, error) {
-	var ended int64
-	err := s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		err := s.changeUser(ctx, tx, audit, updateValidAfter, id.String(), timestamp(at))
-		if err == nil {
-			ended, err = tx.exec(ctx, deleteOtherSessions, id.String(), string(keep))
-		}
-		return err
-	})
+	written, err := s.changeUser(ctx, audit, deciding(updateValidAfter, id.String(), Timestamp(at)),
+		statement(deleteOtherSessions, id.String(), string(keep)))
 	if err != nil {
 		return 0, err
 	}
-	return int(ended), nil
+	return int(written[len(written)-1]), nil
 }
 
 // DeleteUser implements leger.UserStore.
 func (s *Store) DeleteUser(ctx context.Context, id leger.UserID, audit leger.AuditEvent) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		return s.changeUser(ctx, tx, audit, deleteUser, id.String())
-	})
+	_, err := s.changeUser(ctx, audit, deciding(deleteUser, id.String()))
+	return err
 }
 
-// changeUser runs a statement about one account, and writes the audit event.
-func (s *Store) changeUser(ctx context.Context, tx *conn, audit leger.AuditEvent, text string, args ...driver.Value) error {
-	written, err := tx.exec(ctx, text, args...)
-	if err != nil {
-		return err
-	}
-	if written == 0 {
-		return noUser()
-	}
-	return s.auditChange(ctx, tx, audit)
+// changeUser runs a statement about one account, writes the audit event, and then
+// does the rest.
+func (s *Store) changeUser(ctx context.Context, audit leger.AuditEvent, change Statement, rest ...Statement) ([]int64, error) {
+	list := append([]Statement{change, s.auditChange(audit)}, rest...)
+	return s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error { return noUser() })
 }

@@ -1,9 +1,8 @@
-package sqlite
+package ledger
 
-// The statements about secrets. Those that write are lists that also work as one
-// atomic, non-interactive batch on D1: the first decides, and each later one
-// writes only if the one before it wrote ("changes() > 0"), or is right whatever
-// was decided.
+// The statements about secrets. Those that write come in lists: the first
+// decides, and each later one writes only if the one before it wrote
+// ("changes() > 0"), or is right whatever was decided.
 
 // sealedColumns are read by sealedSecret.
 const sealedColumns = `secret_id, name, version, created_at, updated_at, last_accessed, encrypted_value, nonce, encryption_version, key_id`
@@ -78,7 +77,8 @@ DELETE FROM secret_versions WHERE user_uuid = ?1 AND name = ?2
 	selectWhyNotPut = `
 SELECT (SELECT count(*) FROM users WHERE user_uuid = ?1),
        coalesce((SELECT version FROM secrets WHERE user_uuid = ?1 AND name = ?2), 0),
-       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NOT NULL)`
+       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NOT NULL),
+       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL)`
 )
 
 // To delete a secret: markDeleted decides, insertAudit and forgetVersions follow.
@@ -108,3 +108,21 @@ WHERE user_uuid = ?1 AND deleted_at IS NULL AND (last_accessed IS NULL OR last_a
 )
 
 const selectKeyIDs = `SELECT DISTINCT key_id FROM secret_versions ORDER BY key_id`
+
+// What was deleted is looked up in the audit log, whose newest end is near, and
+// not in the tables. ?1 is the time to go back to.
+const (
+	sinceThen = `a.id > coalesce((SELECT id FROM audit_log WHERE at < ?1 ORDER BY id DESC LIMIT 1), 0)`
+
+	selectDeletedSecrets = `
+SELECT DISTINCT a.user_uuid, a.subject FROM audit_log AS a
+WHERE ` + sinceThen + ` AND a.action = ?2 AND NOT EXISTS (
+    SELECT 1 FROM secrets AS s WHERE s.user_uuid = a.user_uuid AND s.name = a.subject AND s.deleted_at IS NULL)
+LIMIT 1000`
+
+	// An account leaves nothing but the event of its deletion.
+	selectDeletedUsers = `
+SELECT DISTINCT a.user_uuid FROM audit_log AS a
+WHERE ` + sinceThen + ` AND a.action = ?2 AND NOT EXISTS (SELECT 1 FROM users AS u WHERE u.user_uuid = a.user_uuid)
+LIMIT 1000`
+)

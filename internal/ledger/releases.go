@@ -1,4 +1,4 @@
-package sqlite
+package ledger
 
 import (
 	"context"
@@ -28,7 +28,8 @@ WHERE r.user_uuid = ?1 AND r.id = ?2 ORDER BY v.version DESC`
 	selectWhyNotRelease = `
 SELECT (SELECT count(*) FROM users WHERE user_uuid = ?1),
        coalesce((SELECT version FROM releases WHERE user_uuid = ?1 AND id = ?2), 0),
-       (SELECT count(*) FROM releases WHERE user_uuid = ?1 AND name_key = ?3 AND id <> ?2)`
+       (SELECT count(*) FROM releases WHERE user_uuid = ?1 AND name_key = ?3 AND id <> ?2),
+       (SELECT count(*) FROM releases WHERE user_uuid = ?1)`
 )
 
 // To write a release one of the first three decides; insertReleaseVersion
@@ -64,9 +65,8 @@ func (s *Store) Releases(ctx context.Context, user leger.UserID, page leger.Rele
 	if page.Name != nil {
 		text, args = selectReleaseByName, []driver.Value{user.String(), page.Name.Key()}
 	}
-	err = s.read(ctx, text, args, func(r *row) error {
+	err = s.read(ctx, text, args, func(r *Row) {
 		list = append(list, release(r, user))
-		return nil
 	})
 	if err != nil {
 		return nil, "", err
@@ -80,9 +80,8 @@ func (s *Store) Releases(ctx context.Context, user leger.UserID, page leger.Rele
 
 // Release implements leger.ReleaseStore.
 func (s *Store) Release(ctx context.Context, user leger.UserID, id string) (found leger.Release, err error) {
-	err = s.read(ctx, selectRelease, []driver.Value{user.String(), id}, func(r *row) error {
+	err = s.read(ctx, selectRelease, []driver.Value{user.String(), id}, func(r *Row) {
 		found = release(r, user)
-		return nil
 	})
 	if err == nil && found.ID == "" {
 		err = noRelease()
@@ -91,11 +90,11 @@ func (s *Store) Release(ctx context.Context, user leger.UserID, id string) (foun
 }
 
 // release reads releaseColumns.
-func release(r *row, user leger.UserID) leger.Release {
+func release(r *Row, user leger.UserID) leger.Release {
 	return leger.Release{
-		ID: r.text(), User: user, Name: parsed(r, leger.ParseReleaseName), GitURL: parsed(r, leger.ParseGitURL),
-		GitRef: parsed(r, leger.ParseGitRef), GitPath: parsed(r, leger.ParseGitPath), Description: r.text(),
-		Version: leger.Version(r.integer()), CreatedAt: r.time(), UpdatedAt: r.time(),
+		ID: r.Text(), User: user, Name: parsed(r, leger.ParseReleaseName), GitURL: parsed(r, leger.ParseGitURL),
+		GitRef: parsed(r, leger.ParseGitRef), GitPath: parsed(r, leger.ParseGitPath), Description: r.Text(),
+		Version: leger.Version(r.Integer()), CreatedAt: r.Time(), UpdatedAt: r.Time(),
 	}
 }
 
@@ -103,12 +102,11 @@ func noRelease() error { return leger.Errorf(leger.CodeNotFound, "there is no su
 
 // ReleaseVersions implements leger.ReleaseStore.
 func (s *Store) ReleaseVersions(ctx context.Context, user leger.UserID, id string) (list []leger.ReleaseVersion, err error) {
-	err = s.read(ctx, selectReleaseVersions, []driver.Value{user.String(), id}, func(r *row) error {
+	err = s.read(ctx, selectReleaseVersions, []driver.Value{user.String(), id}, func(r *Row) {
 		list = append(list, leger.ReleaseVersion{
-			Version: leger.Version(r.integer()), Name: parsed(r, leger.ParseReleaseName), GitURL: parsed(r, leger.ParseGitURL),
-			GitRef: parsed(r, leger.ParseGitRef), GitPath: parsed(r, leger.ParseGitPath), Description: r.text(), CreatedAt: r.time(),
+			Version: leger.Version(r.Integer()), Name: parsed(r, leger.ParseReleaseName), GitURL: parsed(r, leger.ParseGitURL),
+			GitRef: parsed(r, leger.ParseGitRef), GitPath: parsed(r, leger.ParseGitPath), Description: r.Text(), CreatedAt: r.Time(),
 		})
-		return nil
 	})
 	if err == nil && len(list) == 0 {
 		err = noRelease()
@@ -118,10 +116,13 @@ func (s *Store) ReleaseVersions(ctx context.Context, user leger.UserID, id strin
 
 // CreateRelease implements leger.ReleaseStore.
 func (s *Store) CreateRelease(ctx context.Context, r leger.Release, audit leger.AuditEvent) error {
-	args := append(contentOf(r), timestamp(r.CreatedAt), timestamp(r.UpdatedAt), int64(leger.MaxReleasesPerUser))
-	return s.putRelease(ctx, r, audit, insertRelease, args, func(_ leger.Version, nameTaken bool) error {
-		if nameTaken {
+	args := append(contentOf(r), Timestamp(r.CreatedAt), Timestamp(r.UpdatedAt), int64(leger.MaxReleasesPerUser))
+	return s.putRelease(ctx, r, audit, deciding(insertRelease, args...), func(is releaseState) error {
+		switch {
+		case is.nameTaken:
 			return releaseNameTaken(r.Name)
+		case is.owned < leger.MaxReleasesPerUser:
+			return nil
 		}
 		return leger.Errorf(leger.CodeConflict, "there are %d releases already, which is the most one account may own", leger.MaxReleasesPerUser).
 			WithHint("delete a release that is not needed any more")
@@ -130,15 +131,17 @@ func (s *Store) CreateRelease(ctx context.Context, r leger.Release, audit leger.
 
 // UpdateRelease implements leger.ReleaseStore.
 func (s *Store) UpdateRelease(ctx context.Context, r leger.Release, expect leger.Version, audit leger.AuditEvent) error {
-	args := append(contentOf(r), timestamp(r.UpdatedAt), int64(expect))
-	return s.putRelease(ctx, r, audit, updateRelease, args, func(current leger.Version, nameTaken bool) error {
+	args := append(contentOf(r), Timestamp(r.UpdatedAt), int64(expect))
+	return s.putRelease(ctx, r, audit, deciding(updateRelease, args...), func(is releaseState) error {
 		switch {
-		case current == 0:
+		case is.current == 0:
 			return noRelease()
-		case current == expect && nameTaken:
+		case is.current != expect:
+			return staleRelease(is.current, expect)
+		case is.nameTaken:
 			return releaseNameTaken(r.Name)
 		}
-		return staleRelease(current, expect)
+		return nil
 	})
 }
 
@@ -149,38 +152,38 @@ func contentOf(r leger.Release) []driver.Value {
 	}
 }
 
-// putRelease runs the statement that decides and those that follow. whyNot makes
-// the error when it did not hold, from the version that is current (0: none) and
-// whether another release has the name.
-func (s *Store) putRelease(ctx context.Context, r leger.Release, audit leger.AuditEvent, text string, args []driver.Value, whyNot func(current leger.Version, nameTaken bool) error) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		written, err := tx.exec(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		if written == 0 {
-			return refusedRelease(ctx, tx, r, whyNot)
-		}
-		if _, err := tx.exec(ctx, insertReleaseVersion, r.User.String(), r.ID, timestamp(r.UpdatedAt)); err != nil {
-			return err
-		}
-		return s.auditChange(ctx, tx, audit)
-	})
+// releaseState is what decides whether a release may be written.
+type releaseState struct {
+	current   leger.Version // 0: there is none of this id
+	nameTaken bool          // by another release
+	owned     int           // releases of the user
 }
 
-func refusedRelease(ctx context.Context, tx *conn, r leger.Release, whyNot func(leger.Version, bool) error) error {
-	var users, current, namesakes int64
-	err := tx.query(ctx, selectWhyNotRelease, []driver.Value{r.User.String(), r.ID, r.Name.Key()}, func(row *row) error {
-		users, current, namesakes = row.integer(), row.integer(), row.integer()
-		return nil
-	})
-	switch {
-	case err != nil:
-		return err
-	case users == 0:
-		return noUser()
+// putRelease runs the statement that decides and those that follow. whyNot makes
+// the error when it did not hold.
+func (s *Store) putRelease(ctx context.Context, r leger.Release, audit leger.AuditEvent, put Statement, whyNot func(releaseState) error) error {
+	list := []Statement{
+		put,
+		statement(insertReleaseVersion, r.User.String(), r.ID, Timestamp(r.UpdatedAt)),
+		s.auditChange(audit),
 	}
-	return whyNot(leger.Version(current), namesakes > 0)
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error {
+		var users int64
+		var is releaseState
+		err := s.read(ctx, selectWhyNotRelease, []driver.Value{r.User.String(), r.ID, r.Name.Key()}, func(row *Row) {
+			users, is = row.Integer(), releaseState{
+				current: leger.Version(row.Integer()), nameTaken: row.Integer() > 0, owned: int(row.Integer()),
+			}
+		})
+		switch {
+		case err != nil:
+			return err
+		case users == 0:
+			return noUser()
+		}
+		return whyNot(is)
+	})
+	return err
 }
 
 func releaseNameTaken(name leger.ReleaseName) error {
@@ -198,25 +201,21 @@ func staleRelease(current, expect leger.Version) error {
 
 // DeleteRelease implements leger.ReleaseStore.
 func (s *Store) DeleteRelease(ctx context.Context, user leger.UserID, id string, expect leger.Version, audit leger.AuditEvent) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		written, err := tx.exec(ctx, deleteRelease, user.String(), id, int64(expect))
-		if err != nil {
-			return err
-		}
-		if written > 0 {
-			return s.auditChange(ctx, tx, audit)
-		}
-		var current leger.Version
-		err = tx.query(ctx, selectReleaseVersion, []driver.Value{user.String(), id}, func(r *row) error {
-			current = leger.Version(r.integer())
-			return nil
-		})
-		switch {
-		case err != nil:
-			return err
-		case current == 0:
-			return noRelease()
-		}
-		return staleRelease(current, expect)
+	list := []Statement{deciding(deleteRelease, user.String(), id, int64(expect)), s.auditChange(audit)}
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error { return s.whyNotDeletedRelease(ctx, user, id, expect) })
+	return err
+}
+
+func (s *Store) whyNotDeletedRelease(ctx context.Context, user leger.UserID, id string, expect leger.Version) error {
+	var current leger.Version
+	err := s.read(ctx, selectReleaseVersion, []driver.Value{user.String(), id}, func(r *Row) {
+		current = leger.Version(r.Integer())
 	})
+	switch {
+	case err != nil:
+		return err
+	case current == 0, expect == 0, current == expect:
+		return noRelease() // or it was not there a moment ago, and came back since
+	}
+	return staleRelease(current, expect)
 }

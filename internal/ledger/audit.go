@@ -1,4 +1,4 @@
-package sqlite
+package ledger
 
 import (
 	"context"
@@ -31,9 +31,7 @@ DELETE FROM audit_log WHERE id < coalesce(
 
 // AppendAudit implements leger.AuditLog.
 func (s *Store) AppendAudit(ctx context.Context, e leger.AuditEvent) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		return s.auditEvent(ctx, tx, e)
-	})
+	return s.write(ctx, SurvivesPowerLoss, s.auditEvent(e))
 }
 
 // AuditEvents implements leger.AuditLog. The zero user's events are those of
@@ -41,13 +39,12 @@ func (s *Store) AppendAudit(ctx context.Context, e leger.AuditEvent) error {
 func (s *Store) AuditEvents(ctx context.Context, user leger.UserID, page leger.AuditPage) (events []leger.AuditEvent, next int64, err error) {
 	limit := pageLimit(page.Limit)
 	args := []driver.Value{user.String(), page.Before, int64(limit + 1)}
-	err = s.read(ctx, selectEvents, args, func(r *row) error {
+	err = s.read(ctx, selectEvents, args, func(r *Row) {
 		events = append(events, leger.AuditEvent{
-			ID: r.integer(), At: r.time(), User: user, Action: leger.Action(r.text()), Subject: r.text(),
-			Version: leger.Version(r.integer()), Count: int(r.integer()), Credential: leger.Credential(r.text()),
-			DeviceID: r.text(), RemoteAddr: r.text(), RequestID: r.text(), Detail: r.text(),
+			ID: r.Integer(), At: r.Time(), User: user, Action: leger.Action(r.Text()), Subject: r.Text(),
+			Version: leger.Version(r.Integer()), Count: int(r.Integer()), Credential: leger.Credential(r.Text()),
+			DeviceID: r.Text(), RemoteAddr: r.Text(), RequestID: r.Text(), Detail: r.Text(),
 		})
-		return nil
 	})
 	if err != nil {
 		return nil, 0, err
@@ -60,20 +57,18 @@ func (s *Store) AuditEvents(ctx context.Context, user leger.UserID, page leger.A
 }
 
 // auditChange writes the event of the change that the last statement made.
-func (s *Store) auditChange(ctx context.Context, tx *conn, e leger.AuditEvent) error {
-	_, err := tx.exec(ctx, insertAudit, s.eventValues(e)...)
-	return err
+func (s *Store) auditChange(e leger.AuditEvent) Statement {
+	return statement(insertAudit, s.eventValues(e)...)
 }
 
 // auditEvent writes an event whatever the last statement did.
-func (s *Store) auditEvent(ctx context.Context, tx *conn, e leger.AuditEvent) error {
-	_, err := tx.exec(ctx, insertEvent, s.eventValues(e)...)
-	return err
+func (s *Store) auditEvent(e leger.AuditEvent) Statement {
+	return statement(insertEvent, s.eventValues(e)...)
 }
 
 func (s *Store) eventValues(e leger.AuditEvent) []driver.Value {
 	return []driver.Value{
-		timestamp(s.eventTime(e)), e.User.String(), string(e.Action), e.Subject, int64(e.Version), int64(e.Count),
+		Timestamp(s.eventTime(e)), e.User.String(), string(e.Action), e.Subject, int64(e.Version), int64(e.Count),
 		string(e.Credential), e.DeviceID, e.RemoteAddr, e.RequestID, e.Detail,
 	}
 }

@@ -1,9 +1,10 @@
-package sqlite
+package ledger
 
 import (
 	"context"
 	"database/sql/driver"
 	"encoding/json"
+	"time"
 
 	"leger.run/leger"
 )
@@ -11,9 +12,8 @@ import (
 // Secrets implements leger.SecretStore.
 func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretInfo, error) {
 	var list []leger.SecretInfo
-	err := s.read(ctx, selectSecrets, []driver.Value{user.String()}, func(r *row) error {
+	err := s.read(ctx, selectSecrets, []driver.Value{user.String()}, func(r *Row) {
 		list = append(list, secretInfo(r, user))
-		return nil
 	})
 	return list, err
 }
@@ -21,9 +21,8 @@ func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretI
 // SealedSecrets implements leger.SecretStore.
 func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.SealedSecret, error) {
 	var list []leger.SealedSecret
-	err := s.read(ctx, selectSealedSecrets, []driver.Value{user.String()}, func(r *row) error {
+	err := s.read(ctx, selectSealedSecrets, []driver.Value{user.String()}, func(r *Row) {
 		list = append(list, sealedSecret(r, user))
-		return nil
 	})
 	return list, err
 }
@@ -42,9 +41,8 @@ func (s *Store) SealedSecretVersion(ctx context.Context, user leger.UserID, name
 func (s *Store) oneSealed(ctx context.Context, user leger.UserID, name leger.SecretName, text string, args ...driver.Value) (leger.SealedSecret, error) {
 	var sealed leger.SealedSecret
 	found := false
-	err := s.read(ctx, text, args, func(r *row) error {
+	err := s.read(ctx, text, args, func(r *Row) {
 		sealed, found = sealedSecret(r, user), true
-		return nil
 	})
 	if err == nil && !found {
 		err = noSecret(name)
@@ -62,15 +60,14 @@ func (s *Store) SecretStates(ctx context.Context, user leger.UserID, names []leg
 		return nil, err
 	}
 	known := make(map[string]leger.SecretState, len(names))
-	err = s.read(ctx, selectStates, []driver.Value{user.String(), asked}, func(r *row) error {
-		name := r.text()
-		state := leger.SecretState{Version: leger.Version(r.integer()), Deleted: r.integer() != 0}
+	err = s.read(ctx, selectStates, []driver.Value{user.String(), asked}, func(r *Row) {
+		name := r.Text()
+		state := leger.SecretState{Version: leger.Version(r.Integer()), Deleted: r.Integer() != 0}
 		if !state.Deleted {
 			sealed := sealedSecret(r, user)
 			state.Current = &sealed
 		}
 		known[name] = state
-		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -85,11 +82,10 @@ func (s *Store) SecretStates(ctx context.Context, user leger.UserID, names []leg
 // SecretVersions implements leger.SecretStore.
 func (s *Store) SecretVersions(ctx context.Context, user leger.UserID, name leger.SecretName) ([]leger.SecretVersion, error) {
 	var list []leger.SecretVersion
-	err := s.read(ctx, selectVersions, []driver.Value{user.String(), name.String()}, func(r *row) error {
+	err := s.read(ctx, selectVersions, []driver.Value{user.String(), name.String()}, func(r *Row) {
 		list = append(list, leger.SecretVersion{
-			Version: leger.Version(r.integer()), CreatedAt: r.time(), Current: r.integer() != 0,
+			Version: leger.Version(r.Integer()), CreatedAt: r.Time(), Current: r.Integer() != 0,
 		})
-		return nil
 	})
 	if err == nil && len(list) == 0 {
 		err = noSecret(name)
@@ -99,18 +95,18 @@ func (s *Store) SecretVersions(ctx context.Context, user leger.UserID, name lege
 
 // secretInfo reads the first six of sealedColumns. A struct literal's calls run
 // in the order they are written.
-func secretInfo(r *row, user leger.UserID) leger.SecretInfo {
+func secretInfo(r *Row, user leger.UserID) leger.SecretInfo {
 	return leger.SecretInfo{
-		ID: r.text(), User: user, Name: parsed(r, leger.ParseSecretName), Version: leger.Version(r.integer()),
-		CreatedAt: r.time(), UpdatedAt: r.time(), LastAccessed: r.time(),
+		ID: r.Text(), User: user, Name: parsed(r, leger.ParseSecretName), Version: leger.Version(r.Integer()),
+		CreatedAt: r.Time(), UpdatedAt: r.Time(), LastAccessed: r.Time(),
 	}
 }
 
 // sealedSecret reads sealedColumns.
-func sealedSecret(r *row, user leger.UserID) leger.SealedSecret {
+func sealedSecret(r *Row, user leger.UserID) leger.SealedSecret {
 	return leger.SealedSecret{
 		SecretInfo: secretInfo(r, user),
-		Ciphertext: r.bytes(), Nonce: r.bytes(), EncryptionVersion: int(r.integer()), KeyID: r.text(),
+		Ciphertext: r.bytes(), Nonce: r.bytes(), EncryptionVersion: int(r.Integer()), KeyID: r.Text(),
 	}
 }
 
@@ -131,9 +127,29 @@ func namesJSON(names []leger.SecretName) (string, error) {
 // users: what the key ring must hold.
 func (s *Store) KeyIDs(ctx context.Context) ([]string, error) {
 	var ids []string
-	err := s.read(ctx, selectKeyIDs, nil, func(r *row) error {
-		ids = append(ids, r.text())
-		return nil
+	err := s.read(ctx, selectKeyIDs, nil, func(r *Row) {
+		ids = append(ids, r.Text())
 	})
 	return ids, err
+}
+
+// DeletedSecret names a secret that is gone.
+type DeletedSecret struct {
+	User leger.UserID
+	Name leger.SecretName
+}
+
+// Deleted gives what was deleted since then and is gone still, for stores that
+// keep copies elsewhere: at most a thousand secrets and as many accounts.
+func (s *Store) Deleted(ctx context.Context, since time.Time) (secrets []DeletedSecret, users []leger.UserID, err error) {
+	err = s.read(ctx, selectDeletedSecrets, []driver.Value{Timestamp(since), string(leger.ActionSecretDelete)}, func(r *Row) {
+		secrets = append(secrets, DeletedSecret{User: parsed(r, leger.ParseUserID), Name: parsed(r, leger.ParseSecretName)})
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = s.read(ctx, selectDeletedUsers, []driver.Value{Timestamp(since), string(leger.ActionUserDelete)}, func(r *Row) {
+		users = append(users, parsed(r, leger.ParseUserID))
+	})
+	return secrets, users, err
 }

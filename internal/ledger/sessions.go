@@ -1,4 +1,4 @@
-package sqlite
+package ledger
 
 import (
 	"context"
@@ -34,6 +34,11 @@ INSERT INTO sessions (` + sessionColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7
 
 	countSpent = `SELECT count(*) FROM spent_tokens WHERE jti = ?1`
 
+	// The columns of an account, and whether a token was spent.
+	selectTokenUser = `
+SELECT ` + userColumns + `, EXISTS (SELECT 1 FROM spent_tokens WHERE jti = ?2)
+FROM users WHERE user_uuid = ?1`
+
 	pruneSessions = `DELETE FROM sessions WHERE expires_at <= ?1 OR last_seen <= ?2`
 
 	pruneSpent = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
@@ -41,9 +46,8 @@ INSERT INTO sessions (` + sessionColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7
 
 // Session implements leger.SessionStore.
 func (s *Store) Session(ctx context.Context, hash leger.SessionHash) (found leger.Session, err error) {
-	err = s.read(ctx, selectSession, []driver.Value{string(hash)}, func(r *row) error {
+	err = s.read(ctx, selectSession, []driver.Value{string(hash)}, func(r *Row) {
 		found = session(r)
-		return nil
 	})
 	if err == nil && found.Hash == "" {
 		err = noSession()
@@ -53,90 +57,73 @@ func (s *Store) Session(ctx context.Context, hash leger.SessionHash) (found lege
 
 // Sessions implements leger.SessionStore.
 func (s *Store) Sessions(ctx context.Context, user leger.UserID, now time.Time) (list []leger.Session, err error) {
-	args := []driver.Value{user.String(), timestamp(now), timestamp(now.Add(-leger.SessionIdle))}
-	err = s.read(ctx, selectLiveSessions, args, func(r *row) error {
+	args := []driver.Value{user.String(), Timestamp(now), Timestamp(now.Add(-leger.SessionIdle))}
+	err = s.read(ctx, selectLiveSessions, args, func(r *Row) {
 		list = append(list, session(r))
-		return nil
 	})
 	return list, err
 }
 
 // session reads sessionColumns.
-func session(r *row) leger.Session {
+func session(r *Row) leger.Session {
 	return leger.Session{
-		Hash: leger.SessionHash(r.text()), ID: r.text(), User: parsed(r, leger.ParseUserID),
-		CreatedAt: r.time(), LastSeen: r.time(), ExpiresAt: r.time(), UserAgent: r.text(), RemoteAddr: r.text(),
+		Hash: leger.SessionHash(r.Text()), ID: r.Text(), User: parsed(r, leger.ParseUserID),
+		CreatedAt: r.Time(), LastSeen: r.Time(), ExpiresAt: r.Time(), UserAgent: r.Text(), RemoteAddr: r.Text(),
 	}
 }
 
 func noSession() error { return leger.Errorf(leger.CodeNotFound, "there is no such session") }
 
-func insertSession(ctx context.Context, tx *conn, in *leger.Session) error {
-	_, err := tx.exec(ctx, insertSessionRow, string(in.Hash), in.ID, in.User.String(),
-		timestamp(in.CreatedAt), timestamp(in.LastSeen), timestamp(in.ExpiresAt), in.UserAgent, in.RemoteAddr)
-	return err
+func insertSession(in *leger.Session) Statement {
+	return statement(insertSessionRow, string(in.Hash), in.ID, in.User.String(),
+		Timestamp(in.CreatedAt), Timestamp(in.LastSeen), Timestamp(in.ExpiresAt), in.UserAgent, in.RemoteAddr)
 }
 
 // TouchSession implements leger.SessionStore. A session that is not there any
 // more stays away, and is no error.
 func (s *Store) TouchSession(ctx context.Context, hash leger.SessionHash, at time.Time) error {
-	return s.write(ctx, survivesProcessEnd, func(ctx context.Context, tx *conn) error {
-		_, err := tx.exec(ctx, touchSession, string(hash), timestamp(at))
-		return err
-	})
+	return s.write(ctx, SurvivesProcessEnd, statement(touchSession, string(hash), Timestamp(at)))
 }
 
 // DeleteSession implements leger.SessionStore.
 func (s *Store) DeleteSession(ctx context.Context, user leger.UserID, id string, audit leger.AuditEvent) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		written, err := tx.exec(ctx, deleteSession, user.String(), id)
-		if err != nil {
-			return err
-		}
-		if written == 0 {
-			return noSession()
-		}
-		return s.auditChange(ctx, tx, audit)
-	})
+	list := []Statement{deciding(deleteSession, user.String(), id), s.auditChange(audit)}
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error { return noSession() })
+	return err
 }
 
 // SpendToken implements leger.SessionStore.
 func (s *Store) SpendToken(ctx context.Context, jti string, expires time.Time) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		written, err := tx.exec(ctx, markSpent, jti, timestamp(expires))
-		if err == nil && written == 0 {
-			return leger.Errorf(leger.CodeConflict, "the token was used already")
-		}
-		return err
+	list := []Statement{deciding(markSpent, jti, Timestamp(expires))}
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error {
+		return leger.Errorf(leger.CodeConflict, "the token was used already")
 	})
+	return err
 }
 
 // TokenSpent implements leger.SessionStore.
 func (s *Store) TokenSpent(ctx context.Context, jti string) (spent bool, err error) {
-	err = s.read(ctx, countSpent, []driver.Value{jti}, func(r *row) error {
-		spent = r.integer() > 0
-		return nil
-	})
+	err = s.read(ctx, countSpent, []driver.Value{jti}, func(r *Row) { spent = r.Integer() > 0 })
 	return spent, err
+}
+
+// TokenUser implements leger.SessionStore, in one read.
+func (s *Store) TokenUser(ctx context.Context, id leger.UserID, jti string) (u leger.User, spent bool, err error) {
+	err = s.read(ctx, selectTokenUser, []driver.Value{id.String(), jti}, func(r *Row) {
+		u = userOf(r, id)
+		spent = r.Integer() > 0
+	})
+	if err == nil && u.ID.IsZero() {
+		err = noUser()
+	}
+	return u, spent, err
 }
 
 // Prune implements leger.SessionStore. Spent tokens stay five minutes longer
 // than they are valid.
 func (s *Store) Prune(ctx context.Context, now time.Time) error {
-	steps := []struct {
-		text string
-		args []driver.Value
-	}{
-		{pruneSessions, []driver.Value{timestamp(now), timestamp(now.Add(-leger.SessionIdle))}},
-		{pruneSpent, []driver.Value{timestamp(now.Add(-spentTokenGrace))}},
-		{pruneEvents, []driver.Value{timestamp(now.AddDate(0, 0, -leger.AuditRetentionDays))}},
-	}
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		for _, step := range steps {
-			if _, err := tx.exec(ctx, step.text, step.args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.write(ctx, SurvivesPowerLoss,
+		statement(pruneSessions, Timestamp(now), Timestamp(now.Add(-leger.SessionIdle))),
+		statement(pruneSpent, Timestamp(now.Add(-spentTokenGrace))),
+		statement(pruneEvents, Timestamp(now.AddDate(0, 0, -leger.AuditRetentionDays))))
 }

@@ -1,4 +1,4 @@
-package sqlite
+package ledger
 
 import (
 	"cmp"
@@ -109,17 +109,16 @@ type (
 
 // Hosts implements leger.HostStore.
 func (s *Store) Hosts(ctx context.Context, user leger.UserID) (list []leger.Host, err error) {
-	err = s.read(ctx, selectHosts, []driver.Value{user.String()}, func(r *row) error {
+	err = s.read(ctx, selectHosts, []driver.Value{user.String()}, func(r *Row) {
 		list = append(list, leger.Host{
-			User: user, DeviceID: r.text(), Name: r.text(), CLIVersion: r.text(), LegerdVersion: r.text(), PodmanVersion: r.text(),
-			CreatedAt: r.time(), LastSeen: r.time(), Secrets: hostSecrets(r), Deployments: deployments(r),
+			User: user, DeviceID: r.Text(), Name: r.Text(), CLIVersion: r.Text(), LegerdVersion: r.Text(), PodmanVersion: r.Text(),
+			CreatedAt: r.Time(), LastSeen: r.Time(), Secrets: hostSecrets(r), Deployments: deployments(r),
 		})
-		return nil
 	})
 	return list, err
 }
 
-func hostSecrets(r *row) []leger.HostSecret {
+func hostSecrets(r *Row) []leger.HostSecret {
 	var rows []hostSecretJSON
 	r.json(&rows)
 	list := make([]leger.HostSecret, len(rows))
@@ -130,7 +129,7 @@ func hostSecrets(r *row) []leger.HostSecret {
 	return list
 }
 
-func deployments(r *row) []leger.HostDeployment {
+func deployments(r *Row) []leger.HostDeployment {
 	var rows []deploymentJSON
 	r.json(&rows)
 	list := make([]leger.HostDeployment, len(rows))
@@ -157,44 +156,27 @@ func (s *Store) ReportHost(ctx context.Context, r leger.HostReport, audit leger.
 	if err != nil {
 		return false, err
 	}
-	err = s.write(ctx, survivesProcessEnd, func(ctx context.Context, tx *conn) error {
-		created, err = s.putHost(ctx, tx, r, audit)
-		if err == nil && r.Secrets != nil {
-			err = replaceList(ctx, tx, r, secrets, dropUnheld, upsertHeld)
-		}
-		if err == nil && r.Deployments != nil {
-			err = replaceList(ctx, tx, r, deployed, dropUninstalled, upsertInstalled)
-		}
-		return err
-	})
-	return created && err == nil, err
+	host := []driver.Value{
+		r.User.String(), r.DeviceID, r.Name, r.CLIVersion, r.LegerdVersion, r.PodmanVersion, Timestamp(r.At),
+	}
+	list := []Statement{
+		statement(insertHost, append(slices.Clone(host), int64(leger.MaxHostsPerUser))...),
+		s.auditChange(audit),
+		deciding(updateHost, host...),
+	}
+	if r.Secrets != nil {
+		list = append(list, replaceList(r, secrets, dropUnheld, upsertHeld)...)
+	}
+	if r.Deployments != nil {
+		list = append(list, replaceList(r, deployed, dropUninstalled, upsertInstalled)...)
+	}
+	written, err := s.decide(ctx, SurvivesProcessEnd, list, func(ctx context.Context) error { return s.whyNotHost(ctx, r.User) })
+	return err == nil && written[0] > 0, err
 }
 
-// putHost writes the machine itself, and the audit event if it is a new one.
-func (s *Store) putHost(ctx context.Context, tx *conn, r leger.HostReport, audit leger.AuditEvent) (created bool, err error) {
-	args := []driver.Value{
-		r.User.String(), r.DeviceID, r.Name, r.CLIVersion, r.LegerdVersion, r.PodmanVersion, timestamp(r.At),
-	}
-	inserted, err := tx.exec(ctx, insertHost, append(args, int64(leger.MaxHostsPerUser))...)
-	if err != nil {
-		return false, err
-	}
-	if err := s.auditChange(ctx, tx, audit); err != nil {
-		return false, err
-	}
-	written, err := tx.exec(ctx, updateHost, args...)
-	if err == nil && written == 0 {
-		err = whyNotHost(ctx, tx, r.User)
-	}
-	return inserted > 0, err
-}
-
-func whyNotHost(ctx context.Context, tx *conn, user leger.UserID) error {
+func (s *Store) whyNotHost(ctx context.Context, user leger.UserID) error {
 	var users int64
-	err := tx.query(ctx, countUser, []driver.Value{user.String()}, func(r *row) error {
-		users = r.integer()
-		return nil
-	})
+	err := s.read(ctx, countUser, []driver.Value{user.String()}, func(r *Row) { users = r.Integer() })
 	switch {
 	case err != nil:
 		return err
@@ -205,12 +187,11 @@ func whyNotHost(ctx context.Context, tx *conn, user leger.UserID) error {
 		WithHint("forget a machine that is not in use any more")
 }
 
-func replaceList(ctx context.Context, tx *conn, r leger.HostReport, list, remove, upsert string) error {
-	if _, err := tx.exec(ctx, remove, r.User.String(), r.DeviceID, list); err != nil {
-		return err
+func replaceList(r leger.HostReport, list, remove, upsert string) []Statement {
+	return []Statement{
+		statement(remove, r.User.String(), r.DeviceID, list),
+		statement(upsert, r.User.String(), r.DeviceID, list, Timestamp(r.At)),
 	}
-	_, err := tx.exec(ctx, upsert, r.User.String(), r.DeviceID, list, timestamp(r.At))
-	return err
 }
 
 func secretRows(list []leger.HostSecret) []hostSecretJSON {
@@ -226,7 +207,7 @@ func deploymentRows(list []leger.HostDeployment) []deploymentJSON {
 	for i, d := range list {
 		rows[i] = deploymentJSON{
 			Key: d.Release.Key(), Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
-			InstalledAt: maybeTimestamp(d.InstalledAt), UpdatedAt: timestamp(d.UpdatedAt), Units: make([]unitJSON, len(d.Units)),
+			InstalledAt: maybeTimestamp(d.InstalledAt), UpdatedAt: Timestamp(d.UpdatedAt), Units: make([]unitJSON, len(d.Units)),
 		}
 		for n, u := range d.Units {
 			rows[i].Units[n] = unitJSON(u)
@@ -239,7 +220,7 @@ func maybeTimestamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return timestamp(t)
+	return Timestamp(t)
 }
 
 func listJSON(list any) (string, error) {
@@ -252,14 +233,9 @@ func listJSON(list any) (string, error) {
 
 // ForgetHost implements leger.HostStore.
 func (s *Store) ForgetHost(ctx context.Context, user leger.UserID, deviceID string, audit leger.AuditEvent) error {
-	return s.write(ctx, survivesPowerLoss, func(ctx context.Context, tx *conn) error {
-		written, err := tx.exec(ctx, deleteHost, user.String(), deviceID)
-		if err != nil {
-			return err
-		}
-		if written == 0 {
-			return leger.Errorf(leger.CodeNotFound, "there is no such machine")
-		}
-		return s.auditChange(ctx, tx, audit)
+	list := []Statement{deciding(deleteHost, user.String(), deviceID), s.auditChange(audit)}
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error {
+		return leger.Errorf(leger.CodeNotFound, "there is no such machine")
 	})
+	return err
 }

@@ -1,0 +1,31 @@
+package cloudflare
+
+import (
+	"context"
+	"regexp"
+	"strings"
+)
+
+// RunScript runs the statements of a migration. None of them holds a semicolon in a
+// string, which D1 itself would have to be told from the end of one.
+func RunScript(ctx context.Context, b Bindings, text string) error {
+	text = regexp.MustCompile(`(?m)--.*$`).ReplaceAllString(text, "")
+	var batch []query
+	for part := range strings.SplitSeq(text, ";") {
+		if strings.TrimSpace(part) != "" {
+			batch = append(batch, query{Text: part, Args: []any{}})
+		}
+	}
+	_, err := b.Do(ctx, Operation{Kind: opWrite, Binding: BindingDatabase, Statements: batch})
+	return err
+}
+
+// ReadCells gives every cell of an answer.
+func ReadCells(answer []byte) ([]any, error) {
+	c := &cells{rest: answer}
+	var list []any
+	for c.more() {
+		list = append(list, c.value())
+	}
+	return list, c.err
+}

@@ -1,0 +1,4 @@
+package ledger
+
+// SelectStates is the statement that every write begins with.
+const SelectStates = selectStates
