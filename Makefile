@@ -103,7 +103,7 @@ lighthouse: build ## Lighthouse over every page, desktop and mobile; wants a mac
 check: format-check lint tidy-check shell-check web-check test ## format, lint, types, tests with the race detector, import arrows
 
 .PHONY: e2e
-e2e: build ## the whole path on a real machine: systemd, Podman, tailscaled, git (root on Debian)
+e2e: build worker ## the whole path on a real machine: systemd, Podman, tailscaled, git (root on Debian)
 	@scripts/need go git node chromium machine
 	go test -count=1 -timeout 30m -tags e2e -v $$(go list -tags e2e ./e2e/... | grep -v -e /e2e/worker)
 

@@ -22,7 +22,18 @@ const (
 // one disappears, and doing nothing does nothing.
 func TestKeyReachesContainer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	keyReachesContainer(t, newWorld(t))
+}
+
+// TestKeyReachesContainerFromTheWorker is the same path, with the Worker in place of
+// leger-server.
+func TestKeyReachesContainerFromTheWorker(t *testing.T) {
+	t.Parallel()
+	keyReachesContainer(t, newWorldOn(t, (*world).startWorker))
+}
+
+func keyReachesContainer(t *testing.T, w *world) {
+	t.Helper()
 	watch := watchArguments(t, canary, canaryNew)
 
 	t.Log("STEP 1: a fresh user with Tailscale running")

@@ -34,7 +34,8 @@ const (
 type world struct {
 	t       *testing.T
 	m       *rig.Machine
-	server  *rig.RunningUnit
+	server  *rig.RunningUnit // nil where the Worker serves
+	storage string           // where the host sees what the server keeps; "" when the machine has it
 	git     *rig.GitServer
 	tailnet *rig.Tailscale
 	browser *http.Client // with the cookies of whoever opened the link
@@ -64,13 +65,19 @@ func (s *transcript) contains(text string) bool {
 // and installs legerd as a package would.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOn(t, (*world).startServer)
+}
+
+// newWorldOn is newWorld with another server.
+func newWorldOn(t *testing.T, serve func(*world)) *world {
+	t.Helper()
 	ctx := t.Context()
 	w := &world{t: t, m: rig.Boot(t), seen: &transcript{}}
 	w.m.AddPrograms(program(t, "leger"), program(t, "legerd"), program(t, "leger-server"))
 	w.m.BuildImage(ctx)
 	w.tailnet = w.m.Tailscale(ctx, rig.Identity{})
 	w.git = w.m.GitServer(ctx, "/private=alice:opensesame")
-	w.startServer()
+	serve(w)
 	w.installDaemon()
 	w.sh(`mkdir -p ~/.config/leger && leger config set server ` + serverURL + ` && leger config set auth.shared_secret_file ` + secretFile)
 	return w
@@ -97,10 +104,34 @@ func (w *world) startServer() {
 	w.awaitServer()
 }
 
+// startWorker runs the Worker as make worker-dev does: on the host, whose Node it
+// needs, in the machine's network.
+func (w *world) startWorker() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.storage = w.t.TempDir()
+	worker := w.m.HostCommand(ctx, filepath.Join("..", "scripts", "worker-dev"))
+	worker.Env = append(worker.Environ(), "LEGER_STATE="+w.storage, "LEGER_LISTEN=127.0.0.1:8787")
+	worker.Cancel = func() error { return worker.Process.Signal(os.Interrupt) } // it ends what it started
+	worker.WaitDelay = 30 * time.Second
+	worker.Stdout, worker.Stderr = w.seen, w.seen
+	if err := worker.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = worker.Wait() }) // it was interrupted
+	w.awaitServer()
+	secret, err := os.ReadFile(filepath.Join(w.storage, "jwt.secret"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.m.WriteFile(ctx, secretFile, string(secret))
+	w.sh("chmod 600 " + secretFile)
+}
+
 func (w *world) awaitServer() {
 	w.t.Helper()
 	client := w.m.HTTPClient()
-	rig.Eventually(w.t, 20*time.Second, "leger-server is ready", func(ctx context.Context) error {
+	rig.Eventually(w.t, time.Minute, "the server is ready", func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, serverURL+"/ready", nil)
 		if err != nil {
 			return err
@@ -138,7 +169,10 @@ func (w *world) installDaemon() {
 func (w *world) For(t *testing.T) *world {
 	c := *w
 	c.t, c.m = t, w.m.For(t)
-	c.server, c.tailnet = w.server.For(t), w.tailnet.For(t)
+	c.tailnet = w.tailnet.For(t)
+	if w.server != nil {
+		c.server = w.server.For(t)
+	}
 	return &c
 }
 

@@ -2,8 +2,11 @@ package cloudflare
 
 import (
 	"context"
+	"encoding/json"
 	"regexp"
 	"strings"
+
+	"leger.run/leger"
 )
 
 // RunScript runs the statements of a migration. None of them holds a semicolon in a
@@ -28,4 +31,20 @@ func ReadCells(answer []byte) ([]any, error) {
 		list = append(list, c.value())
 	}
 	return list, c.err
+}
+
+// Copy gives what KV is given of a secret, as text.
+func Copy(s *leger.SealedSecret) (value, metadata string, err error) {
+	e := secretEntry(s)
+	v, err := json.Marshal(e.Value)
+	if err != nil {
+		return "", "", err
+	}
+	m, err := json.Marshal(e.Metadata)
+	return string(v), string(m), err
+}
+
+// Believed gives the secret of a copy, and whether it is what the ledger means.
+func Believed(info leger.SecretInfo, value, metadata string) (leger.SealedSecret, bool) {
+	return sealedOf(info, value, metadata)
 }

@@ -98,17 +98,22 @@ func (s *Store) write(ctx context.Context, d Durability, list ...Statement) erro
 // what stood in the way, and gives nil when there is nothing any more.
 func (s *Store) decide(ctx context.Context, d Durability, list []Statement, whyNot func(context.Context) error) ([]int64, error) {
 	written, err := s.engine.Write(ctx, d, list)
+	return written, explain(ctx, err, whyNot)
+}
+
+// explain gives the error of a list that was not written for what the engine said.
+func explain(ctx context.Context, err error, whyNot func(context.Context) error) error {
 	undecided, ok := errors.AsType[*UndecidedError](err)
 	if !ok {
-		return written, err
+		return err
 	}
 	if err := whyNot(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if undecided.Err != nil {
-		return nil, undecided.Err
+		return undecided.Err
 	}
-	return nil, leger.Errorf(leger.CodeConflict, "somebody else changed this at the same moment; nothing was written").
+	return leger.Errorf(leger.CodeConflict, "somebody else changed this at the same moment; nothing was written").
 		WithHint("try again")
 }
 

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"time"
 
 	"leger.run/leger"
@@ -22,8 +24,34 @@ func (s *Store) PutSecrets(ctx context.Context, writes []leger.SecretWrite) erro
 	for i := range writes {
 		list = append(list, s.putSecret(&writes[i])...)
 	}
-	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error { return s.whyNotPut(ctx, writes) })
-	return err
+	_, err := s.engine.Write(ctx, SurvivesPowerLoss, list)
+	if undecided, ok := errors.AsType[*UndecidedError](err); ok && undecided.Err != nil {
+		// Perhaps only the answer was lost: what is found then is no conflict.
+		if there, err := s.areThere(ctx, writes); err != nil || there {
+			return err
+		}
+	}
+	return explain(ctx, err, func(ctx context.Context) error { return s.whyNotPut(ctx, writes) })
+}
+
+// areThere tells whether these very writes are what is current: no two have the
+// same nonce.
+func (s *Store) areThere(ctx context.Context, writes []leger.SecretWrite) (bool, error) {
+	names := make([]leger.SecretName, len(writes))
+	for i := range writes {
+		names[i] = writes[i].Sealed.Name
+	}
+	states, err := s.SecretStates(ctx, writes[0].Sealed.User, names)
+	if err != nil {
+		return false, err
+	}
+	for i, state := range states {
+		sealed := &writes[i].Sealed
+		if state.Current == nil || state.Version != sealed.Version || !bytes.Equal(state.Current.Nonce, sealed.Nonce) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // checkWrite finds callers that break the contract, before anything is written.
