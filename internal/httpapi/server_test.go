@@ -152,7 +152,9 @@ func TestDotsInPaths(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, nil)
 	p := newPeople(s.target())
-	for path, want := range map[string]int{"/api/secrets/%2e%2e": http.StatusBadRequest, "/api/./secrets": http.StatusNotFound} {
+	for path, want := range map[string]int{
+		"/api/secrets/%2e%2e": http.StatusBadRequest, "/api/./secrets": http.StatusNotFound, "/api/secrets/../secrets": http.StatusNotFound,
+	} {
 		if res := p.as(t, "alice", http.MethodGet, path, ""); res.status != want {
 			t.Errorf("%s: status %d, want %d", path, res.status, want)
 		}
