@@ -126,7 +126,7 @@ func (h *host) request(handler http.Handler, log *slog.Logger, call int, head st
 		w = broken()
 		return
 	}
-	handler.ServeHTTP(w, r)
+	handler.ServeHTTP(w, r.WithContext(readAhead(r.Context(), r)))
 }
 
 // schedule does what is due, and gives the shim an answer that nobody sees: 200,

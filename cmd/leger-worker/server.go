@@ -64,6 +64,10 @@ type server struct {
 const (
 	requestsPerSecond = 100
 	refusalsPerSecond = 2
+
+	// quietPerSecond is what an isolate lets a user do before it asks for the limit: a
+	// quarter of it, and in bursts a quarter of what the binding allows in its period.
+	quietPerSecond = requestsPerSecond / 4
 )
 
 // maxOrigins bounds the origins that are remembered: Cloudflare hands a Worker
@@ -143,7 +147,7 @@ func (s *server) api(origin string) (*httpapi.API, error) {
 	a, err := httpapi.New(httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: s.ring, Secrets: s.store, Now: s.Now, Random: s.Random}),
 		Stores: s.store, SharedSecret: s.shared, PublicURL: origin, Version: s.Settings.Version, OpenAPI: api.OpenAPI,
-		Web: http.NotFoundHandler(), Requests: s.requests(), Refusals: s.limiter(cloudflare.BindingRefusals, refusalsPerSecond, 10*refusalsPerSecond),
+		Web: http.NotFoundHandler(), Requests: s.requests(), Refusals: s.refusals(),
 		Now: s.Now, Random: s.Random, Log: s.Log, Ready: s.ensure,
 	})
 	if err != nil {
@@ -180,9 +184,17 @@ func (s *server) requests() httpapi.Limiter {
 	if s.Settings.RateLimit == "0" {
 		return httpapi.Unlimited{}
 	}
-	return s.limiter(cloudflare.BindingRequests, requestsPerSecond, 4*requestsPerSecond)
+	return cloudflare.NewLimiter(cloudflare.LimiterConfig{
+		Bindings: s.Bindings, Binding: cloudflare.BindingRequests, Log: s.Log,
+		Own:   httpapi.NewTokenBuckets(s.Now, requestsPerSecond, 4*requestsPerSecond),
+		Quiet: httpapi.NewTokenBuckets(s.Now, quietPerSecond, 10*quietPerSecond),
+	})
 }
 
-func (s *server) limiter(binding string, perSecond float64, burst int) httpapi.Limiter {
-	return cloudflare.NewLimiter(s.Bindings, binding, httpapi.NewTokenBuckets(s.Now, perSecond, burst), s.Log)
+// refusals asks for every one: they are few, and each may be a guess at a credential.
+func (s *server) refusals() httpapi.Limiter {
+	return cloudflare.NewLimiter(cloudflare.LimiterConfig{
+		Bindings: s.Bindings, Binding: cloudflare.BindingRefusals, Log: s.Log,
+		Own: httpapi.NewTokenBuckets(s.Now, refusalsPerSecond, 10*refusalsPerSecond),
+	})
 }

@@ -147,8 +147,20 @@ func (c *contender) list(ctx context.Context) error {
 }
 
 func (c *contender) create(ctx context.Context, s secret) error {
+	return c.createAt(ctx, "/api/secrets/", s)
+}
+
+// createWithLedger is creating as Leger does it, in both.
+func (c *contender) createWithLedger(ctx context.Context, s secret) error {
+	if c.name == nameTypeScript {
+		return c.createAt(ctx, "/api/ledger/", s)
+	}
+	return c.create(ctx, s)
+}
+
+func (c *contender) createAt(ctx context.Context, path string, s secret) error {
 	var out struct{ Data struct{ Version int } }
-	err := c.call(ctx, http.MethodPost, "/api/secrets/"+s.name, map[string]string{"value": s.value}, &out)
+	err := c.call(ctx, http.MethodPost, path+s.name, map[string]string{"value": s.value}, &out)
 	if err == nil && out.Data.Version != 1 {
 		err = fmt.Errorf("%s was not created: it is at version %d", s.name, out.Data.Version)
 	}

@@ -42,7 +42,7 @@ func (m *measurement) run(ctx context.Context) error {
 	for _, op := range []struct {
 		name   string
 		sample func(context.Context, *contender) (time.Duration, error)
-	}{{opList, m.lists}, {opListMany, m.listsAtOnce}, {opCreate, m.creates}} {
+	}{{opList, m.lists}, {opListMany, m.listsAtOnce}, {opCreate, m.creates}, {opLedger, m.createsWithLedger}} {
 		m.say("%s: %d rounds", op.name, m.rounds)
 		if err := m.inTurn(ctx, op.name, op.sample); err != nil {
 			return fmt.Errorf("%s: %w", op.name, err)
@@ -116,6 +116,14 @@ func (m *measurement) listsAtOnce(ctx context.Context, c *contender) (time.Durat
 // creates makes secrets of new names, then, untimed, removes them: each sample finds
 // 100 secrets.
 func (m *measurement) creates(ctx context.Context, c *contender) (time.Duration, error) {
+	return m.createsWith(ctx, c, c.create)
+}
+
+func (m *measurement) createsWithLedger(ctx context.Context, c *contender) (time.Duration, error) {
+	return m.createsWith(ctx, c, c.createWithLedger)
+}
+
+func (m *measurement) createsWith(ctx context.Context, c *contender, create func(context.Context, secret) error) (time.Duration, error) {
 	var made [createsInARow]secret
 	for i := range made {
 		m.made++
@@ -123,7 +131,7 @@ func (m *measurement) creates(ctx context.Context, c *contender) (time.Duration,
 	}
 	begin := time.Now()
 	for _, s := range made {
-		if err := c.create(ctx, s); err != nil {
+		if err := create(ctx, s); err != nil {
 			return 0, err
 		}
 	}

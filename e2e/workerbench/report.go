@@ -16,6 +16,7 @@ const (
 	opList     = "list and open 100 secrets, 1 client"
 	opListMany = "list and open 100 secrets, 8 clients"
 	opCreate   = "create one secret, 1 client"
+	opLedger   = "create one secret with a ledger in both"
 	opFirst    = "first request of a new instance"
 )
 
@@ -78,6 +79,7 @@ func (r *report) verdicts() []verdict {
 	more := r.median(opFirst, nameLeger) - r.median(opFirst, nameTypeScript)
 	return []verdict{
 		share(opList, opList, leastList), share(opListMany, opListMany, leastList), share(opCreate, opCreate, leastCreate),
+		share(opLedger, opLedger, leastCreate),
 		{fmt.Sprintf("%s: at most %s more than TypeScript's", opFirst, mostFirst), short(more) + " more", more <= mostFirst},
 	}
 }
@@ -106,7 +108,7 @@ func (r *report) markdown() string {
 		line("| %s | %s | %s |", v.promise, v.measured, mark)
 	}
 	line("\n| | worker | median | min – max | samples |\n|---|---|---|---|---|")
-	for _, op := range []string{opList, opListMany, opCreate, opFirst} {
+	for _, op := range []string{opList, opListMany, opCreate, opLedger, opFirst} {
 		for _, name := range []string{nameLeger, nameTypeScript} {
 			s := summarize(r.samples[op][name])
 			line("| %s | %s | %s | %s – %s | %d |", op, name, short(s.median), short(s.least), short(s.most), len(r.samples[op][name]))

@@ -15,8 +15,17 @@ type d1 struct{ bindings Bindings }
 // rolls all of it back then. Its rows and text hold nothing of anybody's.
 const guard = `SELECT json(CASE WHEN changes() > 0 THEN 'null' ELSE 'a condition of the write did not hold' END)`
 
-// Read implements ledger.Engine.
+// Read implements ledger.Engine. What the request was expected to read may have
+// been read already, or is read along.
 func (d *d1) Read(ctx context.Context, s ledger.Statement, each func(*ledger.Row)) error {
+	if ahead := aheadOf(ctx); ahead != nil {
+		if rows, ok := ahead.take(s); ok {
+			return replay(rows, each)
+		}
+		if also := ahead.due(); len(also) > 0 {
+			return d.readAlong(ctx, s, each, ahead, also)
+		}
+	}
 	answer, err := d.bindings.Do(ctx, Operation{
 		Kind: opRead, Binding: BindingDatabase, Statements: []query{{Text: s.Text, Args: arguments(s.Args), Rows: true}},
 	})

@@ -15,30 +15,39 @@ type Counter interface {
 	Allow(ctx context.Context, key string) (ok bool, wait time.Duration)
 }
 
-// Limiter asks a rate limiting binding, which counts for all isolates of a
-// location. Where there is none, each isolate counts for itself.
-type Limiter struct {
-	bindings Bindings
-	binding  string
-	own      Counter
-	log      *slog.Logger
+// LimiterConfig is what a Limiter needs; all but Quiet is required.
+type LimiterConfig struct {
+	Bindings Bindings
+	Binding  string  // its name
+	Own      Counter // for want of the binding
+	// Quiet, when not nil, allows what is far below the limit without asking: each
+	// isolate may let so much more through, and most requests wait for one thing less.
+	Quiet Counter
+	Log   *slog.Logger
 }
 
-// NewLimiter makes a limiter on the named binding, with own for want of it.
-func NewLimiter(b Bindings, binding string, own Counter, log *slog.Logger) *Limiter {
-	return &Limiter{bindings: b, binding: binding, own: own, log: log}
-}
+// Limiter asks a rate limiting binding, which counts for all isolates of a
+// location. Where there is none, each isolate counts for itself.
+type Limiter struct{ LimiterConfig }
+
+// NewLimiter makes a limiter.
+func NewLimiter(c LimiterConfig) *Limiter { return &Limiter{c} }
 
 // Allow implements httpapi.Limiter.
 func (l *Limiter) Allow(ctx context.Context, key string) (bool, time.Duration) {
-	answer, err := l.bindings.Do(ctx, Operation{Kind: opLimit, Binding: l.binding, Key: key})
+	if l.Quiet != nil {
+		if ok, _ := l.Quiet.Allow(ctx, key); ok {
+			return true, 0
+		}
+	}
+	answer, err := l.Bindings.Do(ctx, Operation{Kind: opLimit, Binding: l.Binding, Key: key})
 	if err != nil {
-		l.log.WarnContext(ctx, "the rate limit does not answer: this isolate counts for itself", slog.Any("error", err))
-		return l.own.Allow(ctx, key)
+		l.Log.WarnContext(ctx, "the rate limit does not answer: this isolate counts for itself", slog.Any("error", err))
+		return l.Own.Allow(ctx, key)
 	}
 	switch allowed, isNumber := (&cells{rest: answer}).value().(float64); {
 	case !isNumber:
-		return l.own.Allow(ctx, key)
+		return l.Own.Allow(ctx, key)
 	case allowed == 1:
 		return true, 0
 	}

@@ -184,6 +184,15 @@ func (s *Store) forget(ctx context.Context, binding string, keys []string) {
 	}
 }
 
+// TokenUser implements leger.SessionStore, and from here on the request's user is
+// known: see ReadAhead.
+func (s *Store) TokenUser(ctx context.Context, id leger.UserID, jti string) (leger.User, bool, error) {
+	if a := aheadOf(ctx); a != nil {
+		a.user = id
+	}
+	return s.Store.TokenUser(ctx, id, jti)
+}
+
 // SignIn implements leger.UserStore.
 func (s *Store) SignIn(ctx context.Context, in leger.SignIn, session *leger.Session) (leger.User, bool, error) {
 	u, created, err := s.Store.SignIn(ctx, in, session)

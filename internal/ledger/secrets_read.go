@@ -12,11 +12,14 @@ import (
 // Secrets implements leger.SecretStore.
 func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretInfo, error) {
 	var list []leger.SecretInfo
-	err := s.read(ctx, selectSecrets, []driver.Value{user.String()}, func(r *Row) {
+	err := s.engine.Read(ctx, SecretsRead(user), func(r *Row) {
 		list = append(list, secretInfo(r, user))
 	})
 	return list, err
 }
+
+// SecretsRead is what Secrets reads, for engines that can read ahead.
+func SecretsRead(user leger.UserID) Statement { return statement(selectSecrets, user.String()) }
 
 // SealedSecrets implements leger.SecretStore.
 func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.SealedSecret, error) {
@@ -29,19 +32,24 @@ func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.S
 
 // SealedSecret implements leger.SecretStore.
 func (s *Store) SealedSecret(ctx context.Context, user leger.UserID, name leger.SecretName) (leger.SealedSecret, error) {
-	return s.oneSealed(ctx, user, name, selectSealedSecret, user.String(), name.String())
+	return s.oneSealed(ctx, name, SealedSecretRead(user, name), user)
 }
 
 // SealedSecretVersion implements leger.SecretStore. UpdatedAt is when that
 // version was made.
 func (s *Store) SealedSecretVersion(ctx context.Context, user leger.UserID, name leger.SecretName, v leger.Version) (leger.SealedSecret, error) {
-	return s.oneSealed(ctx, user, name, selectSealedVersion, user.String(), name.String(), int64(v))
+	return s.oneSealed(ctx, name, statement(selectSealedVersion, user.String(), name.String(), int64(v)), user)
 }
 
-func (s *Store) oneSealed(ctx context.Context, user leger.UserID, name leger.SecretName, text string, args ...driver.Value) (leger.SealedSecret, error) {
+// SealedSecretRead is what SealedSecret reads, for engines that can read ahead.
+func SealedSecretRead(user leger.UserID, name leger.SecretName) Statement {
+	return statement(selectSealedSecret, user.String(), name.String())
+}
+
+func (s *Store) oneSealed(ctx context.Context, name leger.SecretName, read Statement, user leger.UserID) (leger.SealedSecret, error) {
 	var sealed leger.SealedSecret
 	found := false
-	err := s.read(ctx, text, args, func(r *Row) {
+	err := s.engine.Read(ctx, read, func(r *Row) {
 		sealed, found = sealedSecret(r, user), true
 	})
 	if err == nil && !found {
@@ -55,12 +63,12 @@ func (s *Store) oneSealed(ctx context.Context, user leger.UserID, name leger.Sec
 
 // SecretStates implements leger.SecretStore.
 func (s *Store) SecretStates(ctx context.Context, user leger.UserID, names []leger.SecretName) ([]leger.SecretState, error) {
-	asked, err := namesJSON(names)
+	read, err := SecretStatesRead(user, names)
 	if err != nil {
 		return nil, err
 	}
 	known := make(map[string]leger.SecretState, len(names))
-	err = s.read(ctx, selectStates, []driver.Value{user.String(), asked}, func(r *Row) {
+	err = s.engine.Read(ctx, read, func(r *Row) {
 		name := r.Text()
 		state := leger.SecretState{Version: leger.Version(r.Integer()), Deleted: r.Integer() != 0}
 		if !state.Deleted {
@@ -77,6 +85,12 @@ func (s *Store) SecretStates(ctx context.Context, user leger.UserID, names []leg
 		states[i] = known[name.String()]
 	}
 	return states, nil
+}
+
+// SecretStatesRead is what SecretStates reads, for engines that can read ahead.
+func SecretStatesRead(user leger.UserID, names []leger.SecretName) (Statement, error) {
+	asked, err := namesJSON(names)
+	return statement(selectStates, user.String(), asked), err
 }
 
 // SecretVersions implements leger.SecretStore.

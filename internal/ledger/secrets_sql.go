@@ -27,9 +27,9 @@ WHERE s.user_uuid = ?1 AND s.name = ?2 AND s.deleted_at IS NULL`
 	// ?2 is a JSON array of names: D1 takes at most 100 parameters. CROSS JOIN keeps
 	// the order (https://www.sqlite.org/lang_select.html, "Side note"): left to
 	// itself SQLite goes through all of the user's secrets and reads the array anew
-	// for each.
+	// for each. No two columns have the same name: D1's batches would give one of them.
 	selectStates = `
-SELECT s.name, s.version, s.deleted_at IS NOT NULL,
+SELECT s.name AS asked_name, s.version AS last_version, s.deleted_at IS NOT NULL AS gone,
        s.secret_id, s.name, s.version, s.created_at, s.updated_at, s.last_accessed,
        v.encrypted_value, v.nonce, v.encryption_version, v.key_id
 FROM json_each(?2) AS asked

@@ -80,6 +80,7 @@ export interface JWTPayload {
   tailnet: string;
   iat: number;
   exp: number;
+  jti?: string;
 }
 
 /** Gives the claims of an HS256 token that is signed with secret and not expired, else null. */

@@ -3,8 +3,10 @@
 // AES-256-GCM and HS256 by WebCrypto, users in D1. It has only the routes that are
 // measured. It does less than Leger: no ledger, so that a read may be stale and
 // two writers at once may lose an edit; no audit log, no revocation, no sessions.
+// One more route, /api/ledger/NAME, creates with a ledger: see ledger.ts.
 
 import { decryptSecret, encryptSecret, type JWTPayload, type Sealed, verifyJWT } from "./crypto";
+import { nextVersion, writeVersion } from "./ledger";
 
 interface Env {
   LEGER_USERS: KVNamespace;
@@ -121,7 +123,7 @@ async function showSecret(user: string, name: string, env: Env): Promise<Respons
   return ok({ name, version: record.version, value: await decryptSecret(record, env.ENCRYPTION_KEY) });
 }
 
-async function writeSecret(request: Request, user: string, name: string, env: Env): Promise<Response> {
+async function toWrite(request: Request, name: string): Promise<string> {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$/.test(name)) {
     throw new HTTPError(400, "invalid_request", "the name is not one of a secret");
   }
@@ -129,6 +131,31 @@ async function writeSecret(request: Request, user: string, name: string, env: En
   if (typeof body?.value !== "string" || body.value === "") {
     throw new HTTPError(400, "invalid_request", "value must be a string");
   }
+  return body.value;
+}
+
+async function writeWithLedger(
+  request: Request,
+  who: JWTPayload,
+  name: string,
+  env: Env,
+  context: ExecutionContext,
+): Promise<Response> {
+  const value = await toWrite(request, name);
+  const stores = { db: env.LEGER_DB, secrets: env.LEGER_SECRETS };
+  const version = await nextVersion(stores, who.sub, who.jti ?? "", name);
+  if (version === null) {
+    throw new HTTPError(401, "invalid_token", "the token was revoked");
+  }
+  const sealed = await encryptSecret(value, env.ENCRYPTION_KEY);
+  if (!(await writeVersion(stores, context, { user: who.sub, name, version, key: prefixOf(who.sub) + name }, sealed))) {
+    throw new HTTPError(409, "conflict", "somebody else wrote this secret");
+  }
+  return ok({ name, version });
+}
+
+async function writeSecret(request: Request, user: string, name: string, env: Env): Promise<Response> {
+  const value = await toWrite(request, name);
   const key = prefixOf(user) + name;
   const old = await env.LEGER_SECRETS.get<SecretRecord>(key, "json");
   const now = new Date().toISOString();
@@ -136,7 +163,7 @@ async function writeSecret(request: Request, user: string, name: string, env: En
     secret_id: old?.secret_id ?? crypto.randomUUID(),
     user_uuid: user,
     name,
-    ...(await encryptSecret(body.value, env.ENCRYPTION_KEY)),
+    ...(await encryptSecret(value, env.ENCRYPTION_KEY)),
     encryption_version: 1,
     version: (old?.version ?? 0) + 1,
     created_at: old?.created_at ?? now,
@@ -152,7 +179,7 @@ async function deleteSecret(user: string, name: string, env: Env): Promise<Respo
   return ok({ deleted: true });
 }
 
-async function route(request: Request, env: Env): Promise<Response> {
+async function route(request: Request, env: Env, context: ExecutionContext): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url);
   const { method } = request;
   if (pathname === "/health") {
@@ -179,13 +206,17 @@ async function route(request: Request, env: Env): Promise<Response> {
         return deleteSecret(sub, name, env);
     }
   }
+  const withLedger = /^\/api\/ledger\/([^/]+)$/.exec(pathname);
+  if (method === "POST" && withLedger?.[1] !== undefined) {
+    return writeWithLedger(request, await signedIn(request, env), decodeURIComponent(withLedger[1]), env, context);
+  }
   throw new HTTPError(404, "not_found", "there is no such route");
 }
 
 export default {
-  async fetch(request, env): Promise<Response> {
+  async fetch(request, env, context): Promise<Response> {
     try {
-      return await route(request, env);
+      return await route(request, env, context);
     } catch (error) {
       const { status, code, message } =
         error instanceof HTTPError ? error : new HTTPError(500, "internal", "something went wrong on the server");
