@@ -11,7 +11,7 @@ import (
 // measured is a report in which the TypeScript worker takes 10 ms for everything.
 func measured(leger time.Duration) *report {
 	r := newReport()
-	for _, op := range []string{opList, opListMany, opCreate, opFirst} {
+	for _, op := range []string{opList, opListMany, opCreate, opLedger, opFirst} {
 		for _, off := range []time.Duration{-1, 0, 9} { // the ends must not matter
 			r.add(op, nameTypeScript, 10*time.Millisecond+off*time.Millisecond)
 			r.add(op, nameLeger, leger+off*leger/10)
@@ -28,7 +28,7 @@ func TestPromises(t *testing.T) {
 	}{
 		{12 * time.Millisecond, nil},
 		{13 * time.Millisecond, []string{"1 client: at least 0.8", "8 clients: at least 0.8"}},
-		{15 * time.Millisecond, []string{"create one secret, 1 client: at least 0.7"}},
+		{15 * time.Millisecond, []string{"create one secret, 1 client: at least 0.7", opLedger + ": at least 0.7"}},
 		{111 * time.Millisecond, []string{"at most 100ms more"}},
 	} {
 		err := measured(c.leger).failure()
