@@ -16,8 +16,9 @@ const (
 	opList     = "list and open 100 secrets, 1 client"
 	opListMany = "list and open 100 secrets, 8 clients"
 	opCreate   = "create one secret, 1 client"
-	opLedger   = "create one secret with a ledger in both"
-	opFirst    = "first request of a new instance"
+	// Nothing is promised of this: it tells what of opCreate's cost is the ledger's.
+	opLedger = "create one secret with a ledger in both"
+	opFirst  = "first request of a new instance"
 )
 
 // What is promised: shares of the TypeScript worker's throughput, and how much
@@ -79,7 +80,6 @@ func (r *report) verdicts() []verdict {
 	more := r.median(opFirst, nameLeger) - r.median(opFirst, nameTypeScript)
 	return []verdict{
 		share(opList, opList, leastList), share(opListMany, opListMany, leastList), share(opCreate, opCreate, leastCreate),
-		share(opLedger, opLedger, leastCreate),
 		{fmt.Sprintf("%s: at most %s more than TypeScript's", opFirst, mostFirst), short(more) + " more", more <= mostFirst},
 	}
 }
@@ -107,6 +107,7 @@ func (r *report) markdown() string {
 		}
 		line("| %s | %s | %s |", v.promise, v.measured, mark)
 	}
+	line("\nWith a ledger in both (not promised), Leger creates at %.2f of TypeScript's throughput.", r.share(opLedger))
 	line("\n| | worker | median | min – max | samples |\n|---|---|---|---|---|")
 	for _, op := range []string{opList, opListMany, opCreate, opLedger, opFirst} {
 		for _, name := range []string{nameLeger, nameTypeScript} {
