@@ -320,6 +320,15 @@ func (w *world) rotates(second map[string]string) {
 	if last := times(); last[1] != before[1] || last[2] != before[2] {
 		w.t.Error("a unit that does not use the secret was restarted")
 	}
+	// What was taken back stays out, and trying it again loses nothing.
+	w.mustSay(0, `leger secrets sync`, "version 3 is held back")
+	if got := w.container("/env/KEY_A"); got != "second value" {
+		w.t.Error("a later sync brought the value again that was taken back")
+	}
+	w.mustSay(7, `leger secrets sync --restart --retry`, "it runs again with the former value of the secret")
+	if got := w.container("/env/KEY_A"); got != "second value" {
+		w.t.Error("the container does not have the former value after another try")
+	}
 	w.api(http.MethodPost, "/api/secrets/key_a", map[string]string{"value": "third value"})
 	w.mustSay(0, `leger secrets sync --restart`)
 }

@@ -211,7 +211,7 @@ func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, 
 	if err != nil {
 		return false, err
 	}
-	s, err := a.syncer(f, c)
+	s, err := a.syncer(f, c, false)
 	if err != nil {
 		a.warn("the secrets are not brought up to date: %v", err)
 		return false, nil
@@ -240,7 +240,7 @@ func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, 
 func wanted(plan deploy.Plan, todo secretsync.Plan) bool {
 	missing := slices.ContainsFunc(plan.Refusals, func(r deploy.Refusal) bool { return r.Code == leger.CodeNotFound })
 	return missing || slices.ContainsFunc(todo.Steps, func(s secretsync.Step) bool {
-		return s.Action != secretsync.ActionUnchanged && slices.Contains(plan.Secrets, s.Name.String())
+		return s.Changes() && slices.Contains(plan.Secrets, s.Name.String())
 	})
 }
 

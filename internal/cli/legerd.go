@@ -170,9 +170,13 @@ func (s store) List(ctx context.Context) ([]secretsync.Held, error) {
 	return held, nil
 }
 
-func (s store) Value(ctx context.Context, name leger.SecretName) (leger.Plaintext, error) {
-	p, _, err := s.legerd.Get(ctx, s.user, name)
+func (s store) Value(ctx context.Context, name leger.SecretName, v leger.Version) (leger.Plaintext, error) {
+	p, _, err := s.legerd.Get(ctx, s.user, name, v)
 	return p, err
+}
+
+func (s store) Activate(ctx context.Context, name leger.SecretName, v leger.Version) error {
+	return s.legerd.Activate(ctx, s.user, name, v)
 }
 
 func (s store) Create(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) error {

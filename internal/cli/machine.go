@@ -158,7 +158,7 @@ func (a *app) gitToken(ctx context.Context, text string) (leger.Plaintext, error
 	if _, err := local.List(ctx); err != nil { // starts legerd where it has to
 		return leger.Plaintext{}, err
 	}
-	token, err := local.Value(ctx, name)
+	token, _, err := legerd.Get(ctx, f.UserUUID, name, 0)
 	if errors.Is(err, leger.ErrNotFound) {
 		return token, leger.Errorf(leger.CodeNotFound, "the secret %s, with the token for the repository, is not on this machine", name).
 			WithHint("create it: leger secrets set %s, then: leger secrets sync", name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
@@ -13,8 +14,8 @@ import (
 
 // restarts is what came of secrets sync --restart.
 type restarts struct {
-	Restarted []string // units
-	WentBack  []string // secrets whose former value is in place again
+	Restarted []string           // units
+	WentBack  []leger.SecretName // their former value is in place again, the new version held back
 }
 
 // restartDependents restarts the units that run with an older value of a secret
@@ -41,13 +42,13 @@ func (a *app) restartDependents(ctx context.Context, f authFile, report secretsy
 	}
 	cause := err
 	a.say("putting the former value back: a unit did not come up with the new one")
-	if err := a.goBack(ctx, f.UserUUID, former); err != nil {
+	if err := a.goBack(ctx, f, report, former); err != nil {
 		return r, errors.Join(cause, err)
 	}
 	for name := range former {
-		r.WentBack = append(r.WentBack, name.String())
+		r.WentBack = append(r.WentBack, name)
 	}
-	slices.Sort(r.WentBack)
+	slices.SortFunc(r.WentBack, func(a, b leger.SecretName) int { return strings.Compare(a.String(), b.String()) })
 	if stale, err = a.stale(ctx, m); err == nil {
 		_, err = a.restartAll(ctx, m, join(stale, failed), &r)
 	}
@@ -57,7 +58,7 @@ func (a *app) restartDependents(ctx context.Context, f authFile, report secretsy
 	if e, ok := errors.AsType[*leger.Error](cause); ok {
 		known := *e
 		known.Message += "; it runs again with the former value of the secret"
-		return r, known.WithHint("store a value that works: leger secrets set; the server still has the other one, which the next sync brings again")
+		return r, known.WithHint("store a value that works: leger secrets set; the server still has the other one, which syncs leave out from now on")
 	}
 	return r, cause
 }
@@ -147,22 +148,36 @@ func formerVersions(report secretsync.Report, failed []dependents) map[leger.Sec
 	return former
 }
 
-// goBack makes legerd's former versions the active ones, and Podman follow.
-func (a *app) goBack(ctx context.Context, user leger.UserID, former map[leger.SecretName]leger.Version) error {
+// goBack holds back the versions that the sync brought, makes legerd's former
+// ones the active ones, and Podman follow.
+func (a *app) goBack(ctx context.Context, f authFile, report secretsync.Report, former map[leger.SecretName]leger.Version) error {
 	legerd, err := a.legerd()
 	if err != nil {
 		return err
 	}
+	dir, err := a.env.stateDir()
+	if err != nil {
+		return err
+	}
+	brought := map[leger.SecretName]leger.Version{}
+	for _, x := range report.Results {
+		if _, ok := former[x.Name]; ok {
+			brought[x.Name] = x.To
+		}
+	}
+	if err := secretsync.NewHeldBack(dir, f.Server, f.UserUUID).Add(brought); err != nil {
+		a.warn("%v", err) // the former values matter more
+	}
 	for name, v := range former {
-		if err := legerd.Activate(ctx, user, name, v); err != nil {
+		if err := legerd.Activate(ctx, f.UserUUID, name, v); err != nil {
 			return localProblem(err)
 		}
 	}
-	report, err := legerd.Reconcile(ctx, user)
+	reconciled, err := legerd.Reconcile(ctx, f.UserUUID)
 	if err != nil {
 		return localProblem(err)
 	}
-	for _, o := range report.Secrets {
+	for _, o := range reconciled.Secrets {
 		if _, ours := former[o.Name]; ours && (o.Action == localvault.ActionFailed || o.Action == localvault.ActionConflict) {
 			return o.Error.Err()
 		}

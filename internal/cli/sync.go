@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) syncCmd() *cobra.Command {
-	var dryRun, restart bool
+	var in syncFlags
 	sync := &cobra.Command{
 		Use: "sync", Short: "Bring your secrets to this machine's Podman",
 		Long: `Bring your secrets to this machine: new and changed ones are fetched and become
@@ -24,15 +24,19 @@ or its new value, and the next sync finishes the job.
 
 With --restart the units that run with an older value of a secret are restarted,
 and no others. If one does not come up with the new value, the former one is put
-back.`,
+back, and the new version is held back: syncs leave it out until there is a later
+one, or with --retry.`,
 		Example: "  leger secrets sync\n  leger secrets sync --restart\n  leger secrets sync --dry-run\n  leger secrets sync --json",
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), dryRun, restart) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), in) },
 	}
-	sync.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done, change nothing")
-	sync.Flags().BoolVar(&restart, "restart", false, "restart the units that run with an older value, and wait until they are healthy")
+	sync.Flags().BoolVarP(&in.dryRun, "dry-run", "n", false, "show what would be done, change nothing")
+	sync.Flags().BoolVar(&in.restart, "restart", false, "restart the units that run with an older value, and wait until they are healthy")
+	sync.Flags().BoolVar(&in.retry, "retry", false, "bring versions again that were held back because a unit did not come up with them")
 	return sync
 }
+
+type syncFlags struct{ dryRun, restart, retry bool }
 
 // syncJSON is secrets sync in --json.
 type syncJSON struct {
@@ -54,23 +58,23 @@ type syncSecretJSON struct {
 	Action      secretsync.Action `json:"action"`
 	FromVersion leger.Version     `json:"from_version,omitempty"`
 	ToVersion   leger.Version     `json:"to_version,omitempty"`
-	Reason      string            `json:"reason,omitempty"` // why it was replaced
+	Reason      string            `json:"reason,omitempty"` // why it was replaced or held back
 	Podman      string            `json:"podman,omitempty"` // legerd's verdict
 	Done        bool              `json:"done"`
 	Error       *failureJSON      `json:"error,omitempty"`
 }
 
 // sync runs a sync and shows the plan and the verdict per secret.
-func (a *app) sync(ctx context.Context, dryRun, restart bool) error {
+func (a *app) sync(ctx context.Context, in syncFlags) error {
 	f, c, err := a.signedIn()
 	if err != nil {
 		return err
 	}
-	s, err := a.syncer(f, c)
+	s, err := a.syncer(f, c, in.retry)
 	if err != nil {
 		return err
 	}
-	if dryRun {
+	if in.dryRun {
 		plan, err := s.Plan(ctx)
 		if err != nil {
 			return err
@@ -85,12 +89,16 @@ func (a *app) sync(ctx context.Context, dryRun, restart bool) error {
 	if len(report.Results) == 0 && syncErr != nil {
 		return syncErr
 	}
-	out := syncReportJSON(f, report, false, syncErr)
+	var r restarts
 	var restartErr error
-	if restart && ctx.Err() == nil {
-		var r restarts
+	if in.restart && ctx.Err() == nil {
 		r, restartErr = a.restartDependents(ctx, f, report)
-		out.Restarted, out.WentBack, out.RestartError = list(r.Restarted), list(r.WentBack), failureOf(restartErr)
+		report.WentBack(r.WentBack...)
+	}
+	out := syncReportJSON(f, report, false, syncErr)
+	out.Restarted, out.RestartError = r.Restarted, failureOf(restartErr)
+	for _, name := range r.WentBack {
+		out.WentBack = append(out.WentBack, name.String())
 	}
 	out.ReportError = failureOf(a.reportSecrets(ctx, f, c, report))
 	if err := a.printSync(f, out, report, syncErr); err != nil && syncErr == nil {
@@ -103,7 +111,7 @@ func (a *app) sync(ctx context.Context, dryRun, restart bool) error {
 }
 
 // syncer wires a sync of the signed-in user with legerd, started if need be.
-func (a *app) syncer(f authFile, c *client.Client) (*secretsync.Syncer, error) {
+func (a *app) syncer(f authFile, c *client.Client, retry bool) (*secretsync.Syncer, error) {
 	legerd, err := a.legerd()
 	if err != nil {
 		return nil, err
@@ -114,9 +122,10 @@ func (a *app) syncer(f authFile, c *client.Client) (*secretsync.Syncer, error) {
 	}
 	return secretsync.New(secretsync.Config{
 		Server: remote{c}, Local: store{legerd, f.UserUUID, a.startLegerd},
-		Memory: secretsync.NewMemory(dir, f.Server, f.UserUUID),
+		Memory:   secretsync.NewMemory(dir, f.Server, f.UserUUID),
+		HeldBack: secretsync.NewHeldBack(dir, f.Server, f.UserUUID), Retry: retry,
 		Planned: func(p secretsync.Plan) {
-			if n := len(p.Steps) - p.Count(secretsync.ActionUnchanged); n > 0 {
+			if n := p.Changes(); n > 0 {
 				a.say("%s to bring to this machine.", plural(n, "change"))
 			}
 		},
@@ -130,14 +139,19 @@ func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr e
 		return a.printJSON(out)
 	}
 	var rows [][]string
+	heldBack := false
 	for _, x := range r.Results {
 		if reason := x.Reason(); reason != "" {
 			a.say("%s: %s", x.Name, reason)
+			heldBack = heldBack || x.Action == secretsync.ActionHeldBack
 		}
 		if x.Err != nil {
 			a.errln(a.paint(red, "failed:") + " " + clean(fmt.Sprintf("%s: %v", x.Name, x.Err)))
 		}
 		rows = append(rows, []string{x.Name.String(), string(x.Action), versions(x.Step), verdict(x, dryRun)})
+	}
+	if heldBack {
+		a.say("Store a value that works with leger secrets set, or try it again: leger secrets sync --restart --retry")
 	}
 	if len(rows) == 0 {
 		a.say("There are no secrets, neither on %s nor here.", f.Server)
@@ -167,6 +181,8 @@ func mended(results []secretsync.Result) int {
 
 func versions(s secretsync.Step) string {
 	switch {
+	case s.Action == secretsync.ActionHeldBack:
+		return fmt.Sprintf("%d, not %d", s.From, s.To)
 	case s.Action == secretsync.ActionUnchanged || s.From == s.To:
 		return fmt.Sprint(s.To)
 	case s.Action == secretsync.ActionRemoved:

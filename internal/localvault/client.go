@@ -118,10 +118,19 @@ func (c *Client) Delete(ctx context.Context, user leger.UserID, name leger.Secre
 	return c.setec(ctx, "/api/delete", api.DeleteRequest{Name: StoredName(user, name)}, nil, "delete "+name.String())
 }
 
-// Get gives the active value and its version. ErrNotFound.
-func (c *Client) Get(ctx context.Context, user leger.UserID, name leger.SecretName) (leger.Plaintext, leger.Version, error) {
+// Get gives the value of a version and its number; version 0 is the active one.
+// ErrNotFound.
+func (c *Client) Get(ctx context.Context, user leger.UserID, name leger.SecretName, version leger.Version) (leger.Plaintext, leger.Version, error) {
+	get := api.GetRequest{Name: StoredName(user, name)}
+	if version != 0 {
+		n, err := setecVersion(version)
+		if err != nil {
+			return leger.Plaintext{}, 0, err
+		}
+		get.Version = n
+	}
 	var v api.SecretValue
-	if err := c.setec(ctx, "/api/get", api.GetRequest{Name: StoredName(user, name)}, &v, "read "+name.String()); err != nil {
+	if err := c.setec(ctx, "/api/get", get, &v, "read "+name.String()); err != nil {
 		return leger.Plaintext{}, 0, err
 	}
 	return leger.NewPlaintext(v.Value), leger.Version(v.Version), nil

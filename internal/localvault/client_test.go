@@ -75,7 +75,7 @@ func TestClientWritesReadsAndForgets(t *testing.T) {
 	if diff := cmp.Diff(want, list, equal()); diff != "" {
 		t.Error(diff)
 	}
-	value, v, err := c.Get(ctx, u, a)
+	value, v, err := c.Get(ctx, u, a, 0)
 	if err != nil || v != 5 || string(value.Reveal()) != "line\n" {
 		t.Errorf("got version %d, %v", v, err)
 	}
@@ -91,7 +91,7 @@ func TestClientWritesReadsAndForgets(t *testing.T) {
 	if err := c.Delete(ctx, u, a); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = c.Get(ctx, u, a)
+	_, _, err = c.Get(ctx, u, a, 0)
 	wantCode(t, err, leger.ErrNotFound)
 	// Deleting forgets the numbers too: a restored server may give them again.
 	if err := c.CreateVersion(ctx, u, a, 5, text("y")); err != nil {

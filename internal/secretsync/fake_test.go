@@ -133,16 +133,33 @@ func (s *store) List(context.Context) (held []secretsync.Held, err error) {
 	return held, err
 }
 
-func (s *store) Value(_ context.Context, name leger.SecretName) (p leger.Plaintext, err error) {
+func (s *store) Value(_ context.Context, name leger.SecretName, v leger.Version) (p leger.Plaintext, err error) {
 	err = s.do("value", func() error {
-		e := s.secrets[name]
-		if e == nil {
+		text, ok := s.valueOf(name, v)
+		if !ok {
 			return leger.ErrNotFound
 		}
-		p = leger.NewPlaintext([]byte(e.values[e.active]))
+		p = leger.NewPlaintext([]byte(text))
 		return nil
 	})
 	return p, err
+}
+
+func (s *store) valueOf(name leger.SecretName, v leger.Version) (text string, ok bool) {
+	if e := s.secrets[name]; e != nil {
+		text, ok = e.values[v]
+	}
+	return text, ok
+}
+
+func (s *store) Activate(_ context.Context, name leger.SecretName, v leger.Version) error {
+	return s.do("activate", func() error {
+		if _, ok := s.valueOf(name, v); !ok {
+			return leger.ErrNotFound
+		}
+		s.secrets[name].active = v
+		return nil
+	})
 }
 
 func (s *store) Create(ctx context.Context, name leger.SecretName, v leger.Version, p leger.Plaintext) error {

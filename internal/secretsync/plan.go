@@ -18,6 +18,7 @@ const (
 	ActionReplaced  Action = "replaced"  // the server went back, or is another one: its version wins
 	ActionRemoved   Action = "removed"   // the server does not have it (any more)
 	ActionUnchanged Action = "unchanged" // both hold the same
+	ActionHeldBack  Action = "held-back" // a unit did not come up with the server's version
 )
 
 // Step is one line of a plan.
@@ -25,17 +26,25 @@ type Step struct {
 	Name   leger.SecretName
 	Action Action
 	From   leger.Version   // on the machine now; 0: not there
-	To     leger.Version   // on the server; 0: not there
+	To     leger.Version   // on the server; 0: not there; the machine stays at From if it is held back
 	Drop   []leger.Version // old versions the machine need not keep
 	// Via is, for another value under the same version, a free number under which
 	// the value goes first: Podman's side is told apart by number, so it would not
 	// see the change otherwise. 0: none is needed.
 	Via leger.Version
+	// Again tells that the machine has a version of this number already, which is not
+	// the active one: it was held back, or somebody put it there.
+	Again bool
 }
 
-// Reason tells why a secret is replaced; empty for the other actions.
+// Changes reports whether the step makes the machine hold another value.
+func (s Step) Changes() bool { return s.Action != ActionUnchanged && s.Action != ActionHeldBack }
+
+// Reason tells why a secret is replaced or held back; empty for the other actions.
 func (s Step) Reason() string {
 	switch {
+	case s.Action == ActionHeldBack:
+		return fmt.Sprintf("version %d is held back, since a unit did not come up with it", s.To)
 	case s.Action != ActionReplaced:
 		return ""
 	case s.From == s.To:
@@ -50,7 +59,18 @@ type Plan struct{ Steps []Step }
 
 // Empty reports whether nothing is to be done.
 func (p Plan) Empty() bool {
-	return !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action != ActionUnchanged || len(s.Drop) > 0 })
+	return !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Changes() || len(s.Drop) > 0 })
+}
+
+// Changes gives the number of secrets of which the machine will hold another value.
+func (p Plan) Changes() int {
+	n := 0
+	for _, s := range p.Steps {
+		if s.Changes() {
+			n++
+		}
+	}
+	return n
 }
 
 // Count gives the number of steps with an action.
@@ -82,8 +102,8 @@ func (p Plan) String() string {
 
 // NewPlan compares the server's secrets with the machine's. differs tells for a
 // secret with the same version on both sides whether its values differ; it is
-// asked for no other.
-func NewPlan(server []Value, local []Held, differs func(leger.SecretName) bool) Plan {
+// asked for no other. heldBack are those of which the server's version stays out.
+func NewPlan(server []Value, local []Held, differs func(leger.SecretName) bool, heldBack map[leger.SecretName]bool) Plan {
 	held := map[leger.SecretName]Held{}
 	for _, h := range local {
 		held[h.Name] = h
@@ -92,6 +112,10 @@ func NewPlan(server []Value, local []Held, differs func(leger.SecretName) bool) 
 	for _, v := range server {
 		h, there := held[v.Name]
 		delete(held, v.Name)
+		if there && heldBack[v.Name] {
+			p.Steps = append(p.Steps, Step{Name: v.Name, Action: ActionHeldBack, From: h.Active, To: v.Version, Drop: leftovers(h)})
+			continue
+		}
 		p.Steps = append(p.Steps, step(v, h, there, differs))
 	}
 	for name, h := range held {
@@ -102,11 +126,16 @@ func NewPlan(server []Value, local []Held, differs func(leger.SecretName) bool) 
 }
 
 // Tidy is the plan when the server says that nothing changed: every secret stays,
-// and old versions that an interrupted sync left are dropped.
-func Tidy(local []Held) Plan {
+// and old versions that an interrupted sync left are dropped. heldBack are the
+// server's versions that stay out.
+func Tidy(local []Held, heldBack map[leger.SecretName]leger.Version) Plan {
 	var p Plan
 	for _, h := range local {
-		p.Steps = append(p.Steps, Step{Name: h.Name, Action: ActionUnchanged, From: h.Active, To: h.Active, Drop: leftovers(h)})
+		s := Step{Name: h.Name, Action: ActionUnchanged, From: h.Active, To: h.Active, Drop: leftovers(h)}
+		if v := heldBack[h.Name]; h.holdsBack(v) {
+			s.Action, s.To = ActionHeldBack, v
+		}
+		p.Steps = append(p.Steps, s)
 	}
 	p.sort()
 	return p
@@ -123,7 +152,7 @@ func step(v Value, h Held, there bool, differs func(leger.SecretName) bool) Step
 		s.Action = ActionNew
 		return s
 	case v.Version > h.Active:
-		s.Action = ActionChanged
+		s.Action, s.Again = ActionChanged, slices.Contains(h.Kept, v.Version)
 	case v.Version < h.Active:
 		s.Action = ActionReplaced
 	case differs(v.Name):

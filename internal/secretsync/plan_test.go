@@ -65,7 +65,7 @@ func plan(t *testing.T, server []secretsync.Value, local []localSecret) secretsy
 	}
 	return secretsync.NewPlan(server, held, func(n leger.SecretName) bool {
 		return theirs[n] != values[n]
-	})
+	}, nil)
 }
 
 func sides(t *testing.T, a *txtar.Archive) (server []secretsync.Value, local []localSecret) {

@@ -43,11 +43,13 @@ type Held struct {
 type Local interface {
 	// List gives every secret of the user.
 	List(ctx context.Context) ([]Held, error)
-	// Value gives the active value. ErrNotFound.
-	Value(ctx context.Context, name leger.SecretName) (leger.Plaintext, error)
+	// Value gives the value of a version. ErrNotFound.
+	Value(ctx context.Context, name leger.SecretName, v leger.Version) (leger.Plaintext, error)
 	// Create writes a version and makes it the active one. ErrConflict if the number
 	// was ever used for this secret.
 	Create(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) error
+	// Activate makes a version that has a value the active one. ErrNotFound.
+	Activate(ctx context.Context, name leger.SecretName, v leger.Version) error
 	// DeleteVersion forgets one version that is not active. ErrNotFound.
 	DeleteVersion(ctx context.Context, name leger.SecretName, v leger.Version) error
 	// Delete forgets the secret, its used numbers too. ErrNotFound.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,10 @@ type Config struct {
 	Local  Local
 	// Memory remembers the server's state after a sync that wholly succeeded.
 	Memory *Memory
+	// HeldBack are the versions that stay out; nil: none.
+	HeldBack *HeldBack
+	// Retry brings them all the same, and forgets that they were held back.
+	Retry bool
 	// Planned is told the plan before its first step; nil: nobody.
 	Planned func(Plan)
 	// Done is told each step that ended well; nil: nobody.
@@ -32,6 +37,9 @@ type Syncer struct{ cfg Config }
 
 // New makes a Syncer.
 func New(c Config) *Syncer {
+	if c.HeldBack == nil {
+		c.HeldBack = &HeldBack{}
+	}
 	if c.Planned == nil {
 		c.Planned = func(Plan) {}
 	}
@@ -118,6 +126,9 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 	if err := failure(report); err != nil {
 		return report, err
 	}
+	if err := s.cfg.HeldBack.keepOnly(job.plan); err != nil {
+		return report, err
+	}
 	return report, s.cfg.Memory.keep(job.etag, afterwards(job.plan))
 }
 
@@ -145,6 +156,10 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 		return job{}, stopped(ctx, err, nil)
 	}
 	tag, known := s.cfg.Memory.recall(present(held))
+	heldBack := s.cfg.HeldBack.recall()
+	if s.cfg.Retry && len(heldBack) > 0 {
+		tag, heldBack = "", nil
+	}
 	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, tag)
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
@@ -154,7 +169,7 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 		etag:   etag, notModified: notModified, knownServer: known,
 	}
 	if notModified {
-		j.plan = Tidy(held)
+		j.plan = Tidy(held, heldBack)
 		return j, nil
 	}
 	for _, v := range values {
@@ -165,8 +180,51 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 		j.wipe()
 		return job{}, stopped(ctx, err, nil)
 	}
-	j.plan = NewPlan(values, held, func(n leger.SecretName) bool { return differing[n] })
+	stay, err := s.stayOut(ctx, values, held, heldBack)
+	if err != nil {
+		j.wipe()
+		return job{}, stopped(ctx, err, nil)
+	}
+	j.plan = NewPlan(values, held, func(n leger.SecretName) bool { return differing[n] }, stay)
 	return j, nil
+}
+
+// stayOut tells of which secrets the server still has the version that is held
+// back. It is known by its value, too: a server that was restored may have given
+// the number twice.
+func (s *Syncer) stayOut(ctx context.Context, values []Value, held []Held, heldBack map[leger.SecretName]leger.Version) (map[leger.SecretName]bool, error) {
+	out := map[leger.SecretName]bool{}
+	if len(heldBack) == 0 {
+		return out, nil
+	}
+	local := map[leger.SecretName]Held{}
+	for _, h := range held {
+		local[h.Name] = h
+	}
+	for _, v := range values {
+		if heldBack[v.Name] != v.Version || !local[v.Name].holdsBack(v.Version) {
+			continue
+		}
+		same, err := s.holds(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		out[v.Name] = same
+	}
+	return out, nil
+}
+
+// holds reports whether the store has this version with this value.
+func (s *Syncer) holds(ctx context.Context, v Value) (bool, error) {
+	here, err := s.cfg.Local.Value(ctx, v.Name, v.Version)
+	if errors.Is(err, leger.ErrNotFound) {
+		return false, nil // gone since it was listed
+	}
+	if err != nil {
+		return false, err
+	}
+	defer here.Wipe()
+	return bytes.Equal(here.Reveal(), v.Value.Reveal()), nil
 }
 
 // differing compares the values of secrets that have one version on both sides.
@@ -178,16 +236,11 @@ func (s *Syncer) differing(ctx context.Context, values []Value, held []Held) (ma
 		if active[v.Name] != v.Version {
 			continue
 		}
-		here, err := s.cfg.Local.Value(ctx, v.Name)
-		switch {
-		case errors.Is(err, leger.ErrNotFound):
-			out[v.Name] = true // gone since it was listed
-		case err != nil:
+		same, err := s.holds(ctx, v)
+		if err != nil {
 			return nil, err
-		default:
-			out[v.Name] = !bytes.Equal(here.Reveal(), v.Value.Reveal())
-			here.Wipe()
 		}
+		out[v.Name] = !same
 	}
 	return out, nil
 }
@@ -207,10 +260,10 @@ func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
 			return stopped(ctx, err, r)
 		}
 		err := s.step(ctx, res.Step, j.values[res.Name])
-		res.Done = err == nil
+		res.Done = err == nil && res.Action != ActionHeldBack
 		switch {
 		case err == nil:
-			if res.Action != ActionUnchanged {
+			if res.Changes() {
 				s.cfg.Done(res.Step)
 			}
 		case ctx.Err() != nil || errors.Is(err, leger.ErrMissingPart):
@@ -244,12 +297,13 @@ func (s *Syncer) settle(ctx context.Context, j job, r *Report) error {
 			return stopped(ctx, res.Err, r)
 		}
 	}
-	if !replaces && (j.knownServer || j.plan.Count(ActionNew) == 0) {
+	again := slices.ContainsFunc(j.plan.Steps, func(s Step) bool { return s.Again })
+	if !replaces && !again && (j.knownServer || j.plan.Count(ActionNew) == 0) {
 		return nil
 	}
 	verdicts, err := s.cfg.Local.Reconcile(ctx)
 	// Without Podman new secrets wait for it in the store.
-	if err != nil && (replaces || ctx.Err() != nil) {
+	if err != nil && (replaces || again || ctx.Err() != nil) {
 		return stopped(ctx, err, r)
 	}
 	for _, v := range verdicts {
@@ -283,7 +337,7 @@ func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error
 		if err != nil || created {
 			return err
 		}
-	case ActionUnchanged:
+	case ActionUnchanged, ActionHeldBack:
 	}
 	for _, v := range st.Drop {
 		if err := ignoreNotFound(s.cfg.Local.DeleteVersion(ctx, st.Name, v)); err != nil {
@@ -293,12 +347,19 @@ func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error
 	return nil
 }
 
-// create writes the server's version. A number that was used before cannot be
-// written again: then the secret is made anew (and has no old versions), both
-// halves even if the user interrupts between them.
+// create writes the server's version, or makes it the active one where it is there
+// already, held back until now. A number that was used before for another value
+// cannot be written again: then the secret is made anew (and has no old
+// versions), both halves even if the user interrupts between them.
 func (s *Syncer) create(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) (anew bool, err error) {
 	err = s.cfg.Local.Create(ctx, name, v, value)
 	if !errors.Is(err, leger.ErrConflict) {
+		return false, err
+	}
+	if there, err := s.holds(ctx, Value{name, v, value}); err != nil || there {
+		if err == nil {
+			err = s.cfg.Local.Activate(ctx, name, v)
+		}
 		return false, err
 	}
 	pair, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
@@ -341,7 +402,11 @@ func present(held []Held) map[leger.SecretName]leger.Version {
 func afterwards(p Plan) map[leger.SecretName]leger.Version {
 	out := make(map[leger.SecretName]leger.Version, len(p.Steps))
 	for _, st := range p.Steps {
-		if st.Action != ActionRemoved {
+		switch st.Action {
+		case ActionRemoved:
+		case ActionHeldBack:
+			out[st.Name] = st.From
+		case ActionNew, ActionChanged, ActionReplaced, ActionUnchanged:
 			out[st.Name] = st.To
 		}
 	}
@@ -379,7 +444,7 @@ func stopped(ctx context.Context, err error, r *Report) error {
 	done, todo := 0, 0
 	if r != nil {
 		for _, x := range r.Results {
-			if x.Action == ActionUnchanged {
+			if !x.Changes() {
 				continue
 			}
 			todo++
