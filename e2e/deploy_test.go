@@ -91,7 +91,7 @@ func (w *world) wantRunning(names ...string) {
 func (w *world) mustSay(code int, line string, wants ...string) {
 	w.t.Helper()
 	got := w.run(line)
-	w.t.Logf("$ %s\n%s%s(exit code %d)", line, got.Stdout, got.Stderr, got.Code)
+	w.t.Logf("$ %s\n%s(exit code %d)", line, untold(got.Stdout+got.Stderr), got.Code)
 	if got.Code != code {
 		w.t.Errorf("exit code %d, want %d", got.Code, code)
 	}

@@ -30,7 +30,7 @@ func TestMakeRun(t *testing.T) {
 		Name: "make-run", ByUser: true, Command: []string{guest + "/scripts/run"}, Ready: serverURL + "/auth?token=",
 	})
 	said := running.Journal(ctx)
-	t.Logf("make run:\n%s", said)
+	t.Logf("make run:\n%s", untold(said))
 	w.open(serverURL + "/auth?token=" + running.ReadyLine)
 	t.Log("the link signs in")
 

@@ -15,6 +15,7 @@ import (
 	"net/http/cookiejar"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -196,12 +197,18 @@ func (w *world) sh(line string) string {
 func (w *world) show(line string) string {
 	w.t.Helper()
 	got := w.run(line)
-	w.t.Logf("$ %s\n%s%s", line, got.Stdout, got.Stderr)
+	w.t.Logf("$ %s\n%s", line, untold(got.Stdout+got.Stderr))
 	if got.Code != 0 {
 		w.t.Fatalf("exit code %d", got.Code)
 	}
 	return strings.TrimSuffix(got.Stdout, "\n")
 }
+
+// linkToken is the token of a link that signs a browser in.
+var linkToken = regexp.MustCompile(`token=[\w.-]+`)
+
+// untold is text for the test's log, which keeps no credential.
+func untold(text string) string { return linkToken.ReplaceAllString(text, "token=…") }
 
 // fails is a command that must end with this code, say each of wants on stderr,
 // and leave the machine as it was. It must say what to do next, too: in a hint,
@@ -210,7 +217,7 @@ func (w *world) fails(code int, line string, wants ...string) {
 	w.t.Helper()
 	before := w.state()
 	got := w.run(line)
-	w.t.Logf("$ %s\n%s(exit code %d)", line, got.Stdout+got.Stderr, got.Code)
+	w.t.Logf("$ %s\n%s(exit code %d)", line, untold(got.Stdout+got.Stderr), got.Code)
 	if got.Code != code {
 		w.t.Errorf("exit code %d, want %d", got.Code, code)
 	}
