@@ -338,6 +338,7 @@ func (w *world) updatesByItself(second map[string]string) {
 	w.t.Helper()
 	w.mustSay(0, `leger deploy auto on shop --every 1h`, "updated by itself")
 	w.mustSay(0, `systemctl --user list-timers --no-pager leger-deploy-auto.timer`, "leger-deploy-auto.timer")
+	w.timerFires(second)
 	commit := w.push(changed(second, "shop-new.container", unitFile("Label=by=itself")))
 	w.sh(`systemctl --user start leger-deploy-auto.service`)
 	w.mustSay(0, `leger deploy list`, commit[:12], "healthy")
@@ -360,6 +361,28 @@ func (w *world) updatesByItself(second map[string]string) {
 	if got := w.sh(`ls ~/.config/systemd/user/leger-deploy-auto.* 2>/dev/null || true`); got != "" {
 		w.t.Errorf("the timer is left: %s", got)
 	}
+}
+
+// timerFires: nobody but the timer, whose hours are made seconds, starts the update.
+func (w *world) timerFires(second map[string]string) {
+	w.t.Helper()
+	const dropIn = `~/.config/systemd/user/leger-deploy-auto.timer.d`
+	commit := w.push(changed(second, "shop-new.container", unitFile("Label=by=timer")))
+	w.sh(`mkdir -p ` + dropIn + ` && cat >` + dropIn + `/soon.conf <<-'END'
+		[Timer]
+		OnActiveSec=
+		OnUnitInactiveSec=
+		OnActiveSec=1s
+		RandomizedDelaySec=0
+		AccuracySec=100ms
+		END
+		systemctl --user daemon-reload && systemctl --user restart leger-deploy-auto.timer
+		for i in $(seq 600); do
+			leger deploy list | grep -q ` + commit[:12] + ` && ! systemctl --user -q is-active leger-deploy-auto.service && exit 0; read -rt 0.1 <> <(:)
+		done
+		journalctl --user --no-pager --unit=leger-deploy-auto --lines=20 >&2; exit 1`)
+	w.mustSay(0, `leger deploy list`, commit[:12], "healthy")
+	w.sh(`rm -r ` + dropIn + ` && systemctl --user daemon-reload && systemctl --user restart leger-deploy-auto.timer`)
 }
 
 // diskIsFull: neither a full disk of the records nor of the quadlets leaves
@@ -394,12 +417,30 @@ func (w *world) limits() {
 	w.sh(`cd ~/git-work/huge && for i in $(seq 2000); do echo $i > file-$i; done && git add -A &&
 		git -c user.name=rig -c user.email=rig@example.org commit -qm many && git push -q origin HEAD:main`)
 	w.fails(2, `leger deploy install --release huge --source `+w.git.URL+`/huge.git --yes`, "more than 1000 files")
+	w.tooVast()
 	// Lingering off is said before anything happens, and is no error.
 	root := rig.Opts{As: "root"}
 	w.m.Must(w.t.Context(), root, "mv", "/var/lib/systemd/linger/"+rig.User, "/tmp/linger")
 	w.sh(`systemctl --user stop shop-new.service`)
 	w.mustSay(0, `USER=`+rig.User+` leger deploy install --release shop --yes`, "your services stop when you log out", "loginctl enable-linger")
 	w.m.Must(w.t.Context(), root, "mv", "/tmp/linger", "/var/lib/systemd/linger/"+rig.User)
+}
+
+// tooVast: a repository of a gigabyte is refused before all of it is here, and what
+// had come is gone.
+func (w *world) tooVast() {
+	w.t.Helper()
+	w.git.Commit(w.t.Context(), "vast", "main", map[string]string{"vast.container": unitFile()})
+	w.sh(`cd ~/git-work/vast && head -c 1G /dev/urandom > blob && export GIT_DIR=~/git/vast.git GIT_WORK_TREE=$PWD &&
+		git config core.compression 0 && git config core.bare false && git add -A &&
+		git -c user.name=rig -c user.email=rig@example.org commit -qm vast && git config core.bare true && rm blob`)
+	const used = `du -scm ~/.cache ~/.local/state ~/.config /tmp 2>/dev/null | tail -1 | cut -f1`
+	before := w.sh(used)
+	w.fails(2, `leger deploy install --release vast --source `+w.git.URL+`/vast.git --yes`, "larger than 256 MiB")
+	if after := w.sh(used); after != before {
+		w.t.Errorf("%s MB are in use, and were %s before", after, before)
+	}
+	w.sh(`rm -rf ~/git/vast.git ~/git-work/vast`)
 }
 
 func (w *world) services() {
