@@ -11,8 +11,9 @@ import (
 	"leger.run/leger/internal/quadlet"
 )
 
-// request fetches the release's files and reads them.
-func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (deploy.Request, error) {
+// request fetches the release's files and reads them, for the Podman of which
+// version tells, once that is known.
+func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, version func() quadlet.Version) (deploy.Request, error) {
 	src, from, err := a.source(ctx, name, in)
 	if err != nil {
 		return deploy.Request{}, err
@@ -25,7 +26,7 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (
 		if in.commit != "" || from.AllowedSigners != "" {
 			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
 		}
-		req.Set, err = a.readDir(src)
+		req.Set, err = a.readDir(src, version())
 		return req, err
 	}
 	git, err := a.git(ctx, from)
@@ -38,7 +39,7 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install) (
 		return req, err
 	}
 	req.Source.Commit, req.Source.SignedBy = tree.Commit, tree.SignedBy
-	req.Set = quadlet.LoadFiles(tree.Files)
+	req.Set = quadlet.LoadFilesWith(tree.Files, quadlet.Options{Podman: version()})
 	if tree.SignedBy != "" {
 		a.say("signed by %s", tree.SignedBy)
 	}
@@ -98,7 +99,7 @@ func (a *app) source(ctx context.Context, name leger.ReleaseName, in install) (g
 }
 
 // readDir reads quadlets that are in no repository.
-func (a *app) readDir(src gitrepo.Source) (*quadlet.Set, error) {
+func (a *app) readDir(src gitrepo.Source, version quadlet.Version) (*quadlet.Set, error) {
 	root, err := os.OpenRoot(src.Dir)
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "open %s", src.Dir)
@@ -113,5 +114,5 @@ func (a *app) readDir(src gitrepo.Source) (*quadlet.Set, error) {
 		root = sub
 	}
 	a.say("reading %s, which is no Git repository", src.Dir)
-	return quadlet.Load(root.FS())
+	return quadlet.LoadWith(root.FS(), quadlet.Options{Podman: version})
 }

@@ -13,6 +13,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/secretsync"
 )
 
@@ -107,10 +108,17 @@ func (a *app) deployRelease(ctx context.Context, name leger.ReleaseName, in inst
 	defer m.close()
 	// systemd starts Podman at the first question, which takes a while: meanwhile the
 	// repository is fetched.
-	usable := make(chan error, 1)
-	go func() { usable <- m.choose(ctx) }()
-	req, err := a.request(ctx, name, in)
-	notUsable := <-usable
+	chosen := make(chan struct{})
+	var notUsable error
+	go func() {
+		defer close(chosen)
+		notUsable = m.choose(ctx)
+	}()
+	req, err := a.request(ctx, name, in, func() quadlet.Version {
+		<-chosen
+		return m.version
+	})
+	<-chosen
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/gitrepo"
 	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
 	"leger.run/leger/internal/systemd"
 )
@@ -22,7 +23,9 @@ type machine struct {
 	engine   *deploy.Engine
 	podman   *podman.Client
 	quadlets *podman.Quadlets
-	close    func()
+	// version is Podman's, once choose has asked for it; zero: not known.
+	version quadlet.Version
+	close   func()
 }
 
 // openMachine connects to systemd and wires the engine. What is installed is
@@ -72,9 +75,11 @@ func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 // choose fails with ErrMissingPart when Podman is absent or too old, and lets
 // Leger place the files itself when Podman cannot install quadlets.
 func (m *machine) choose(ctx context.Context) error {
-	if _, err := m.podman.Version(ctx); err != nil {
+	v, err := m.podman.Version(ctx)
+	if err != nil {
 		return localProblem(err)
 	}
+	m.version = quadlet.Version(v)
 	if err := m.quadlets.Usable(ctx); err != nil {
 		if ctx.Err() != nil {
 			return err

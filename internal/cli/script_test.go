@@ -55,7 +55,7 @@ func legerMain() {
 //	server up|down|ahead DURATION     the server hangs up; its clock is ahead
 //	legerd start|stop
 //	tailscale STATE                   a fixture of internal/tailnet
-//	podman break N | put NAME VALUE | drop NAME | has NAME VALUE | lacks NAME
+//	podman version V | break N | put NAME VALUE | drop NAME | has NAME VALUE | lacks NAME
 //	standin NAME                      the program NAME, from testdata/standin
 //	restore                           the server is restored from an empty backup
 //	run CODE ARGS…                    leger ARGS… is to end with CODE
@@ -190,6 +190,10 @@ func cmdTailscale(ts *testscript.TestScript, _ bool, args []string) {
 func cmdPodman(ts *testscript.TestScript, _ bool, args []string) {
 	need(ts, args, 2)
 	fake := rigOf(ts).podman
+	if args[0] == "version" {
+		fake.SetVersion(args[1])
+		return
+	}
 	s, there := fake.Secret(args[1])
 	switch args[0] {
 	case "break":

@@ -70,7 +70,7 @@ func (a *app) validate(ctx context.Context, dir string) error {
 	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
 		return leger.Errorf(leger.CodeNotFound, "%s is not a directory", abs).WithHint("name the directory with the quadlets")
 	}
-	set, err := a.readDir(gitrepo.Source{Dir: abs})
+	set, err := a.readDir(gitrepo.Source{Dir: abs}, a.podmanVersion(ctx))
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,21 @@ func (a *app) validate(ctx context.Context, dir string) error {
 		return err
 	}
 	return a.printValidation(set, problems, missing)
+}
+
+// podmanVersion asks this machine's Podman; zero if there is none to answer.
+func (a *app) podmanVersion(ctx context.Context) quadlet.Version {
+	runner, err := a.podmanRunner()
+	if err != nil {
+		return quadlet.Version{} // the check tells
+	}
+	client := podman.New(podman.Config{RuntimeDir: a.env.get("XDG_RUNTIME_DIR"), Runner: runner, Env: run.MinimalEnv(a.env.LookupEnv)})
+	defer func() { _ = client.Close() }()
+	v, err := client.Version(ctx)
+	if err != nil {
+		a.detail("which Podman is here is not known: %v", err)
+	}
+	return quadlet.Version(v)
 }
 
 // check joins what the parser, Podman and systemd have to say. Where Podman

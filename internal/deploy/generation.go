@@ -143,8 +143,8 @@ func secretsOf(u quadlet.Unit) []string {
 func namedVolumes(u quadlet.Unit) []string {
 	var names []string
 	for _, v := range u.Volumes {
-		if v.Source != "" && !strings.ContainsAny(v.Source, "/%~$") && !strings.HasPrefix(v.Source, ".") && path.Ext(v.Source) == "" &&
-			!strings.Contains(v.Options, "type=bind") {
+		// One of a quadlet is that quadlet's; one with a specifier is known to systemd alone.
+		if v.Type == quadlet.MountVolume && v.Source != "" && !strings.ContainsAny(v.Source, "%$") && path.Ext(v.Source) != ".volume" {
 			names = append(names, v.Source)
 		}
 	}

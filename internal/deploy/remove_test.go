@@ -37,6 +37,26 @@ func TestRemoveKeepsVolumesAndSaysSo(t *testing.T) {
 	}
 }
 
+// The story: an image that is mounted was told as a volume that stays, and a volume
+// with a dot in its name was not.
+func TestVolumesAreWhatPodmanMakes(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	web := "[Container]\nImage=x:1\nVolume=data.v1:/d\nVolume=/etc/x:/x\nVolume=%N:/n\nVolume=/anonymous\n" +
+		"Mount=type=image,source=tools,target=/tools\nMount=type=volume,source=mail,target=/mail\nMount=type=tmpfs,target=/tmp\n"
+	if _, err := install(t.Context(), e, request(t, "App", "c", "web.container", web)); err != nil {
+		t.Fatal(err)
+	}
+	removed, err := e.Remove(t.Context(), releaseName(t, "App"), deploy.RemoveOptions{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(removed.KeptVolumes, []string{"data.v1", "mail"}) {
+		t.Errorf("volumes that stay: %v", removed.KeptVolumes)
+	}
+}
+
 func TestRemoveWithVolumesGoesOnWhereItFailed(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
