@@ -359,7 +359,7 @@ func TestDeployIsRefused(t *testing.T) {
 
 	h.commit(map[string]string{"web.container": web("")})
 	s := h.leger(3, install...)
-	wantIn(t, s.stderr, "the secret api_key is not on this machine", "hint: create the missing secrets at "+h.api.URL+"/api-keys")
+	wantIn(t, s.stderr, "the secret api_key is not on this machine", "create it at "+h.api.URL+"/api-keys?new=api_key or with leger secrets set api_key", "hint: create what is missing")
 	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
 
 	h.leger(2, "deploy", "install")

@@ -259,7 +259,14 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 	if len(plan.Refusals) == 0 {
 		return nil
 	}
+	server := ""
+	if f, _, err := a.signedIn(); err == nil {
+		server = f.Server
+	}
 	for _, r := range plan.Refusals {
+		if link := newSecretLink(server, r.Secret); link != "" {
+			r.Hint = "create it at " + link + " or with leger secrets set " + r.Secret
+		}
 		where := ""
 		switch {
 		case r.Line > 0:
@@ -278,12 +285,20 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 		return nil
 	}
 	e := leger.Errorf(first.Code, "%s cannot be installed: %s; nothing was changed", plan.Next.Release, plural(len(plan.Refusals), "problem"))
-	if first.Code == leger.CodeNotFound {
-		if f, _, err := a.signedIn(); err == nil {
-			return e.WithHint("create the missing secrets at %s/api-keys, then run this again", f.Server)
-		}
+	if first.Code == leger.CodeNotFound && server != "" {
+		return e.WithHint("create what is missing, as said above, then run this again: it syncs first")
 	}
 	return e.WithHint("%s", first.Hint)
+}
+
+// newSecretLink leads to the page on which the secret of this name is made; empty
+// for one that no server holds.
+func newSecretLink(server, secret string) string {
+	name, err := leger.ParseSecretName(secret)
+	if err != nil || server == "" {
+		return ""
+	}
+	return server + "/api-keys?new=" + name.String() // its characters stand for themselves in a query
 }
 
 // consent asks. Without anybody to ask, risks that nobody has accepted yet need

@@ -76,6 +76,8 @@ type Refusal struct {
 	Hint string     `json:"hint,omitempty"`
 	File string     `json:"file,omitempty"` // with a problem of a file
 	Line int        `json:"line,omitempty"`
+	// Secret is the name of the secret that is missing, if that is the reason.
+	Secret string `json:"secret,omitempty"`
 }
 
 // Plan is what Apply will do. It is a pure value: the same request and facts give

@@ -37,7 +37,7 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 	}
 	for _, name := range facts.MissingSecrets {
 		all = append(all, Refusal{
-			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name),
+			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name), Secret: name,
 			Hint: "create it: leger secrets set " + name + ", then: leger secrets sync",
 		})
 	}

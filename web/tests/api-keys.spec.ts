@@ -344,3 +344,60 @@ test("the secrets a provider's section uses are the ones the file of providers n
 	expect(titles.length).toBeGreaterThanOrEqual(17);
 	for (const title of titles) await expect(section(page, title)).toBeVisible();
 });
+
+test.describe("a link of the command line's", () => {
+	test("leads to the value of a secret that is missing", async ({ page, signIn }) => {
+		await signIn();
+		await page.goto("/api-keys?new=db_password");
+		const added = section(page, "New secret");
+		await expect(added.getByRole("textbox", { name: "Name" })).toHaveValue("db_password");
+		await expect(added.getByRole("textbox", { name: "Value" })).toBeFocused();
+		await expect(page).toHaveURL("/api-keys");
+		// Nothing was typed yet: one may leave.
+		await page.getByRole("link", { name: "Releases" }).click();
+		await expect(page).toHaveURL("/releases");
+		await page.goto("/api-keys?new=db_password");
+		await expect(added.getByRole("textbox", { name: "Value" })).toBeFocused();
+		await page.keyboard.type("typed at once");
+		await added.getByRole("button", { name: "Save New secret" }).click();
+		await expect(page.getByText("db_password saved")).toBeVisible();
+		await expect(section(page, "Custom secrets").getByText("db_password")).toBeVisible();
+		await expect(page.getByText("is stored already")).toBeHidden();
+		await page.reload();
+		await expect(added.getByRole("textbox", { name: "Name" })).toHaveValue("");
+	});
+
+	test("leads to the provider's field", async ({ page, signIn }) => {
+		await signIn();
+		await page.goto("/api-keys?new=groq_api_key");
+		await expect(field(page, "Groq API Key")).toBeFocused();
+	});
+
+	test("says of what is stored how to bring it to the machine", async ({ page, signIn }) => {
+		await signIn();
+		for (const name of ["openai_api_key", "own"]) {
+			await put(page, name, "value");
+			await page.goto(`/api-keys?new=${name}`);
+			await expect(page.getByRole("status").filter({ hasText: `${name} is stored already` })).toBeVisible();
+			await expect(page.getByRole("button", { name: `Replace ${name}` })).toBeFocused();
+		}
+	});
+
+	test("with what is no name says why", async ({ page, signIn }) => {
+		await signIn();
+		await page.goto("/api-keys?new=no%20name%3Cb%3E");
+		const name = section(page, "New secret").getByRole("textbox", { name: "Name" });
+		await expect(name).toBeFocused();
+		await expect(name).toHaveAccessibleDescription(/letters, digits/);
+		await page.goto("/api-keys?new=42");
+		await expect(name).toHaveValue("42");
+	});
+
+	test("is followed after sign-in", async ({ page, server, expectComplaints }) => {
+		expectComplaints(/401 \(Unauthorized\)/);
+		await page.goto("/api-keys?new=db_password");
+		await expect(page.getByRole("heading", { name: "You are signed out" })).toBeVisible();
+		await page.goto(await server.loginLink("link@example.com"));
+		await expect(section(page, "New secret").getByRole("textbox", { name: "Value" })).toBeFocused();
+	});
+});

@@ -37,7 +37,14 @@ const routes = [
 ] as const;
 
 const pages = [
-	createRoute({ getParentRoute: () => shell, path: "/api-keys", component: ApiKeysPage }),
+	createRoute({
+		getParentRoute: () => shell,
+		path: "/api-keys",
+		component: ApiKeysPage,
+		// The name of a secret to make: what the command line links to. A number is a name, too.
+		validateSearch: (search): { new?: string } =>
+			typeof search.new === "string" || typeof search.new === "number" ? { new: String(search.new) } : {},
+	}),
 	createRoute({
 		getParentRoute: () => shell,
 		path: "/releases",

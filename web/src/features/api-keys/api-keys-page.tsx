@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { FileUp, Plus } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { explain } from "#api/error.ts";
@@ -14,6 +15,7 @@ import { ImportDialog } from "./import-dialog.tsx";
 import { NewSecretSection } from "./new-secret-section.tsx";
 import { ProviderSection } from "./provider-section.tsx";
 import { type Provider, providerSecrets, providers } from "./providers.ts";
+import { rowId } from "./secret-row.tsx";
 
 export function ApiKeysPage() {
 	const secrets = useQuery(secretsQuery);
@@ -24,6 +26,7 @@ export function ApiKeysPage() {
 		nameField.current?.focus();
 	};
 	useShortcut("n", addSecret);
+	const wanted = useWanted();
 	useDroppedFile(setImporting);
 	return (
 		<PageLayout>
@@ -44,7 +47,7 @@ export function ApiKeysPage() {
 				}
 			/>
 			{secrets.data !== undefined ? (
-				<Sections list={secrets.data} nameField={nameField} />
+				<Sections list={secrets.data} nameField={nameField} asked={wanted} />
 			) : secrets.isError ? (
 				<ErrorState
 					title="The secrets could not be loaded"
@@ -65,9 +68,11 @@ export function ApiKeysPage() {
 interface SectionsProps {
 	list: readonly Secret[];
 	nameField: React.RefObject<HTMLInputElement | null>;
+	/** The name of the secret that somebody came here to make. */
+	asked: string | undefined;
 }
 
-function Sections({ list, nameField }: SectionsProps) {
+function Sections({ list, nameField, asked }: SectionsProps) {
 	const hosts = useQuery(hostsQuery).data ?? [];
 	const [search, setSearch] = useState("");
 	const secrets = useMemo(() => new Map(list.map((secret) => [secret.name, secret])), [list]);
@@ -78,6 +83,11 @@ function Sections({ list, nameField }: SectionsProps) {
 	// What is set comes first, as it was when the page opened: nothing jumps on saving.
 	const [order] = useState(() => inOrder(secrets));
 	const [hadSecrets] = useState(list.length > 0);
+	const [stored] = useState(() => (asked === undefined ? undefined : secrets.get(asked)));
+	const hasRow = asked !== undefined && (stored !== undefined || providerSecrets.has(asked));
+	useEffect(() => {
+		if (hasRow) focusRow(asked);
+	}, [hasRow, asked]);
 
 	const wanted = search.trim().toLowerCase();
 	const has = (...texts: string[]) => texts.some((text) => text.toLowerCase().includes(wanted));
@@ -103,7 +113,7 @@ function Sections({ list, nameField }: SectionsProps) {
 	);
 	const newSection = (
 		<div key="new" hidden={wanted !== ""}>
-			<NewSecretSection nameField={nameField} />
+			<NewSecretSection nameField={nameField} wanted={hasRow ? undefined : asked} />
 		</div>
 	);
 	return (
@@ -118,7 +128,8 @@ function Sections({ list, nameField }: SectionsProps) {
 							: `${list.length} secrets stored`}
 				</p>
 			</div>
-			{list.length === 0 && <FirstSteps />}
+			{stored !== undefined && <StoredAlready name={stored.name} />}
+			{list.length === 0 && asked === undefined && <FirstSteps />}
 			{nothing && (
 				<p className="py-16 text-center text-muted">
 					No secret and no provider matches. <Button onClick={() => setSearch("")}>Clear the search</Button>
@@ -131,6 +142,39 @@ function Sections({ list, nameField }: SectionsProps) {
 				{hadSecrets ? null : [customSection, newSection]}
 			</div>
 		</>
+	);
+}
+
+/** Takes the name of a secret to make from the address, which forgets it: a reload does not ask again. */
+function useWanted(): string | undefined {
+	const asked = useSearch({ from: "/shell/api-keys" }).new;
+	const [wanted] = useState(asked);
+	const navigate = useNavigate();
+	useEffect(() => {
+		if (asked !== undefined) void navigate({ to: "/api-keys", search: {}, replace: true });
+	}, [asked, navigate]);
+	return wanted;
+}
+
+/** Goes to the row of a secret: its field, or what opens one. */
+function focusRow(name: string) {
+	const target = document.getElementById(rowId(name))?.querySelector<HTMLElement>("input, textarea, button");
+	target?.scrollIntoView({ block: "center" });
+	target?.focus();
+}
+
+function StoredAlready({ name }: { name: string }) {
+	return (
+		<div
+			role="status"
+			className="mt-4 flex flex-col gap-2 rounded-lg border border-line bg-surface p-4 text-sm"
+		>
+			<p>
+				<code className="font-mono">{name}</code> is stored already. To bring it to the machine that misses
+				it, run there:
+			</p>
+			<Command text="leger secrets sync" />
+		</div>
 	);
 }
 

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { type RefObject, useState } from "react";
+import { type RefObject, useEffect, useRef, useState } from "react";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
 import { auditQuery, secretsQuery } from "#api/queries.ts";
@@ -8,14 +8,31 @@ import { FieldGroup, SecretField, TextField } from "#ui/fields.tsx";
 import { toast } from "#ui/toaster.tsx";
 import { nameProblem, valueProblem, valueWarning } from "./secret-rules.ts";
 
+interface Props {
+	nameField: RefObject<HTMLInputElement | null>;
+	/** The name that somebody came here for: only its value is left to type. */
+	wanted?: string | undefined;
+}
+
 /** Any name, any value: what no provider's section is for. */
-export function NewSecretSection({ nameField }: { nameField: RefObject<HTMLInputElement | null> }) {
+export function NewSecretSection({ nameField, wanted }: Props) {
 	const queries = useQueryClient();
+	const valueField = useRef<HTMLElement>(null);
 	const [name, setName] = useState("");
 	const [value, setValue] = useState("");
 	const [problems, setProblems] = useState<{ name?: string | undefined; value?: string | undefined }>({});
 	const [error, setError] = useState<string>();
 	const [saving, setSaving] = useState(false);
+
+	useEffect(() => {
+		if (wanted === undefined) return;
+		const problem = nameProblem(wanted);
+		setName(wanted);
+		setProblems({ name: problem });
+		const field = problem === undefined ? valueField.current : nameField.current;
+		field?.scrollIntoView({ block: "center" });
+		field?.focus();
+	}, [wanted, nameField]);
 
 	const clear = () => {
 		setName("");
@@ -55,7 +72,7 @@ export function NewSecretSection({ nameField }: { nameField: RefObject<HTMLInput
 		<CategorySection
 			title="New secret"
 			description="Any name and value: passwords, certificates, tokens of other services"
-			isDirty={name !== "" || value !== ""}
+			isDirty={(name !== "" && name !== wanted) || value !== ""}
 			saving={saving}
 			error={error}
 			onSave={() => void save()}
@@ -79,6 +96,9 @@ export function NewSecretSection({ nameField }: { nameField: RefObject<HTMLInput
 				/>
 				<SecretField
 					label="Value"
+					ref={(element: HTMLElement | null) => {
+						valueField.current = element;
+					}}
 					description="Several lines are fine. It is kept exactly as typed, up to 64 KiB."
 					value={value}
 					onChange={(text) => {

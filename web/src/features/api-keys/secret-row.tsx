@@ -22,12 +22,15 @@ interface Props {
 	section: string;
 }
 
+/** Where a secret's row is on the page. */
+export const rowId = (name: string) => `secret-${name}`;
+
 /** One secret: what is stored, or the field for a new value. */
 export function SecretRow({ name, label, secret, field, drafts, hosts, section }: Props) {
 	const draft = drafts.of(name);
 	const open = secret === undefined || draft !== undefined;
 	return (
-		<div className="flex flex-col gap-1.5">
+		<div id={rowId(name)} className="flex flex-col gap-1.5">
 			{secret !== undefined && (
 				<Stored
 					name={name}

@@ -50,7 +50,7 @@ export function AuthPage() {
 		forgetLinkToken();
 		tellTabs("signed-in");
 		queries.clear();
-		await navigate({ to: takePage(Date.now()), replace: true });
+		await navigate({ href: takePage(Date.now()), replace: true });
 	}, [navigate, queries]);
 
 	useEffect(() => {

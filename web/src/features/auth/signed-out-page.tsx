@@ -9,7 +9,7 @@ import { rememberPage } from "./return-to.ts";
 export function SignedOutPage() {
 	useEffect(() => {
 		document.title = "Signed out · Leger";
-		rememberPage(location.pathname, Date.now());
+		rememberPage(location.pathname + location.search, Date.now());
 	}, []);
 	const navigate = useNavigate();
 	useEffect(
