@@ -139,7 +139,7 @@ func (a *API) refused(r *http.Request, err error) error {
 	if !errors.Is(err, leger.ErrInvalidToken) {
 		return err
 	}
-	if limited := allow(r.Context(), a.Refusals, "address "+clientAddr(r)); limited != nil {
+	if limited := allow(r.Context(), a.Refusals, "address "+network(clientAddr(r))); limited != nil {
 		return limited
 	}
 	if r.Header.Get("Authorization") != "" {
@@ -205,7 +205,7 @@ func allow(ctx context.Context, l Limiter, key string) error {
 // validate checks a token, makes or refreshes its account and, unless told not
 // to, signs the browser in. A link token works once.
 func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(r.Context(), a.Requests, "address "+clientAddr(r)); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
 		return err
 	}
 	claims, err := a.claims(r.Header.Get("Authorization"))

@@ -182,6 +182,40 @@ func TestRateLimits(t *testing.T) {
 	}
 }
 
+// Who has a network of IPv6 to choose addresses from has the guesses of one address.
+func TestGuessesCountForAWholeNetwork(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, func(conf *httpapi.Config) {
+		conf.Refusals = httpapi.NewTokenBuckets(conf.Now, 0.001, 1)
+	})
+	status := func(from string) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/user", http.NoBody)
+		r.RemoteAddr = from
+		r.Header.Set("Authorization", "Bearer wrong")
+		w := httptest.NewRecorder()
+		s.api.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, c := range []struct {
+		from string
+		want int
+	}{
+		{"[2001:db8:1:2::1]:1", 401},
+		{"[2001:db8:1:2:ffff::2]:1", 429}, // the same /64
+		{"[2001:db8:1:3::1]:1", 401},
+		{"192.0.2.1:1", 401},
+		{"192.0.2.2:1", 401},
+		{"[fd7a:115c:a1e0::1]:1", 401}, // two machines of a tailnet
+		{"[fd7a:115c:a1e0::2]:1", 401},
+		{"[fe80::1%eth0]:1", 401},
+		{"[fe80::2%eth0]:1", 401},
+	} {
+		if got := status(c.from); got != c.want {
+			t.Errorf("%s: status %d, want %d", c.from, got, c.want)
+		}
+	}
+}
+
 // Whoever sends an X-Forwarded-For does not choose the address it is known by: the
 // proxy's word comes last, in the same line or, as HAProxy does it, in the next.
 func TestForwardedForIsTheProxysWord(t *testing.T) {

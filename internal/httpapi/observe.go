@@ -125,6 +125,21 @@ func (a *API) newRequestID() string {
 	return hex.EncodeToString(b)
 }
 
+// network is whom to hold responsible for an address: one customer of a provider
+// has at least a /64 of public IPv6 to choose from (RFC 6177), so those are one. In
+// private networks, such as a tailnet, each address is a machine's.
+func network(addr string) string {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil || !ip.Is6() || ip.Is4In6() || !ip.IsGlobalUnicast() || ip.IsPrivate() {
+		return addr
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return addr
+	}
+	return prefix.String()
+}
+
 // clientAddr is the address a request came from. A proxy on this machine
 // (tailscale serve, Caddy) is believed about whom it speaks for; nobody else is.
 func clientAddr(r *http.Request) string {
