@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/wire"
 )
 
 // MainOn is Main with another systemd.
@@ -17,7 +18,7 @@ func MainOn(ctx context.Context, e Env, units deploy.Units) int {
 var ExitCode = exitCode
 
 // ReportOf is what the server is told of a deployment.
-var ReportOf = reportOf
+func ReportOf(d deploy.Deployment) wire.HostDeploymentReport { return reportOf(d, surroundings{}) }
 
 // SetTOML sets a key, by name, in the text of a settings file.
 func SetTOML(text []byte, name, value string) ([]byte, error) {
