@@ -48,6 +48,13 @@ type HostDeployment struct {
 	InstalledAt time.Time // first
 	UpdatedAt   time.Time // last
 	Units       []HostUnit
+	// What follows is not known of a machine whose leger is older than it.
+	Generation int64      // on the machine, from 1; 0: not told
+	Health     HostHealth // empty: not told
+	Findings   []HostFinding
+	// ReportedAt is when the machine said all this, by the server's clock: LastSeen
+	// may be that of a later report without deployments. Zero in reports.
+	ReportedAt time.Time
 }
 
 // HostUnit is one systemd unit of a deployment.
@@ -219,7 +226,7 @@ func (d HostDeployment) validate(at string) error {
 			return Within(in, err)
 		}
 	}
-	return nil
+	return d.validateCondition(at)
 }
 
 func reportedText(field, text string, most int, needed bool) error {

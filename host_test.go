@@ -3,6 +3,7 @@ package leger_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,8 @@ func goodReport(t testing.TB) leger.HostReport {
 		Deployments: []leger.HostDeployment{{
 			Release: releaseName(t, "web"), Version: 2, Commit: strings.Repeat("0123456789", 4), State: leger.HostActive,
 			InstalledAt: at, UpdatedAt: at, Units: []leger.HostUnit{{Name: "web.service", State: leger.HostActive}},
+			Generation: 4, Health: leger.HealthPoor,
+			Findings: []leger.HostFinding{{Kind: leger.FindingFileChanged, Subject: "web.container", Text: "was changed since it was installed"}},
 		}},
 	}
 }
@@ -55,11 +58,20 @@ func TestReportsThatAreTaken(t *testing.T) {
 		"no commit":              func(r *leger.HostReport) { r.Deployments[0].Commit = "" },
 		"a commit of SHA-256":    func(r *leger.HostReport) { r.Deployments[0].Commit = strings.Repeat("f", 64) },
 		"no units":               func(r *leger.HostReport) { r.Deployments[0].Units = nil },
-		"a name of any letters":  func(r *leger.HostReport) { r.Name = "Zoës Kiste" },
-		"a clock at its start":   func(r *leger.HostReport) { r.Deployments[0].UpdatedAt = time.Unix(0, 0) },
+		"no health": func(r *leger.HostReport) {
+			r.Deployments[0].Generation, r.Deployments[0].Health, r.Deployments[0].Findings = 0, "", nil
+		},
+		"a finding of a newer leger": func(r *leger.HostReport) { r.Deployments[0].Findings[0].Kind = "something_else" },
+		"a finding about the whole":  func(r *leger.HostReport) { r.Deployments[0].Findings[0].Subject = "" },
+		"a name of any letters":      func(r *leger.HostReport) { r.Name = "Zoës Kiste" },
+		"a clock at its start":       func(r *leger.HostReport) { r.Deployments[0].UpdatedAt = time.Unix(0, 0) },
 		"the longest names": func(r *leger.HostReport) {
 			r.DeviceID, r.Name = strings.Repeat("x", leger.MaxDeviceID), strings.Repeat("x", leger.MaxHostName)
 			r.Deployments[0].Units[0].Name = strings.Repeat("x", leger.MaxUnitName)
+			longest := leger.HostFinding{
+				Kind: leger.FindingKind(strings.Repeat("x", 32)), Subject: strings.Repeat("x", leger.MaxFindingSubject), Text: strings.Repeat("x", leger.MaxFindingText),
+			}
+			r.Deployments[0].Findings = slices.Repeat([]leger.HostFinding{longest}, leger.MaxDeploymentFindings)
 		},
 	} {
 		r := goodReport(t)
@@ -73,6 +85,7 @@ func TestReportsThatAreTaken(t *testing.T) {
 func TestReportsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	deployment := func(r *leger.HostReport) *leger.HostDeployment { return &r.Deployments[0] }
+	finding := func(r *leger.HostReport) *leger.HostFinding { return &deployment(r).Findings[0] }
 	for _, tc := range []struct {
 		field  string
 		change func(*leger.HostReport)
@@ -112,6 +125,19 @@ func TestReportsThatAreRefused(t *testing.T) {
 		{"deployments[0].units", func(r *leger.HostReport) { deployment(r).Units = make([]leger.HostUnit, leger.MaxDeploymentUnits+1) }},
 		{"deployments[0].units[0].name", func(r *leger.HostReport) { deployment(r).Units[0].Name = "" }},
 		{"deployments[0].units[0].name", func(r *leger.HostReport) { deployment(r).Units[0].Name = strings.Repeat("x", leger.MaxUnitName+1) }},
+		{"deployments[0].generation", func(r *leger.HostReport) { deployment(r).Generation = -1 }},
+		{"deployments[0].health", func(r *leger.HostReport) { deployment(r).Health = "Healthy" }},
+		{"deployments[0].findings", func(r *leger.HostReport) {
+			deployment(r).Findings = make([]leger.HostFinding, leger.MaxDeploymentFindings+1)
+		}},
+		{"deployments[0].findings[0].kind", func(r *leger.HostReport) { finding(r).Kind = "" }},
+		{"deployments[0].findings[0].kind", func(r *leger.HostReport) { finding(r).Kind = "file-changed" }},
+		{"deployments[0].findings[0].kind", func(r *leger.HostReport) { finding(r).Kind = leger.FindingKind(strings.Repeat("x", 33)) }},
+		{"deployments[0].findings[0].subject", func(r *leger.HostReport) { finding(r).Subject = strings.Repeat("x", leger.MaxFindingSubject+1) }},
+		{"deployments[0].findings[0].subject", func(r *leger.HostReport) { finding(r).Subject = "\x1b[31m" }},
+		{"deployments[0].findings[0].text", func(r *leger.HostReport) { finding(r).Text = "" }},
+		{"deployments[0].findings[0].text", func(r *leger.HostReport) { finding(r).Text = "two\nlines" }},
+		{"deployments[0].findings[0].text", func(r *leger.HostReport) { finding(r).Text = strings.Repeat("x", leger.MaxFindingText+1) }},
 		{"deployments[0].units[0].state", func(r *leger.HostReport) { deployment(r).Units[0].State = "running" }},
 	} {
 		r := goodReport(t)

@@ -6,32 +6,37 @@ import (
 
 // Limits of names and values (design: "Names and limits").
 const (
-	MaxSecretName       = 128       // bytes
-	MaxSecretValue      = 64 << 10  // bytes
-	MaxSecretsPerUser   = 1000      // live secrets
-	MaxReleasesPerUser  = 500       //
-	MaxReleaseName      = 63        // bytes
-	MaxGitURL           = 2048      // bytes
-	MaxGitRef           = 255       // bytes: a path component on common file systems
-	MaxGitPath          = 512       // bytes
-	MaxDescription      = 500       // characters
-	MaxDisplayName      = 32        // characters
-	MaxBody             = 512 << 10 // bytes of a request body
-	KeptSecretVersions  = 20        // newest versions whose values stay
-	DefaultGitRef       = "main"
-	DefaultPageSize     = 100
-	MaxPageSize         = 500
-	AuditRetentionDays  = 400
-	MaxEmail            = 320 // bytes, RFC 3696 erratum 1690
-	MaxTailnet          = 253 // bytes, a DNS name
-	MaxDeviceID         = 64  // bytes
-	MaxClientVersion    = 64  // bytes
-	MaxHostsPerUser     = 100 //
-	MaxHostName         = 253 // bytes, a DNS name
-	MaxHostDeployments  = 200 // of one machine
-	MaxDeploymentUnits  = 200 // of one deployment
-	MaxUnitName         = 255 // bytes; systemd's UNIT_NAME_MAX counts the end
-	maxTailscaleIDBytes = 21  // "u" and a decimal uint64
+	MaxSecretName      = 128       // bytes
+	MaxSecretValue     = 64 << 10  // bytes
+	MaxSecretsPerUser  = 1000      // live secrets
+	MaxReleasesPerUser = 500       //
+	MaxReleaseName     = 63        // bytes
+	MaxGitURL          = 2048      // bytes
+	MaxGitRef          = 255       // bytes: a path component on common file systems
+	MaxGitPath         = 512       // bytes
+	MaxDescription     = 500       // characters
+	MaxDisplayName     = 32        // characters
+	MaxBody            = 512 << 10 // bytes of a request body
+	KeptSecretVersions = 20        // newest versions whose values stay
+	DefaultGitRef      = "main"
+	DefaultPageSize    = 100
+	MaxPageSize        = 500
+	AuditRetentionDays = 400
+	MaxEmail           = 320 // bytes, RFC 3696 erratum 1690
+	MaxTailnet         = 253 // bytes, a DNS name
+	MaxDeviceID        = 64  // bytes
+	MaxClientVersion   = 64  // bytes
+	MaxHostsPerUser    = 100 //
+	MaxHostName        = 253 // bytes, a DNS name
+	MaxHostDeployments = 200 // of one machine
+	MaxDeploymentUnits = 200 // of one deployment
+	MaxUnitName        = 255 // bytes; systemd's UNIT_NAME_MAX counts the end
+	// A machine with as much as it may have would not fit into MaxBody; one that is
+	// merely in great trouble does.
+	MaxDeploymentFindings = 50  // of one deployment
+	MaxFindingSubject     = 255 // bytes, as a unit's name or a path component
+	MaxFindingText        = 300 // bytes
+	maxTailscaleIDBytes   = 21  // "u" and a decimal uint64
 )
 
 var releaseNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)

@@ -227,12 +227,14 @@ func (a *app) autoRun(ctx context.Context, settle time.Duration) error {
 	}
 	results := []autoJSON{}
 	var failed error
+	heads := map[string]string{}
 	for _, d := range following {
 		r, err := a.autoUpdate(ctx, d, settle)
 		if errors.Is(err, leger.ErrInterrupted) {
 			return err
 		}
 		r.Release, r.Error = d.Release, failureOf(err)
+		heads[d.Release] = r.Commit
 		if err != nil && r.Outcome == "" {
 			r.Outcome = "failed"
 			failed = errors.Join(failed, err)
@@ -249,6 +251,10 @@ func (a *app) autoRun(ctx context.Context, settle time.Duration) error {
 		if err := a.printJSON(map[string]any{"releases": results}); err != nil {
 			return err
 		}
+	}
+	err = a.withMachine(func(m *machine) error { return a.reportDeployments(ctx, m, seen{heads: heads, glance: true}) })
+	if err != nil {
+		a.detail("this machine was not reported: %v", err)
 	}
 	return failed
 }

@@ -109,6 +109,7 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseName, opts deploy.RemoveOptions) error {
 	done, err := m.engine.Remove(ctx, name, opts, a.progress)
 	if err != nil {
+		_ = a.reportDeployments(ctx, m, seen{}) // it has warned, and the failure to remove is graver
 		return localProblem(err)
 	}
 	a.say("%s is removed: %s, %s.", name, plural(len(done.Units), "unit"), plural(len(done.Files), "file"))
@@ -124,7 +125,7 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 	if err := a.dropTimer(ctx, m); err != nil {
 		return err
 	}
-	reportErr := a.reportDeployments(ctx, m)
+	reportErr := a.reportDeployments(ctx, m, seen{})
 	if a.flags.json {
 		return a.printJSON(removedJSON{
 			Release: done.FormerRelease, Units: list(done.Units), Files: list(done.Files), Volumes: list(done.Volumes),

@@ -141,6 +141,7 @@ func (a *app) deployStatus(ctx context.Context, args []string, offline, history 
 	if err != nil {
 		return err
 	}
+	a.reportLooked(ctx, m, args, all, out)
 	for _, d := range all {
 		if !d.Healthy() {
 			return leger.Errorf(leger.CodeUnhealthy, "%s is %s", d.Release, condOf(d)).
@@ -148,6 +149,20 @@ func (a *app) deployStatus(ctx context.Context, args []string, offline, history 
 		}
 	}
 	return nil
+}
+
+// reportLooked tells the server what was seen, once it is shown.
+func (a *app) reportLooked(ctx context.Context, m *machine, args []string, all []deploy.Deployment, out []deploymentJSON) {
+	s := seen{glance: true, heads: map[string]string{}}
+	if len(args) == 0 { // else it is not all that there is
+		s.all = all
+	}
+	for _, j := range out {
+		if j.Branch != nil {
+			s.heads[j.Release] = j.Branch.Commit
+		}
+	}
+	_ = a.reportDeployments(ctx, m, s) // it has warned
 }
 
 // deployments gives the one that is named, or all.
@@ -277,10 +292,7 @@ func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) er
 // printDrift tells what is not as it was installed, and what is new.
 func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 	for _, f := range d.Drift {
-		what := "was changed since it was installed"
-		if f.Action == deploy.Drop {
-			what = "is not there any more"
-		}
+		_, what := fileFinding(f)
 		a.warn("%s: %s %s", d.Release, f.Path, what)
 	}
 	for _, s := range j.Stale {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/wire"
 )
 
 // MainOn is Main with another systemd.
@@ -17,7 +18,28 @@ func MainOn(ctx context.Context, e Env, units deploy.Units) int {
 var ExitCode = exitCode
 
 // ReportOf is what the server is told of a deployment.
-var ReportOf = reportOf
+func ReportOf(d deploy.Deployment) wire.HostDeploymentReport { return reportOf(d, surroundings{}) }
+
+// Around is what is known about a deployment besides what the engine tells: units
+// with the secret of which they have an older value, the branch's newest commit.
+type Around struct {
+	Stale    map[string]string
+	Head     string
+	Failures []deploy.Failure
+}
+
+// Findings is what the server is told to look at, and Bounded not more of it than
+// that.
+func Findings(d deploy.Deployment, around Around) []wire.HostFinding {
+	s := surroundings{head: around.Head, failures: around.Failures}
+	for unit, secret := range around.Stale {
+		s.stale = append(s.stale, staleJSON{unit, secret})
+	}
+	return findingsOf(d, s)
+}
+
+// Bounded cuts a list of findings.
+var Bounded = bounded
 
 // SetTOML sets a key, by name, in the text of a settings file.
 func SetTOML(text []byte, name, value string) ([]byte, error) {

@@ -151,15 +151,23 @@ func (a *app) carryOut(ctx context.Context, m *machine, plan deploy.Plan, in ins
 	done, err := m.engine.Apply(ctx, plan, a.progress)
 	if err != nil {
 		a.explainFailure(err)
-		_ = a.reportDeployments(ctx, m) // it has warned, and the failure to install is graver
+		_ = a.reportOutcome(ctx, m, in) // it has warned, and the failure to install is graver
 		return localProblem(err)
 	}
 	a.say("%s is installed: generation %d.", plan.Next.Release, done.Generation.Number)
-	reportErr := a.reportDeployments(ctx, m)
+	reportErr := a.reportOutcome(ctx, m, in)
 	if a.flags.json && !in.quietJSON {
 		return a.printJSON(installJSON{Plan: plan, Started: list(done.Started), ReportError: failureOf(reportErr)})
 	}
 	return nil
+}
+
+// reportOutcome tells the server. A run of deploy auto does so once, at its end.
+func (a *app) reportOutcome(ctx context.Context, m *machine, in install) error {
+	if in.unattended {
+		return nil
+	}
+	return a.reportDeployments(ctx, m, seen{})
 }
 
 // nothingDone tells the server all the same when the release is up to date: an
@@ -174,7 +182,7 @@ func (a *app) nothingDone(ctx context.Context, m *machine, plan deploy.Plan, in 
 	}
 	var reportErr error
 	if !looked {
-		reportErr = a.reportDeployments(ctx, m)
+		reportErr = a.reportOutcome(ctx, m, in)
 	}
 	if a.flags.json && !in.quietJSON {
 		return a.printJSON(installJSON{

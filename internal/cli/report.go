@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -132,20 +131,30 @@ type reportRecord struct {
 	User     leger.UserID `json:"user_uuid"`
 	DeviceID string       `json:"device_id"`
 	At       time.Time    `json:"at"`
-	Held     string       `json:"held"` // digest of names and versions
+	Held     string       `json:"held"` // digest of names and versions, or of what runs
+	Failed   bool         `json:"failed,omitempty"`
 }
 
 // due reports whether now is not what the file says, or the file is old. One that
 // cannot be read costs a report.
 func (now reportRecord) due(path string) bool {
-	b, err := os.ReadFile(path) //nolint:gosec // the user's own file
-	var last reportRecord
-	if err != nil || json.Unmarshal(b, &last) != nil {
-		return true
-	}
+	last, ok := readRecord(path)
 	age := now.At.Sub(last.At)
 	last.At = now.At
-	return last != now || age < 0 || age >= reportEvery
+	return !ok || last != now || age < 0 || age >= reportEvery
+}
+
+// failedLately reports whether the last report, to the same server, failed just
+// now.
+func (now reportRecord) failedLately(path string) bool {
+	last, ok := readRecord(path)
+	age := now.At.Sub(last.At)
+	return ok && last.Failed && last.Server == now.Server && age >= 0 && age < retryReportAfter
+}
+
+func readRecord(path string) (last reportRecord, ok bool) {
+	b, err := os.ReadFile(path) //nolint:gosec // the user's own file
+	return last, err == nil && json.Unmarshal(b, &last) == nil
 }
 
 func (now reportRecord) keep(path string) error {
@@ -166,33 +175,4 @@ func heldDigest(held map[leger.SecretName]leger.Version) string {
 
 func sortedNames(held map[leger.SecretName]leger.Version) []leger.SecretName {
 	return slices.SortedFunc(maps.Keys(held), func(x, y leger.SecretName) int { return strings.Compare(x.String(), y.String()) })
-}
-
-// reportDeployments tells the server what is installed on this machine and how it
-// is. Without a sign-in nobody is told, and that is no error; else as reportSecrets.
-func (a *app) reportDeployments(ctx context.Context, m *machine) error {
-	f, c, err := a.signedIn()
-	if errors.Is(err, leger.ErrInvalidToken) {
-		a.detail("no server is told how this machine is: %v", err)
-		return nil
-	}
-	if err != nil {
-		return a.notReported(ctx, err)
-	}
-	device, err := a.deviceID(f)
-	if err != nil {
-		return a.notReported(ctx, err)
-	}
-	all, err := m.engine.List(ctx)
-	if err != nil {
-		return a.notReported(ctx, localProblem(err))
-	}
-	report := wire.HostReport{Deployments: []wire.HostDeploymentReport{}}
-	for _, d := range all {
-		report.Deployments = append(report.Deployments, reportOf(d))
-	}
-	if err := a.sendReport(ctx, c, device, report); err != nil {
-		return a.notReported(ctx, err)
-	}
-	return nil
 }

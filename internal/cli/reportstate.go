@@ -10,11 +10,12 @@ import (
 
 // reportOf is what the server is told of a deployment. Templates are no units
 // that could be in a state.
-func reportOf(d deploy.Deployment) wire.HostDeploymentReport {
+func reportOf(d deploy.Deployment, around surroundings) wire.HostDeploymentReport {
 	source := d.Generation.Source
 	out := wire.HostDeploymentReport{
 		Release: d.Release, Version: source.ReleaseVersion, Commit: source.Commit, State: deploymentState(d),
-		UpdatedAt: d.Generation.CreatedAt.UTC().Format(time.RFC3339Nano),
+		UpdatedAt:  d.Generation.CreatedAt.UTC().Format(time.RFC3339Nano),
+		Generation: int64(d.Generation.Number), Health: healthOf(d), Findings: findingsOf(d, around),
 	}
 	for _, u := range d.Units {
 		if !u.Template {

@@ -44,7 +44,12 @@ func legerMain() {
 	if !slices.Contains(e.Args, "get") {
 		e.Stdout = io.MultiWriter(os.Stdout, capture)
 	}
-	code := cli.Main(ctx, e)
+	var code int
+	if file := os.Getenv("UNITS"); file == "" {
+		code = cli.Main(ctx, e)
+	} else {
+		code = mainOnUnits(ctx, e, file)
+	}
 	stop()
 	os.Exit(code)
 }
@@ -53,6 +58,10 @@ func legerMain() {
 // see rig. Besides testscript's commands it may use:
 //
 //	server up|down|ahead DURATION     the server hangs up; its clock is ahead
+//	server refuse|accept              it takes no reports, or again
+//	[!] reported REGEXP               what the server knows of the machines, as JSON
+//	systemd                           there is a user session from now on
+//	unit NAME STATE SUBSTATE          its word on a unit
 //	legerd start|stop
 //	tailscale STATE                   a fixture of internal/tailnet
 //	podman version V | break N | put NAME VALUE | drop NAME | has NAME VALUE | lacks NAME
@@ -69,7 +78,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "legerd": cmdLegerd, "tailscale": cmdTailscale, "podman": cmdPodman,
-			"standin": cmdStandin, "run": cmdRun, "restore": cmdRestore,
+			"reported": cmdReported, "systemd": cmdSystemd, "unit": cmdUnit, "standin": cmdStandin, "run": cmdRun, "restore": cmdRestore,
 		},
 	})
 }
@@ -158,6 +167,8 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 		r.down.Store(false)
 	case "down":
 		r.down.Store(true)
+	case "refuse", "accept":
+		r.refuseReports(args[0] == "refuse")
 	case "ahead":
 		need(ts, args, 2)
 		d, err := time.ParseDuration(args[1])

@@ -112,7 +112,10 @@ func reported(body wire.HostReport, now time.Time) (leger.HostReport, error) {
 }
 
 func deployment(in string, d wire.HostDeploymentReport, now time.Time) (leger.HostDeployment, error) {
-	out := leger.HostDeployment{Version: d.Version, Commit: d.Commit, State: d.State, Units: make([]leger.HostUnit, len(d.Units))}
+	out := leger.HostDeployment{
+		Version: d.Version, Commit: d.Commit, State: d.State, Units: make([]leger.HostUnit, len(d.Units)),
+		Generation: d.Generation, Health: d.Health, Findings: make([]leger.HostFinding, len(d.Findings)),
+	}
 	var err error
 	if out.Release, err = leger.ParseReleaseName(d.Release); err != nil {
 		return out, leger.Invalid(in+"release", "%v", err)
@@ -125,6 +128,9 @@ func deployment(in string, d wire.HostDeploymentReport, now time.Time) (leger.Ho
 	}
 	for i, u := range d.Units {
 		out.Units[i] = leger.HostUnit(u)
+	}
+	for i, f := range d.Findings {
+		out.Findings[i] = leger.HostFinding(f)
 	}
 	return out, nil
 }

@@ -20,7 +20,8 @@ SELECT h.device_id, h.name, h.cli_version, h.legerd_version, h.podman_version, h
        (SELECT json_group_array(json_object('name', s.name, 'version', s.version, 'synced_at', s.synced_at))
         FROM host_secrets AS s WHERE s.user_uuid = h.user_uuid AND s.device_id = h.device_id),
        (SELECT json_group_array(json_object('release', d.release, 'version', d.version, 'commit', d.git_commit,
-               'state', d.state, 'installed_at', d.installed_at, 'updated_at', d.updated_at, 'units', json(d.units)))
+               'state', d.state, 'installed_at', d.installed_at, 'updated_at', d.updated_at, 'units', json(d.units),
+               'generation', d.generation, 'health', d.health, 'findings', json(d.findings), 'reported_at', d.reported_at))
         FROM deployments AS d WHERE d.user_uuid = h.user_uuid AND d.device_id = h.device_id)
 FROM hosts AS h WHERE h.user_uuid = ?1 ORDER BY h.name, h.device_id`
 
@@ -66,17 +67,19 @@ DELETE FROM deployments WHERE user_uuid = ?1 AND device_id = ?2
   AND release_key NOT IN (SELECT value ->> 'key' FROM json_each(?3))`
 
 	upsertInstalled = `
-INSERT INTO deployments (user_uuid, device_id, release_key, release, version, git_commit, state, installed_at, updated_at, units)
+INSERT INTO deployments (user_uuid, device_id, release_key, release, version, git_commit, state, installed_at, updated_at, units,
+    generation, health, findings, reported_at)
 SELECT ?1, ?2, r.value ->> 'key', r.value ->> 'release', r.value ->> 'version', r.value ->> 'commit', r.value ->> 'state',
        coalesce(r.value ->> 'installed_at', (
            SELECT d.installed_at FROM deployments AS d
            WHERE d.user_uuid = ?1 AND d.device_id = ?2 AND d.release_key = r.value ->> 'key'), ?4),
-       r.value ->> 'updated_at', r.value -> 'units'
+       r.value ->> 'updated_at', r.value -> 'units', r.value ->> 'generation', r.value ->> 'health', r.value -> 'findings', ?4
 FROM json_each(?3) AS r
 WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
 ON CONFLICT (user_uuid, device_id, release_key) DO UPDATE SET
     release = excluded.release, version = excluded.version, git_commit = excluded.git_commit, state = excluded.state,
-    installed_at = excluded.installed_at, updated_at = excluded.updated_at, units = excluded.units`
+    installed_at = excluded.installed_at, updated_at = excluded.updated_at, units = excluded.units,
+    generation = excluded.generation, health = excluded.health, findings = excluded.findings, reported_at = excluded.reported_at`
 
 	countUser = `SELECT count(*) FROM users WHERE user_uuid = ?1`
 
@@ -100,10 +103,19 @@ type (
 		InstalledAt string            `json:"installed_at,omitempty"`
 		UpdatedAt   string            `json:"updated_at"`
 		Units       []unitJSON        `json:"units"`
+		Generation  int64             `json:"generation"`
+		Health      leger.HostHealth  `json:"health"`
+		Findings    []findingJSON     `json:"findings"`
+		ReportedAt  string            `json:"reported_at,omitempty"`
 	}
 	unitJSON struct {
 		Name  string          `json:"name"`
 		State leger.HostState `json:"state"`
+	}
+	findingJSON struct {
+		Kind    leger.FindingKind `json:"kind"`
+		Subject string            `json:"subject"`
+		Text    string            `json:"text"`
 	}
 )
 
@@ -137,6 +149,13 @@ func deployments(r *Row) []leger.HostDeployment {
 		list[i] = leger.HostDeployment{
 			Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
 			InstalledAt: r.timeOf(d.InstalledAt), UpdatedAt: r.timeOf(d.UpdatedAt), Units: make([]leger.HostUnit, len(d.Units)),
+			Generation: d.Generation, Health: d.Health, Findings: make([]leger.HostFinding, len(d.Findings)),
+		}
+		if d.ReportedAt != "" {
+			list[i].ReportedAt = r.timeOf(d.ReportedAt)
+		}
+		for n, f := range d.Findings {
+			list[i].Findings[n] = leger.HostFinding(f)
 		}
 		for n, u := range d.Units {
 			list[i].Units[n] = leger.HostUnit(u)
@@ -208,6 +227,10 @@ func deploymentRows(list []leger.HostDeployment) []deploymentJSON {
 		rows[i] = deploymentJSON{
 			Key: d.Release.Key(), Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
 			InstalledAt: maybeTimestamp(d.InstalledAt), UpdatedAt: Timestamp(d.UpdatedAt), Units: make([]unitJSON, len(d.Units)),
+			Generation: d.Generation, Health: d.Health, Findings: make([]findingJSON, len(d.Findings)),
+		}
+		for n, f := range d.Findings {
+			rows[i].Findings[n] = findingJSON(f)
 		}
 		for n, u := range d.Units {
 			rows[i].Units[n] = unitJSON(u)

@@ -60,6 +60,32 @@ func TestOlderDatabaseIsCopiedAndMigrated(t *testing.T) {
 	}
 }
 
+// What a machine reported to a server that knew no findings is there as it was,
+// until its next report.
+func TestDeploymentsOfBeforeFindingsStay(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "leger.db")
+	if err := mustOpen(t, sqlite.Config{Path: path, Migrations: schema(t)[:6]}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	user := owner().UserID()
+	const at = "2025-01-02T03:04:05Z"
+	execSQL(t, path, `INSERT INTO users (user_uuid, tailscale_user_id, tailscale_email, tailnet, created_at)
+		VALUES (?, 'u1', 'alice@github', 'example.ts.net', ?)`, user.String(), at)
+	execSQL(t, path, `INSERT INTO hosts VALUES (?, 'n1', 'box', '0.1.0', '', '', ?, ?)`, user.String(), at, at)
+	execSQL(t, path, `INSERT INTO deployments VALUES (?, 'n1', 'web', 'Web', 2, '', 'failed', ?, ?, '[{"name":"web.service","state":"failed"}]')`,
+		user.String(), at, at)
+
+	hosts, err := open(t, sqlite.Config{Path: path}).Hosts(t.Context(), user)
+	if err != nil || len(hosts) != 1 || len(hosts[0].Deployments) != 1 {
+		t.Fatalf("machines: %+v, %v", hosts, err)
+	}
+	d := hosts[0].Deployments[0]
+	if d.State != leger.HostFailed || len(d.Units) != 1 || d.Generation != 0 || d.Health != "" || len(d.Findings) != 0 || !d.ReportedAt.IsZero() {
+		t.Errorf("deployment: %+v", d)
+	}
+}
+
 func TestNewerDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "leger.db")

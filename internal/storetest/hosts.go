@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"leger.run/leger"
 )
@@ -45,7 +46,12 @@ func (h *harness) report(user leger.UserID, device string, minute int) leger.Hos
 		Deployments: []leger.HostDeployment{{
 			Release: h.releaseName("Web"), Version: 2, Commit: strings.Repeat("0a", 20), State: leger.HostActive,
 			InstalledAt: at(3), UpdatedAt: at(4),
-			Units: []leger.HostUnit{{Name: "web.service", State: leger.HostActive}, {Name: "<null>'\"🦊.service", State: leger.HostFailed}},
+			Units:      []leger.HostUnit{{Name: "web.service", State: leger.HostActive}, {Name: "<null>'\"🦊.service", State: leger.HostFailed}},
+			Generation: 12, Health: leger.HealthFailed,
+			Findings: []leger.HostFinding{
+				{Kind: leger.FindingUnitFailed, Subject: "<null>'\"🦊.service", Text: "is failed"},
+				{Kind: "of_a_newer_leger", Text: "says [\"something\"] else"},
+			},
 		}},
 	}
 }
@@ -54,8 +60,17 @@ func (h *harness) report(user leger.UserID, device string, minute int) leger.Hos
 func hostOf(r leger.HostReport) leger.Host {
 	return leger.Host{
 		User: r.User, DeviceID: r.DeviceID, Name: r.Name, CLIVersion: r.CLIVersion, LegerdVersion: r.LegerdVersion,
-		PodmanVersion: r.PodmanVersion, CreatedAt: r.At, LastSeen: r.At, Secrets: r.Secrets, Deployments: r.Deployments,
+		PodmanVersion: r.PodmanVersion, CreatedAt: r.At, LastSeen: r.At, Secrets: r.Secrets, Deployments: reportedAt(r.At, r.Deployments),
 	}
+}
+
+// reportedAt is the list as it comes back from a report at that time.
+func reportedAt(at time.Time, list []leger.HostDeployment) []leger.HostDeployment {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].ReportedAt = at
+	}
+	return list
 }
 
 func (h *harness) tryReport(r leger.HostReport) (created bool, err error) {
@@ -126,7 +141,7 @@ func testPartialReport(h *harness) {
 		Deployments: []leger.HostDeployment{{Release: h.releaseName("db"), State: leger.HostActive, InstalledAt: at(7), UpdatedAt: at(7)}},
 	}
 	h.sendReport(deployments)
-	want.LastSeen, want.CLIVersion, want.Deployments = at(7), "0.3.0", deployments.Deployments
+	want.LastSeen, want.CLIVersion, want.Deployments = at(7), "0.3.0", reportedAt(at(7), deployments.Deployments)
 	h.same("after a report of deployments", h.hosts(user), []leger.Host{want})
 	h.sendReport(leger.HostReport{User: user, DeviceID: "node1", Name: "box node1", At: at(8)})
 	want.LastSeen = at(8)
@@ -163,7 +178,7 @@ func testInstalledAt(h *harness) {
 	h.sendReport(r)
 	r.At, r.Deployments[0].Version, r.Deployments[0].UpdatedAt = at(9), 2, at(8)
 	h.sendReport(r)
-	deployment.Version, deployment.InstalledAt, deployment.UpdatedAt = 2, at(5), at(8)
+	deployment.Version, deployment.InstalledAt, deployment.UpdatedAt, deployment.ReportedAt = 2, at(5), at(8), at(9)
 	h.same("deployments", h.hosts(user)[0].Deployments, []leger.HostDeployment{deployment})
 }
 
@@ -281,6 +296,12 @@ func testFullHost(h *harness) {
 		}
 		for n := range units {
 			d.Units = append(d.Units, leger.HostUnit{Name: fmt.Sprintf("%d.service", n), State: leger.HostActive})
+		}
+		if i == 0 {
+			much := leger.HostFinding{
+				Kind: leger.FindingMore, Subject: strings.Repeat("s", leger.MaxFindingSubject), Text: strings.Repeat("t", leger.MaxFindingText),
+			}
+			d.Findings = slices.Repeat([]leger.HostFinding{much}, leger.MaxDeploymentFindings)
 		}
 		r.Deployments = append(r.Deployments, d)
 	}

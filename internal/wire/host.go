@@ -37,12 +37,25 @@ type HostDeployment struct {
 	InstalledAt Time              `json:"installed_at"`
 	UpdatedAt   Time              `json:"updated_at"`
 	Units       []HostUnit        `json:"units"`
+	// Absent, as the three below, when the machine did not tell.
+	Generation int64            `json:"generation,omitempty"`
+	Health     leger.HostHealth `json:"health,omitempty"`
+	Findings   []HostFinding    `json:"findings,omitempty"`
+	ReportedAt Time             `json:"reported_at,omitzero"` // by the server's clock
 }
 
 // HostUnit is a systemd unit of a deployment, in reports and in answers.
 type HostUnit struct {
 	Name  string          `json:"name"`
 	State leger.HostState `json:"state"`
+}
+
+// HostFinding is something about a deployment that its owner may want to look at,
+// in reports and in answers.
+type HostFinding struct {
+	Kind    leger.FindingKind `json:"kind"`
+	Subject string            `json:"subject,omitempty"` // a unit or file
+	Text    string            `json:"text"`
 }
 
 // HostOf converts a machine.
@@ -59,6 +72,12 @@ func HostOf(h leger.Host) Host {
 		out.Deployments[i] = HostDeployment{
 			Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
 			InstalledAt: At(d.InstalledAt), UpdatedAt: At(d.UpdatedAt), Units: make([]HostUnit, len(d.Units)),
+		}
+		if out.Deployments[i].Generation, out.Deployments[i].Health = d.Generation, d.Health; !d.ReportedAt.IsZero() {
+			out.Deployments[i].ReportedAt = At(d.ReportedAt)
+		}
+		for _, f := range d.Findings {
+			out.Deployments[i].Findings = append(out.Deployments[i].Findings, HostFinding(f))
 		}
 		for n, u := range d.Units {
 			out.Deployments[i].Units[n] = HostUnit(u)
@@ -97,6 +116,10 @@ type HostDeploymentReport struct {
 	InstalledAt string          `json:"installed_at,omitempty"`
 	UpdatedAt   string          `json:"updated_at"`
 	Units       []HostUnit      `json:"units,omitzero"`
+	// A server that is older than these three refuses a body that has them.
+	Generation int64            `json:"generation,omitempty"`
+	Health     leger.HostHealth `json:"health,omitempty"`
+	Findings   []HostFinding    `json:"findings,omitempty"`
 }
 
 // HostReported is the answer of PUT /api/hosts/:device_id.

@@ -54,6 +54,13 @@ func shapes(t *testing.T) map[string]any {
 		Deployments: []leger.HostDeployment{{
 			Release: release.Name, Version: 1, Commit: "0123456789abcdef0123456789abcdef01234567", State: leger.HostActive,
 			InstalledAt: made, UpdatedAt: edited, Units: []leger.HostUnit{{Name: "openwebui.service", State: leger.HostActive}},
+			Generation: 3, Health: leger.HealthGood, ReportedAt: edited,
+			Findings: []leger.HostFinding{
+				{Kind: leger.FindingFileChanged, Subject: "openwebui.container", Text: "was changed since it was installed"},
+				{Kind: leger.FindingBranchMoved, Text: "the branch has moved on"},
+			},
+		}, {
+			Release: release.Name, State: leger.HostUnknown, InstalledAt: made, UpdatedAt: edited,
 		}},
 	}
 	bare := leger.Host{DeviceID: "local-0a", Name: "box-2", CreatedAt: made, LastSeen: made}
@@ -107,7 +114,8 @@ func shapes(t *testing.T) map[string]any {
 			Deployments: []wire.HostDeploymentReport{{
 				Release: "my-openwebui", Version: 1, Commit: host.Deployments[0].Commit, State: leger.HostFailed,
 				InstalledAt: "2025-10-16T14:00:00Z", UpdatedAt: "2025-10-16T14:30:00Z",
-				Units: []wire.HostUnit{{Name: "openwebui.service", State: leger.HostFailed}},
+				Units: []wire.HostUnit{{Name: "openwebui.service", State: leger.HostFailed}}, Generation: 3, Health: leger.HealthFailed,
+				Findings: []wire.HostFinding{{Kind: leger.FindingUnitFailed, Subject: "openwebui.service", Text: "is failed"}},
 			}},
 		},
 		"request_report_none":  wire.HostReport{Name: "box-1", Secrets: []wire.HostSecretReport{}, Deployments: []wire.HostDeploymentReport{}},

@@ -6,6 +6,89 @@ test("without machines the page says how one gets there", async ({ page, signIn 
 	await expect(page.getByText("leger secrets sync")).toBeVisible();
 });
 
+const at = () => new Date().toISOString();
+
+test("a deployment shows its health, and what is to be looked at on demand", async ({
+	page,
+	signIn,
+	server,
+}) => {
+	const email = await signIn();
+	const drift = {
+		kind: "file_changed",
+		subject: "web.container",
+		text: "was changed since it was installed",
+	};
+	await server.report(email, "box-1", {
+		deployments: [
+			{
+				release: "web",
+				commit: "0123456789abcdef0123456789abcdef01234567",
+				state: "active",
+				updated_at: at(),
+				generation: 4,
+				health: "healthy",
+				findings: [drift, { kind: "of_a_newer_leger", text: "<b>says</b> something else" }],
+			},
+			{
+				release: "db",
+				state: "failed",
+				updated_at: at(),
+				units: [{ name: "db.service", state: "failed" }],
+				health: "failed",
+				findings: [{ kind: "unit_failed", subject: "db.service", text: "has failed (exit-code)" }],
+			},
+			{ release: "quiet", state: "active", updated_at: at(), health: "healthy" },
+			{ release: "strange", state: "unknown", updated_at: at(), health: "unknown" },
+			{ release: "of-an-older-leger", state: "stopped", updated_at: at() },
+		],
+	});
+	await server.report(email, "box-2", { deployments: [] });
+	await page.goto("/hosts");
+	const machine = page.getByRole("region", { name: "box-1" });
+	const row = (release: string) =>
+		machine.getByRole("listitem").filter({ has: page.getByText(release, { exact: true }) });
+	await expect(row("web")).toContainText("healthy");
+	await expect(row("web")).toContainText("0123456789 · generation 4 · installed just now · checked just now");
+	await expect(row("quiet")).toContainText("healthy");
+	await expect(row("strange")).toContainText("unknown");
+	await expect(row("of-an-older-leger")).toContainText("unhealthy");
+	await expect(row("of-an-older-leger")).not.toContainText("generation");
+	await expect(row("quiet").getByRole("group")).toHaveCount(0);
+	await expect(page.getByRole("region", { name: "box-2" })).toContainText("No release is installed there.");
+
+	// What is broken is told at once; what merely drifted, when it is asked for.
+	await expect(machine.getByText("has failed (exit-code)")).toBeVisible();
+	const drifted = machine.getByText("was changed since it was installed");
+	await expect(drifted).toBeHidden();
+	const summary = machine.getByText("2 findings about web on box-1");
+	await summary.focus();
+	await page.keyboard.press("Enter");
+	await expect(drifted).toBeVisible();
+	await expect(machine.getByText("<b>says</b> something else")).toBeVisible();
+	await page.keyboard.press("Space");
+	await expect(drifted).toBeHidden();
+
+	// What was opened stays open when the page asks again and there is more of it.
+	await summary.click();
+	await server.report(email, "box-1", {
+		deployments: [
+			{
+				release: "web",
+				state: "active",
+				updated_at: at(),
+				health: "healthy",
+				findings: [drift, { ...drift, subject: "db.container" }, { kind: "more", text: "and 1 more" }],
+			},
+		],
+	});
+	await expect(async () => {
+		await page.evaluate(() => window.dispatchEvent(new Event("visibilitychange"))); // what is new enough is not asked for
+		await expect(machine.getByText("3 findings about web on box-1")).toBeVisible({ timeout: 500 });
+	}).toPass({ timeout: 15_000 });
+	await expect(machine.getByText("and 1 more")).toBeVisible();
+});
+
 test("a machine shows what it holds and runs, until it is forgotten", async ({ page, signIn, server }) => {
 	const email = await signIn();
 	for (const value of ["one", "two"])

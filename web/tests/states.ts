@@ -194,6 +194,11 @@ export const states: readonly State[] = [
 		path: "/releases/00000000-0000-4000-8000-000000000000",
 		act: (page) => expect(page.getByRole("heading", { name: "There is no such release" })).toBeVisible(),
 	},
+	{
+		name: "hosts-findings",
+		path: "/hosts",
+		act: (page) => page.getByText("2 findings about my-openwebui on box-1").click(),
+	},
 	{ name: "hosts-forget", path: "/hosts", act: press("Forget box-1") },
 	{ name: "settings-delete", path: "/settings", act: press("Delete account…") },
 	{ name: "settings-everywhere", path: "/settings", act: press("Sign out everywhere else") },
@@ -307,6 +312,41 @@ async function report(server: Server, email: string) {
 					{ name: "openwebui.service", state: "active" },
 					{ name: "litellm.service", state: "active" },
 				],
+				generation: 7,
+				health: "healthy",
+				findings: [
+					{
+						kind: "secret_stale",
+						subject: "litellm.service",
+						text: "runs with an older value of the secret openai_api_key: leger service restart litellm.service",
+					},
+					{
+						kind: "branch_moved",
+						text: "the branch has moved on to commit 5a3d0f1be14e: leger deploy update my-openwebui",
+					},
+				],
+			},
+			{
+				release: "paperless",
+				version: 1,
+				commit: "9e107d9d372bb6826bd81d3542a419d69e107d9d",
+				state: "active",
+				updated_at: ago(4000),
+				units: [{ name: "paperless-webserver-with-a-long-name.service", state: "active" }],
+				generation: 2,
+				health: "unhealthy",
+				findings: [
+					{
+						kind: "unit_unhealthy",
+						subject: "paperless-webserver-with-a-long-name.service",
+						text: "is unhealthy: its health check says so",
+					},
+					{
+						kind: "file_changed",
+						subject: "paperless.container",
+						text: "was changed since it was installed",
+					},
+				],
 			},
 		],
 	});
@@ -320,6 +360,9 @@ async function report(server: Server, email: string) {
 				state: "failed",
 				updated_at: ago(7),
 				units: [{ name: "immich.service", state: "failed" }],
+				generation: 3,
+				health: "failed",
+				findings: [{ kind: "unit_failed", subject: "immich.service", text: "has failed (exit-code)" }],
 			},
 		],
 	});

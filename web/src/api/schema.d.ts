@@ -645,6 +645,36 @@ export interface components {
             name: string;
             state: components["schemas"]["HostState"];
         };
+        /**
+         * Format: int64
+         * @description What the machine calls this state of the release; absent if its leger does not
+         *     tell.
+         */
+        Generation: number;
+        /**
+         * @description `healthy`: everything that should run does. `unhealthy`: something is down, or its
+         *     container's health check says no. `failed`: a unit failed, or the deployment was
+         *     interrupted. `unknown`: systemd could not be asked, or said something else. Absent
+         *     if the machine's leger does not tell.
+         * @enum {unknown}
+         */
+        HostHealth: "healthy" | "unhealthy" | "failed" | "unknown";
+        /**
+         * @description What the owner may want to look at: drift, and units that are not well. Absent if
+         *     there is nothing. It never has a value of a secret.
+         */
+        HostFindings: {
+            /**
+             * @description `interrupted`, `unit_failed`, `unit_unhealthy`, `unit_down`, `unit_unknown`,
+             *     `file_changed`, `file_missing`, `secret_stale`, `branch_moved`, `more`; further ones
+             *     may come.
+             */
+            kind: string;
+            /** @description The unit or file; absent for what is about the deployment as a whole. */
+            subject?: string;
+            /** @description One line that goes on from the subject, as in "was changed since it was installed". */
+            text: string;
+        }[];
         Host: {
             device_id: components["schemas"]["DeviceId"];
             name: components["schemas"]["HostName"];
@@ -679,6 +709,14 @@ export interface components {
             installed_at: components["schemas"]["Time"];
             updated_at: components["schemas"]["Time"];
             units: components["schemas"]["HostUnit"][];
+            generation?: components["schemas"]["Generation"];
+            health?: components["schemas"]["HostHealth"];
+            findings?: components["schemas"]["HostFindings"];
+            /**
+             * @description When the machine said all this, by the server's clock; `last_seen` may be that
+             *     of a later report without deployments. Absent if it is long ago.
+             */
+            reported_at?: components["schemas"]["Time"];
         };
         /**
          * Format: date-time
@@ -714,6 +752,9 @@ export interface components {
                 installed_at?: components["schemas"]["ReportedTime"];
                 updated_at: components["schemas"]["ReportedTime"];
                 units?: components["schemas"]["HostUnit"][];
+                generation?: components["schemas"]["Generation"];
+                health?: components["schemas"]["HostHealth"];
+                findings?: components["schemas"]["HostFindings"];
             }[];
         };
     };

@@ -1,15 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { explain } from "#api/error.ts";
-import { type Host, hostsQuery, releasesQuery, type Secret, secretsQuery } from "#api/queries.ts";
+import { type Host, hostsQuery, type Secret, secretsQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
 import { Command } from "#ui/command.tsx";
 import { PageHeader, PageLayout } from "#ui/page.tsx";
 import { EmptyState, ErrorState, SkeletonRows } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
-import { UnitState } from "#ui/unit-state.tsx";
+import { Deployments } from "./deployments.tsx";
 import { ForgetDialog } from "./forget-dialog.tsx";
 
 export function HostsPage() {
@@ -113,56 +112,5 @@ function HeldSecrets({ host, secrets }: { host: Host; secrets: readonly Secret[]
 				</>
 			)}
 		</>
-	);
-}
-
-function Deployments({ host }: { host: Host }) {
-	const releases = useQuery(releasesQuery).data ?? [];
-	if (host.deployments.length === 0) return <p className="text-muted">No release is installed there.</p>;
-	return (
-		<ul className="divide-y divide-line border-y border-line">
-			{host.deployments.map((deployment) => {
-				const release = releases.find(({ name }) => name.toLowerCase() === deployment.release.toLowerCase());
-				return (
-					<li key={deployment.release} className="flex flex-col gap-0.5 py-2">
-						<p>
-							{release === undefined ? (
-								<span className="font-medium">{deployment.release}</span>
-							) : (
-								<Link
-									to="/releases/$id"
-									params={{ id: release.id }}
-									className="rounded font-medium hover:underline"
-								>
-									{deployment.release}
-								</Link>
-							)}
-							<span className="text-sm text-muted">
-								{" "}
-								{deployment.version > 0
-									? ` · version ${deployment.version}`
-									: " · installed from its own address"}
-								{release !== undefined && deployment.version > 0 && release.version > deployment.version && (
-									<span className="text-warn"> (behind, newest is {release.version})</span>
-								)}{" "}
-								{deployment.commit && (
-									<>
-										· <code className="font-mono">{deployment.commit.slice(0, 10)}</code>{" "}
-									</>
-								)}
-								· <UnitState state={deployment.state} /> · <Time at={deployment.updated_at} />
-							</span>
-						</p>
-						<ul className="flex flex-wrap gap-x-4 text-sm">
-							{deployment.units.map((unit) => (
-								<li key={unit.name}>
-									<code className="font-mono break-all">{unit.name}</code> <UnitState state={unit.state} />
-								</li>
-							))}
-						</ul>
-					</li>
-				);
-			})}
-		</ul>
 	);
 }

@@ -1,6 +1,6 @@
 import type { Host } from "#api/queries.ts";
+import { Health, healthOf } from "#ui/health.tsx";
 import { Time } from "#ui/time.tsx";
-import { UnitState } from "#ui/unit-state.tsx";
 
 /** Where a release runs, and at which version. */
 export function RunningOn({ release, hosts }: { release: string; hosts: readonly Host[] }) {
@@ -16,7 +16,8 @@ export function RunningOn({ release, hosts }: { release: string; hosts: readonly
 				<li key={host.device_id}>
 					{host.name}{" "}
 					<span className="text-muted">
-						· <UnitState state={deployment.state} /> · <Time at={deployment.updated_at} />
+						· <Health health={deployment.health ?? healthOf(deployment.state)} /> ·{" "}
+						<Time at={deployment.updated_at} />
 					</span>
 				</li>
 			))}

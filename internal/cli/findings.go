@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/wire"
+)
+
+// maxReportedFindings bounds those of a whole report: at their longest they are
+// well below what a request may have.
+const maxReportedFindings = 400
+
+// surroundings is what is known about a deployment besides what the engine tells.
+type surroundings struct {
+	stale    []staleJSON
+	head     string // the newest commit of its branch; empty: nobody asked
+	failures []deploy.Failure
+}
+
+// findingsOf lists what the owner may want to look at, the gravest first. All of
+// it is made of names and fixed words: neither a journal nor a secret's value can
+// get into it.
+func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
+	var all []wire.HostFinding
+	add := func(kind leger.FindingKind, subject, format string, args ...any) {
+		all = append(all, wire.HostFinding{
+			Kind: kind, Subject: oneLine(subject, leger.MaxFindingSubject), Text: oneLine(fmt.Sprintf(format, args...), leger.MaxFindingText),
+		})
+	}
+	if d.Interrupted {
+		add(leger.FindingInterrupted, "", "a deployment was interrupted: leger deploy install --release %s finishes it", d.Release)
+	}
+	for _, u := range d.Units {
+		if kind, text := unitFinding(u); kind != "" {
+			add(kind, u.Service, "%s", text)
+		}
+	}
+	for _, f := range d.Drift {
+		kind, text := fileFinding(f)
+		add(kind, f.Path, "%s", text)
+	}
+	for _, stale := range s.stale {
+		add(leger.FindingSecretStale, stale.Unit, "runs with an older value of the secret %s: leger service restart %s", stale.Secret, stale.Unit)
+	}
+	if from := d.Generation.Source.Commit; from != "" && s.head != "" && s.head != from {
+		add(leger.FindingBranchMoved, "", "the branch has moved on to commit %s%s", short(s.head), whyNotThere(d, s))
+	}
+	return all
+}
+
+// whyNotThere says why the newest commit is not installed.
+func whyNotThere(d deploy.Deployment, s surroundings) string {
+	i := slices.IndexFunc(s.failures, func(f deploy.Failure) bool { return f.Identity == s.head })
+	switch {
+	case i < 0:
+		return ": leger deploy update " + d.Release
+	case s.failures[i].ByHand:
+		return ", from which you went back"
+	default:
+		return ", which has failed here"
+	}
+}
+
+// unitFinding says what is wrong with a unit; nothing: the empty kind.
+func unitFinding(u deploy.UnitStatus) (leger.FindingKind, string) {
+	if u.Template {
+		return "", ""
+	}
+	why := ""
+	if r := u.State.Result; r != "" && r != "success" {
+		why = " (" + r + ")"
+	}
+	switch state := hostState(u); {
+	case state == leger.HostFailed && u.State.ActiveState == "active":
+		return leger.FindingUnitUnhealthy, "is unhealthy: its health check says so"
+	case state == leger.HostFailed && u.State.ActiveState != "failed":
+		return leger.FindingUnitFailed, "fails and is started again" + why
+	case state == leger.HostFailed:
+		return leger.FindingUnitFailed, "has failed" + why
+	case u.Run && state == leger.HostStopped:
+		return leger.FindingUnitDown, "is down and should be up" + why
+	case u.Run && u.State.ActiveState == "":
+		return leger.FindingUnitUnknown, "could not be asked for"
+	case u.Run && state == leger.HostUnknown:
+		return leger.FindingUnitUnknown, "is " + stateWords(u.State)
+	}
+	return "", ""
+}
+
+func fileFinding(f deploy.FileChange) (leger.FindingKind, string) {
+	if f.Action == deploy.Drop {
+		return leger.FindingFileMissing, "is not there any more"
+	}
+	return leger.FindingFileChanged, "was changed since it was installed"
+}
+
+// healthOf is the gravest of what the units' findings say. Files that were edited
+// are no matter of health: what runs was made of them or is not yet.
+func healthOf(d deploy.Deployment) leger.HostHealth {
+	seen := map[leger.FindingKind]bool{}
+	for _, u := range d.Units {
+		kind, _ := unitFinding(u)
+		seen[kind] = true
+	}
+	switch {
+	case d.Interrupted || seen[leger.FindingUnitFailed]:
+		return leger.HealthFailed
+	case seen[leger.FindingUnitUnhealthy] || seen[leger.FindingUnitDown]:
+		return leger.HealthPoor
+	case seen[leger.FindingUnitUnknown]:
+		return leger.HealthUnknown
+	}
+	return leger.HealthGood
+}
+
+// bounded cuts a list of findings, and says that it did.
+func bounded(all []wire.HostFinding, most int, release string) []wire.HostFinding {
+	if len(all) <= most {
+		return all
+	}
+	shown := max(most-1, 0)
+	more := wire.HostFinding{Kind: leger.FindingMore, Text: fmt.Sprintf("and %d more: leger deploy status %s", len(all)-shown, release)}
+	return append(slices.Clip(all[:shown]), more)
+}
+
+// oneLine makes a text what a report takes.
+func oneLine(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}

@@ -1,0 +1,249 @@
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/cli"
+	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/wire"
+)
+
+// readFindings gives a list of findings as one reads them.
+func readFindings(all []wire.HostFinding) []string {
+	out := []string{}
+	for _, f := range all {
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s: %s %s", f.Kind, f.Subject, f.Text)))
+	}
+	return out
+}
+
+func service(name, active, sub, result string) deploy.UnitStatus {
+	return deploy.UnitStatus{
+		Unit:  deploy.Unit{Service: name, Start: true, Run: true},
+		State: leger.UnitState{Name: name, LoadState: "loaded", ActiveState: active, SubState: sub, Result: result},
+	}
+}
+
+// What is wrong with a deployment, in words, and the one word for all of it.
+func TestHealthAndFindings(t *testing.T) {
+	t.Parallel()
+	up := service("web.service", "active", "running", "success")
+	unwell, starting := up, up
+	unwell.Health, starting.Health = "unhealthy", "starting"
+	missing := service("web.service", "inactive", "dead", "")
+	missing.State.LoadState = "not-found"
+	unneeded := service("volume.service", "inactive", "dead", "")
+	unneeded.Run = false
+	brokenUnneeded := service("volume.service", "failed", "failed", "exit-code")
+	brokenUnneeded.Run = false
+	template := service("web@.service", "failed", "failed", "")
+	template.Template = true
+	newest, old := strings.Repeat("b", 40), strings.Repeat("a", 40)
+	from := deploy.Generation{Source: deploy.Source{Commit: old}}
+	for _, tc := range []struct {
+		what   string
+		units  []deploy.UnitStatus
+		change func(*deploy.Deployment)
+		around cli.Around
+		health leger.HostHealth
+		want   []string
+	}{
+		{"well", []deploy.UnitStatus{up, unneeded, starting, template}, nil, cli.Around{}, leger.HealthGood, nil},
+		{"no unit", nil, nil, cli.Around{}, leger.HealthGood, nil},
+		{"failed", []deploy.UnitStatus{service("web.service", "failed", "failed", "exit-code")}, nil, cli.Around{}, leger.HealthFailed, []string{"unit_failed: web.service has failed (exit-code)"}},
+		{"failed that need not run", []deploy.UnitStatus{up, brokenUnneeded}, nil, cli.Around{}, leger.HealthFailed, []string{"unit_failed: volume.service has failed (exit-code)"}},
+		{"failing again and again", []deploy.UnitStatus{service("web.service", "activating", "auto-restart", "oom-kill")}, nil, cli.Around{}, leger.HealthFailed, []string{"unit_failed: web.service fails and is started again (oom-kill)"}},
+		{"unhealthy", []deploy.UnitStatus{unwell}, nil, cli.Around{}, leger.HealthPoor, []string{"unit_unhealthy: web.service is unhealthy: its health check says so"}},
+		{"down", []deploy.UnitStatus{service("web.service", "inactive", "dead", "success")}, nil, cli.Around{}, leger.HealthPoor, []string{"unit_down: web.service is down and should be up"}},
+		{"on its way", []deploy.UnitStatus{service("web.service", "activating", "start", "success")}, nil, cli.Around{}, leger.HealthUnknown, []string{"unit_unknown: web.service is activating (start)"}},
+		{"not there", []deploy.UnitStatus{missing}, nil, cli.Around{}, leger.HealthUnknown, []string{"unit_unknown: web.service is not there"}},
+		{"not asked for", []deploy.UnitStatus{service("web.service", "", "", "")}, nil, cli.Around{}, leger.HealthUnknown, []string{"unit_unknown: web.service could not be asked for"}},
+		{"the worst counts", []deploy.UnitStatus{unwell, service("db.service", "failed", "failed", ""), missing}, nil, cli.Around{}, leger.HealthFailed, []string{"unit_unhealthy: web.service is unhealthy: its health check says so", "unit_failed: db.service has failed", "unit_unknown: web.service is not there"}},
+		{"interrupted", []deploy.UnitStatus{up}, func(d *deploy.Deployment) { d.Interrupted = true }, cli.Around{}, leger.HealthFailed, []string{"interrupted:  a deployment was interrupted: leger deploy install --release app finishes it"}},
+		{"drift is no matter of health", []deploy.UnitStatus{up}, func(d *deploy.Deployment) {
+			d.Drift = []deploy.FileChange{{Path: "web.container", Action: deploy.Change}, {Path: "a/b.env", Action: deploy.Drop}}
+		}, cli.Around{}, leger.HealthGood, []string{
+			"file_changed: web.container was changed since it was installed", "file_missing: a/b.env is not there any more",
+		}},
+		{"an older secret", []deploy.UnitStatus{up}, nil, cli.Around{Stale: map[string]string{"web.service": "api_key"}}, leger.HealthGood, []string{"secret_stale: web.service runs with an older value of the secret api_key: leger service restart web.service"}},
+		{"the branch's newest", []deploy.UnitStatus{up}, nil, cli.Around{Head: old}, leger.HealthGood, nil},
+		{"behind its branch", []deploy.UnitStatus{up}, nil, cli.Around{Head: newest}, leger.HealthGood, []string{"branch_moved:  the branch has moved on to commit bbbbbbbbbbbb: leger deploy update app"}},
+		{"behind, as it failed", []deploy.UnitStatus{up}, nil, cli.Around{Head: newest, Failures: []deploy.Failure{{Identity: newest, Reason: canary}}}, leger.HealthGood, []string{"branch_moved:  the branch has moved on to commit bbbbbbbbbbbb, which has failed here"}},
+		{"behind, as the user went back", []deploy.UnitStatus{up}, nil, cli.Around{Head: newest, Failures: []deploy.Failure{{Identity: newest, ByHand: true}}}, leger.HealthGood, []string{"branch_moved:  the branch has moved on to commit bbbbbbbbbbbb, from which you went back"}},
+		{"in no repository", []deploy.UnitStatus{up}, func(d *deploy.Deployment) { d.Generation.Source.Commit = "" }, cli.Around{Head: newest}, leger.HealthGood, nil},
+		{"names that could deceive", []deploy.UnitStatus{service("a\x1b[2Jb\n.service", "failed", "failed", "x\ny")}, nil, cli.Around{}, leger.HealthFailed, []string{"unit_failed: a\uFFFD[2Jb\uFFFD.service has failed (x\uFFFDy)"}},
+	} {
+		d := deploy.Deployment{Release: "app", Installed: true, Generation: from, Units: tc.units}
+		if tc.change != nil {
+			tc.change(&d)
+		}
+		if got := readFindings(cli.Findings(d, tc.around)); strings.Join(got, "\n") != strings.Join(tc.want, "\n") {
+			t.Errorf("%s: findings %q\nwant %q", tc.what, got, tc.want)
+		}
+		if got := cli.ReportOf(d).Health; got != tc.health {
+			t.Errorf("%s: %s, want %s", tc.what, got, tc.health)
+		}
+	}
+}
+
+// However much is wrong, a report of it is one that the server takes.
+func TestFindingsAreBounded(t *testing.T) {
+	t.Parallel()
+	d := deploy.Deployment{Release: "app", Generation: deploy.Generation{Number: 1}}
+	for i := range leger.MaxDeploymentFindings + 30 {
+		d.Drift = append(d.Drift, deploy.FileChange{Path: strings.Repeat("é", 200) + fmt.Sprint(i), Action: deploy.Drop})
+	}
+	all := cli.Findings(d, cli.Around{Stale: map[string]string{"a.service": strings.Repeat("ö", 400)}})
+	for _, most := range []int{leger.MaxDeploymentFindings, 1, 0} {
+		got := cli.Bounded(all, most, "app")
+		if want := max(most, 1); len(got) != want {
+			t.Fatalf("%d findings, want %d", len(got), want)
+		}
+		more := fmt.Sprintf("and %d more: leger deploy status app", len(all)-max(most-1, 0))
+		if last := got[len(got)-1]; last.Kind != leger.FindingMore || last.Text != more {
+			t.Errorf("the last is %+v, want %q", last, more)
+		}
+		report := leger.HostReport{DeviceID: "n1", Name: "box", Deployments: []leger.HostDeployment{{State: leger.HostActive}}}
+		report.Deployments[0].Release, _ = leger.ParseReleaseName("app")
+		report.Deployments[0].UpdatedAt = d.Generation.CreatedAt.AddDate(2026, 0, 0)
+		for _, f := range got {
+			report.Deployments[0].Findings = append(report.Deployments[0].Findings, leger.HostFinding(f))
+		}
+		if err := report.Validate(); err != nil {
+			t.Errorf("at most %d: %v", most, err)
+		}
+	}
+	if got := cli.Bounded(all[:2], 2, "app"); len(got) != 2 || got[1] != all[1] {
+		t.Errorf("two of two: %+v", got)
+	}
+}
+
+// An edited file, an unhealthy container, an older secret and a branch that moved
+// on, as the server has them after deploy status; then nothing of it.
+func TestStatusIsReported(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web("")})
+	h.leger(0, "deploy", "install", "--release", "app", "--settle", "10ms")
+	d := h.host(h.home).Deployments[0]
+	if d.Health != leger.HealthGood || d.Generation != 1 || len(d.Findings) != 0 || d.ReportedAt.IsZero() {
+		t.Fatalf("after the installation: %+v", d)
+	}
+	file := filepath.Join(h.units.dir, "app.leger", "web.container")
+	if err := os.WriteFile(file, []byte("[Container]\nImage=registry.example/other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.podman.Run("web", "web.service", "unhealthy")
+	h.legerIn(t.Context(), 0, canary+"2", "secrets", "set", "api_key")
+	h.leger(0, "secrets", "sync")
+	h.commit(map[string]string{"web.container": web("PublishPort=127.0.0.1:8080:80")})
+	h.leger(7, "deploy", "status", "app")
+	d = h.host(h.home).Deployments[0]
+	want := []string{
+		"unit_unhealthy: web.service is unhealthy: its health check says so",
+		"file_changed: web.container was changed since it was installed",
+		"secret_stale: web.service runs with an older value of the secret api_key: leger service restart web.service",
+		"branch_moved:  the branch has moved on to commit " + h.git("rev-parse", "HEAD")[:12] + ": leger deploy update app",
+	}
+	if got := readFindings(d.Findings); d.Health != leger.HealthPoor || strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%s, findings %q\nwant %q", d.Health, got, want)
+	}
+
+	// Looking again changes nothing, and is no request.
+	before := h.requests.Load()
+	h.leger(7, "deploy", "status")
+	if n := h.requests.Load() - before; n > 1 { // one asks for the release
+		t.Errorf("%d requests of a status that finds nothing new", n)
+	}
+	h.podman.Rm("web")
+	h.leger(0, "deploy", "update", "app", "--yes", "--settle", "10ms")
+	if d = h.host(h.home).Deployments[0]; d.Health != leger.HealthGood || d.Generation != 2 || len(d.Findings) != 0 {
+		t.Errorf("after the update: %+v", d)
+	}
+	h.leger(0, "deploy", "rollback", "app", "--settle", "10ms")
+	h.leger(0, "deploy", "status")
+	want = []string{"branch_moved:  the branch has moved on to commit " + h.git("rev-parse", "HEAD")[:12] + ", from which you went back"}
+	if got := readFindings(h.host(h.home).Deployments[0].Findings); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("after going back: %q\nwant %q", got, want)
+	}
+}
+
+// A run of the timer reports once, after all its updates, and says what waits.
+func TestAutoIsReported(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.standin("systemctl", "#!/bin/sh\n")
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web("")})
+	h.leger(0, "deploy", "install", "--release", "app", "--settle", "10ms")
+	h.leger(0, "deploy", "auto", "on", "app")
+	h.commit(map[string]string{"web.container": web("Environment=A=b")})
+	h.leger(0, "deploy", "auto", "run", "--settle", "10ms")
+	d := h.host(h.home).Deployments[0]
+	if d.Generation != 2 || d.Commit != h.git("rev-parse", "HEAD") || d.Health != leger.HealthGood || len(d.Findings) != 0 {
+		t.Errorf("after an update: %+v", d)
+	}
+	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info")}) // a new risk
+	h.leger(0, "deploy", "auto", "run", "--settle", "10ms")
+	d = h.host(h.home).Deployments[0]
+	if got := readFindings(d.Findings); d.Generation != 2 || len(got) != 1 || !strings.HasPrefix(got[0], "branch_moved:") {
+		t.Errorf("an update that waits: generation %d, %q", d.Generation, got)
+	}
+	h.refuseReports(true)
+	h.commit(map[string]string{"web.container": web("Environment=A=c")})
+	wantIn(t, h.leger(0, "deploy", "auto", "run", "--settle", "10ms").stderr, "warning: the server was not told")
+}
+
+// olderServer is one that knows no findings: it refuses what it does not know.
+type olderServer struct {
+	http.Handler
+	refused *[]string
+}
+
+func (o olderServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPut {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Contains(body, []byte(`"generation"`)) || bytes.Contains(body, []byte(`"health"`)) || bytes.Contains(body, []byte(`"findings"`)) {
+			*o.refused = append(*o.refused, string(body))
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"success":false,"error":{"code":"invalid_request","message":"a field this route does not know"}}`))
+			return
+		}
+	}
+	o.Handler.ServeHTTP(w, r)
+}
+
+func TestAnOlderServerIsToldWhatItKnows(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	var refused []string
+	var old http.Handler = olderServer{*h.handler.Load(), &refused}
+	h.handler.Store(&old)
+	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	h.commit(map[string]string{"web.container": web("")})
+	s := h.leger(0, "deploy", "install", "--release", "app", "--settle", "10ms", "--json")
+	if strings.Contains(s.stderr, "was not told") || strings.Contains(s.stdout, "report_error") {
+		t.Errorf("it complains: %s%s", s.stderr, s.stdout)
+	}
+	d := h.host(h.home).Deployments[0]
+	if len(refused) != 1 || d.Release.String() != "app" || d.State != leger.HostActive || len(d.Units) != 1 || d.Health != "" || d.Generation != 0 {
+		t.Errorf("refused %d, knows %+v", len(refused), d)
+	}
+	if strings.Contains(strings.Join(refused, ""), canary) {
+		t.Error("a report has a secret value")
+	}
+}
