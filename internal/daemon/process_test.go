@@ -197,7 +197,7 @@ func TestServesWithoutPodman(t *testing.T) {
 	if err := d.client.CreateVersion(ctx, u, n, 1, text("v")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := d.client.Get(ctx, u, n); err != nil {
+	if _, _, err := d.client.Get(ctx, u, n, 0); err != nil {
 		t.Fatal(err)
 	}
 	_, err := d.client.Reconcile(ctx, u)
