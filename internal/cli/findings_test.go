@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/cli"
@@ -245,5 +246,31 @@ func TestAnOlderServerIsToldWhatItKnows(t *testing.T) {
 	}
 	if strings.Contains(strings.Join(refused, ""), canary) {
 		t.Error("a report has a secret value")
+	}
+}
+
+// A server that takes a report and never answers holds up what only looked for two
+// seconds, once.
+func TestAServerThatHangsHoldsUpAStatusOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	api, reports := *h.handler.Load(), make(chan struct{}, 10)
+	var hangs http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			api.ServeHTTP(w, r)
+			return
+		}
+		reports <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body) // only then is a caller that leaves noticed
+		<-r.Context().Done()
+	})
+	h.handler.Store(&hangs)
+	began := time.Now()
+	wantIn(t, h.leger(0, "deploy", "status").stderr, "warning: the server was not told")
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if s := h.leger(0, "deploy", "status"); strings.Contains(s.stderr, "was not told") || len(reports) != 1 {
+		t.Errorf("%d reports; it says %s", len(reports), s.stderr)
 	}
 }
