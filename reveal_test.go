@@ -28,7 +28,7 @@ func revealers() map[string]string {
 		"internal/podman.rest.create":              "the request that hands it to Podman",
 		"internal/podman.program.create":           "podman's standard input",
 		"internal/gitrepo.session.credentials":     "the pipe from which git's credential helper reads it",
-		"internal/secretsync.Syncer.differing":     "compares the server's value with the machine's",
+		"internal/secretsync.Syncer.holds":         "compares the server's value with the machine's",
 	}
 }
 
