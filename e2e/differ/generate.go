@@ -118,7 +118,7 @@ func (g *generator) nobody() Credential {
 // as Cloudflare tells it. Each comes from somewhere else, so that nobody who is
 // refused is slowed down: that would hang on the time.
 func address(r *Request, i int) {
-	from := fmt.Sprintf("2001:db8::%x", i+1)
+	from := fmt.Sprintf("2001:db8:0:%x::1", i+1)
 	if i%2 == 0 {
 		from = fmt.Sprintf("198.18.%d.%d", i/200, 1+i%200)
 	}
