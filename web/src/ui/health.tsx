@@ -16,11 +16,11 @@ export function Health({ health }: { health: HealthWord }) {
 	return (
 		<span
 			className={cx(
-				"inline-flex items-center gap-1 rounded-full px-2 text-sm font-medium whitespace-nowrap",
+				"inline-flex items-baseline gap-1 rounded-full px-2 text-sm font-medium whitespace-nowrap",
 				colours,
 			)}
 		>
-			<Icon className="size-3.5 shrink-0" aria-hidden />
+			<Icon className="size-3.5 shrink-0 self-center" aria-hidden />
 			{health}
 		</span>
 	);

@@ -141,7 +141,7 @@ function ReleaseCard({ release, hosts, onDelete }: CardProps) {
 				</span>
 			</div>
 			{release.description && <p className="line-clamp-2 break-words text-muted">{release.description}</p>}
-			<dl className="grid grid-cols-[auto_minmax(0,1fr)] items-baseline gap-x-2.5 gap-y-1 text-sm [&_svg]:size-3.5 [&_svg]:translate-y-0.5 [&_svg]:text-muted">
+			<dl className="grid grid-cols-[auto_minmax(0,1fr)] items-baseline gap-x-2.5 gap-y-1 text-sm [&_dt_svg]:size-3.5 [&_dt_svg]:translate-y-0.5 [&_dt_svg]:text-muted">
 				<dt>
 					<FolderGit2 aria-hidden />
 					<span className="sr-only">Repository</span>
