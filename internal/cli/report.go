@@ -36,17 +36,12 @@ const (
 // changed or was told last a while ago. A failure is warned of and given back: it
 // is never the command's.
 func (a *app) reportSecrets(ctx context.Context, f authFile, c *client.Client, r secretsync.Report) error {
-	device, err := a.deviceID(f)
-	if err != nil {
-		return a.notReported(ctx, err)
-	}
-	dir, err := a.env.stateDir()
+	now, memory, err := a.newRecord(f, "report.json")
 	if err != nil {
 		return a.notReported(ctx, err)
 	}
 	held := r.Held()
-	memory := filepath.Join(dir, "report.json")
-	now := reportRecord{Server: f.Server, User: f.UserUUID, DeviceID: device, At: a.env.Now().UTC(), Held: heldDigest(held)}
+	now.Held = heldDigest(held)
 	if r.Plan.Empty() && !now.due(memory) {
 		return nil
 	}
@@ -54,7 +49,7 @@ func (a *app) reportSecrets(ctx context.Context, f authFile, c *client.Client, r
 	for _, name := range sortedNames(held) {
 		report.Secrets = append(report.Secrets, wire.HostSecretReport{Name: name.String(), Version: held[name]})
 	}
-	if err := a.sendReport(ctx, c, device, report); err != nil {
+	if err := a.sendReport(ctx, c, now.DeviceID, report); err != nil {
 		return a.notReported(ctx, err)
 	}
 	if err := now.keep(memory); err != nil {
@@ -133,6 +128,21 @@ type reportRecord struct {
 	At       time.Time    `json:"at"`
 	Held     string       `json:"held"` // digest of names and versions, or of what runs
 	Failed   bool         `json:"failed,omitempty"`
+}
+
+// newRecord begins the record of a report from this machine; path is where the
+// last one of its kind is kept.
+func (a *app) newRecord(f authFile, file string) (now reportRecord, path string, err error) {
+	device, err := a.deviceID(f)
+	if err != nil {
+		return now, "", err
+	}
+	dir, err := a.env.stateDir()
+	if err != nil {
+		return now, "", err
+	}
+	now = reportRecord{Server: f.Server, User: f.UserUUID, DeviceID: device, At: a.env.Now().UTC()}
+	return now, filepath.Join(dir, file), nil
 }
 
 // due reports whether now is not what the file says, or the file is old. One that

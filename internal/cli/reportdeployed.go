@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"time"
 
 	"leger.run/leger"
@@ -44,11 +43,7 @@ func (a *app) reportDeployments(ctx context.Context, m *machine, s seen) error {
 	if err != nil {
 		return a.notReported(ctx, err)
 	}
-	device, err := a.deviceID(f)
-	if err != nil {
-		return a.notReported(ctx, err)
-	}
-	dir, err := a.env.stateDir()
+	now, memory, err := a.newRecord(f, "report-deployments.json")
 	if err != nil {
 		return a.notReported(ctx, err)
 	}
@@ -56,12 +51,11 @@ func (a *app) reportDeployments(ctx context.Context, m *machine, s seen) error {
 	if err != nil {
 		return a.notReported(ctx, localProblem(err))
 	}
-	memory := filepath.Join(dir, "report-deployments.json")
-	now := reportRecord{Server: f.Server, User: f.UserUUID, DeviceID: device, At: a.env.Now().UTC(), Held: reportDigest(report)}
+	now.Held = reportDigest(report)
 	if s.glance && (!now.due(memory) || now.failedLately(memory)) {
 		return nil
 	}
-	err = a.sendDeployments(ctx, c, device, report, s.glance)
+	err = a.sendDeployments(ctx, c, now.DeviceID, report, s.glance)
 	now.Failed = err != nil
 	if kept := now.keep(memory); kept != nil {
 		a.detail("that this machine was reported cannot be remembered: %v", kept)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
@@ -14,15 +13,17 @@ import (
 
 // restarts is what came of secrets sync --restart.
 type restarts struct {
-	Restarted []string           // units
-	WentBack  []leger.SecretName // their former value is in place again, the new version held back
+	Restarted []string // units
+	// WentBack are the secrets whose former version, given here, is in place again
+	// and whose newest is held back.
+	WentBack map[leger.SecretName]leger.Version
 }
 
 // restartDependents restarts the units that run with an older value of a secret
 // than Podman has, and no others, and waits until they are healthy. If one is
-// not, its secrets that this sync has changed get their former value back, and
-// what uses them is restarted again.
-func (a *app) restartDependents(ctx context.Context, f authFile, report secretsync.Report) (r restarts, err error) {
+// not, its secrets that have changed get their former value back, and what uses
+// them is restarted again. If that is no better, the new values stay.
+func (a *app) restartDependents(ctx context.Context, f authFile) (r restarts, err error) {
 	m, err := a.openMachine()
 	if err != nil {
 		return r, err
@@ -36,31 +37,42 @@ func (a *app) restartDependents(ctx context.Context, f authFile, report secretsy
 	if err == nil || len(failed) == 0 {
 		return r, err
 	}
-	former := formerVersions(report, failed)
-	if len(former) == 0 {
-		return r, err
-	}
 	cause := err
-	a.say("putting the former value back: a unit did not come up with the new one")
-	if err := a.goBack(ctx, f, report, former); err != nil {
+	was, former, err := a.formerVersions(ctx, f.UserUUID, failed)
+	if err != nil {
 		return r, errors.Join(cause, err)
 	}
-	for name := range former {
-		r.WentBack = append(r.WentBack, name)
+	if len(former) == 0 {
+		return r, cause
 	}
-	slices.SortFunc(r.WentBack, func(a, b leger.SecretName) int { return strings.Compare(a.String(), b.String()) })
+	a.say("putting the former value back: a unit did not come up with the new one")
+	if err := a.activate(ctx, f.UserUUID, former); err != nil {
+		return r, errors.Join(cause, err)
+	}
 	if stale, err = a.stale(ctx, m); err == nil {
 		_, err = a.restartAll(ctx, m, join(stale, failed), &r)
 	}
+	if err != nil && !errors.Is(err, leger.ErrInterrupted) {
+		// The new values are not to blame.
+		err = leger.Wrap(leger.CodePartial, err, "with the former values of the secrets it does not come up either, so the new ones stay")
+		return r, errors.Join(cause, err, a.activate(ctx, f.UserUUID, was))
+	}
+	r.WentBack = former
 	if err != nil {
-		return r, errors.Join(cause, leger.Wrap(leger.CodePartial, err, "with the former values of the secrets it does not come up either"))
+		cause = errors.Join(err, cause)
 	}
-	if e, ok := errors.AsType[*leger.Error](cause); ok {
-		known := *e
-		known.Message += "; it runs again with the former value of the secret"
-		return r, known.WithHint("store a value that works: leger secrets set; the server still has the other one, which syncs leave out from now on")
+	return r, errors.Join(wentBack(cause), a.holdBack(f, was))
+}
+
+// wentBack adds to why the new value is not in use how things are now.
+func wentBack(cause error) error {
+	e, ok := errors.AsType[*leger.Error](cause)
+	if !ok || errors.Is(cause, leger.ErrInterrupted) {
+		return cause
 	}
-	return r, cause
+	known := *e
+	known.Message += "; it runs again with the former value of the secret"
+	return known.WithHint("store a value that works: leger secrets set; the server still has the other one, which syncs leave out from now on")
 }
 
 // dependents are units of one deployment that have to be restarted.
@@ -135,50 +147,54 @@ func join(stale, failed []dependents) []dependents {
 	return stale
 }
 
-// formerVersions are the versions that the failed units' secrets had before the
-// sync, of those that it changed.
-func formerVersions(report secretsync.Report, failed []dependents) map[leger.SecretName]leger.Version {
-	former := map[leger.SecretName]leger.Version{}
-	for _, x := range report.Results {
-		uses := func(d dependents) bool { return slices.Contains(d.secrets, x.Name.String()) }
-		if x.Done && x.From > 0 && x.From != x.To && x.To > 0 && slices.ContainsFunc(failed, uses) {
-			former[x.Name] = x.From
-		}
-	}
-	return former
-}
-
-// goBack holds back the versions that the sync brought, makes legerd's former
-// ones the active ones, and Podman follow.
-func (a *app) goBack(ctx context.Context, f authFile, report secretsync.Report, former map[leger.SecretName]leger.Version) error {
+// formerVersions are, of the failed units' secrets that legerd has a former value
+// of, the versions that were the active ones until now and those before them.
+func (a *app) formerVersions(ctx context.Context, user leger.UserID, failed []dependents) (was, former map[leger.SecretName]leger.Version, err error) {
 	legerd, err := a.legerd()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	stored, err := legerd.List(ctx, user)
+	if err != nil {
+		return nil, nil, localProblem(err)
+	}
+	was, former = map[leger.SecretName]leger.Version{}, map[leger.SecretName]leger.Version{}
+	for _, x := range stored {
+		uses := func(d dependents) bool { return slices.Contains(d.secrets, x.Name.String()) }
+		before := slices.DeleteFunc(slices.Clone(x.Versions), func(v leger.Version) bool { return v >= x.Active })
+		if len(before) > 0 && slices.ContainsFunc(failed, uses) {
+			was[x.Name], former[x.Name] = x.Active, slices.Max(before)
+		}
+	}
+	return was, former, nil
+}
+
+// holdBack leaves versions out of this machine from now on.
+func (a *app) holdBack(f authFile, versions map[leger.SecretName]leger.Version) error {
 	dir, err := a.env.stateDir()
 	if err != nil {
 		return err
 	}
-	brought := map[leger.SecretName]leger.Version{}
-	for _, x := range report.Results {
-		if _, ok := former[x.Name]; ok {
-			brought[x.Name] = x.To
-		}
+	return secretsync.NewHeldBack(dir, f.Server, f.UserUUID).Add(versions)
+}
+
+// activate makes versions that legerd has the active ones, and Podman follow.
+func (a *app) activate(ctx context.Context, user leger.UserID, versions map[leger.SecretName]leger.Version) error {
+	legerd, err := a.legerd()
+	if err != nil {
+		return err
 	}
-	if err := secretsync.NewHeldBack(dir, f.Server, f.UserUUID).Add(brought); err != nil {
-		a.warn("%v", err) // the former values matter more
-	}
-	for name, v := range former {
-		if err := legerd.Activate(ctx, f.UserUUID, name, v); err != nil {
+	for name, v := range versions {
+		if err := legerd.Activate(ctx, user, name, v); err != nil {
 			return localProblem(err)
 		}
 	}
-	reconciled, err := legerd.Reconcile(ctx, f.UserUUID)
+	reconciled, err := legerd.Reconcile(ctx, user)
 	if err != nil {
 		return localProblem(err)
 	}
 	for _, o := range reconciled.Secrets {
-		if _, ours := former[o.Name]; ours && (o.Action == localvault.ActionFailed || o.Action == localvault.ActionConflict) {
+		if _, ours := versions[o.Name]; ours && (o.Action == localvault.ActionFailed || o.Action == localvault.ActionConflict) {
 			return o.Error.Err()
 		}
 	}

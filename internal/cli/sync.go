@@ -92,12 +92,12 @@ func (a *app) sync(ctx context.Context, in syncFlags) error {
 	var r restarts
 	var restartErr error
 	if in.restart && ctx.Err() == nil {
-		r, restartErr = a.restartDependents(ctx, f, report)
-		report.WentBack(r.WentBack...)
+		r, restartErr = a.restartDependents(ctx, f)
+		report.WentBack(r.WentBack)
 	}
 	out := syncReportJSON(f, report, false, syncErr)
 	out.Restarted, out.RestartError = r.Restarted, failureOf(restartErr)
-	for _, name := range r.WentBack {
+	for _, name := range sortedNames(r.WentBack) {
 		out.WentBack = append(out.WentBack, name.String())
 	}
 	out.ReportError = failureOf(a.reportSecrets(ctx, f, c, report))

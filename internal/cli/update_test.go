@@ -288,6 +288,26 @@ func TestSyncRestartsDependents(t *testing.T) {
 		t.Error("Podman does not have the former value")
 	}
 	h.leger(0, "deploy", "status", "app", "--offline")
+	// It is held back, and so is what a sync had brought before it was restarted with.
+	wantIn(t, h.leger(0, "secrets", "sync").stderr, "api_key: version 4 is held back", "--retry")
+	h.leger(0, "secrets", "sync", "--retry")
+	s = h.leger(7, "secrets", "sync", "--restart", "--json")
+	wantIn(t, s.stderr, "it runs again with the former value of the secret")
+	wantIn(t, s.stdout, `"went_back": [`, `"action": "held-back"`, `"from_version": 3`, `"to_version": 4`)
+	if got, _ := h.podman.Secret("api_key"); string(got.Value) != canary+"-3" {
+		t.Error("Podman does not have the former value again")
+	}
+	// What does not come up with the former value either is not the new value's fault.
+	h.units.refuse = func(unit string) bool { return unit == "web.service" }
+	h.legerIn(t.Context(), 0, canary+"-5", "secrets", "set", "api_key")
+	wantIn(t, h.leger(7, "secrets", "sync", "--restart").stderr, "does not come up either, so the new ones stay")
+	if got, _ := h.podman.Secret("api_key"); string(got.Value) != canary+"-5" {
+		t.Error("Podman does not have the new value")
+	}
+	h.units.refuse = nil
+	if s := h.leger(0, "secrets", "sync"); strings.Contains(s.stderr, "held back") {
+		t.Error("a value that is not to blame is held back")
+	}
 	if now := h.units.begun(); !now["other.service"].Equal(begun["other.service"]) {
 		t.Error("a unit that does not use the secret was restarted")
 	}

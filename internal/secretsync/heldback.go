@@ -117,13 +117,13 @@ func (h Held) holdsBack(v leger.Version) bool {
 	return v > h.Active && slices.Contains(h.Kept, v)
 }
 
-// WentBack tells of secrets that have their former value again, because a unit did
-// not come up with what this sync had brought.
-func (r *Report) WentBack(names ...leger.SecretName) {
+// WentBack tells of secrets whose former version, given here, is in place again,
+// because a unit did not come up with the server's.
+func (r *Report) WentBack(former map[leger.SecretName]leger.Version) {
 	for i := range r.Results {
 		res := &r.Results[i]
-		if slices.Contains(names, res.Name) {
-			res.Action, res.Done = ActionHeldBack, false
+		if v, ok := former[res.Name]; ok {
+			res.Action, res.From, res.Done = ActionHeldBack, v, false
 		}
 	}
 }

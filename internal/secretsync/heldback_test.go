@@ -38,7 +38,7 @@ func takeBack(t *testing.T) *takenBack {
 	if err := w.store.Activate(t.Context(), w.name, 1); err != nil {
 		t.Fatal(err)
 	}
-	report.WentBack(w.name)
+	report.WentBack(map[leger.SecretName]leger.Version{w.name: 1})
 	if held := report.Held(); held[w.name] != 1 {
 		t.Errorf("after going back the report says that the machine holds %v", held)
 	}
