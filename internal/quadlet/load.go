@@ -178,6 +178,7 @@ type loader struct {
 	below   map[string][]string // files below each directory
 	needed  map[[2]string]bool  // what was noted already: quadlet, file
 	set     *Set
+	current string              // the quadlet whose unit is being made
 	more    int                 // problems over MaxProblems
 	docs    map[string]Document // by the quadlet's path
 	byBase  map[string]string   // path of the quadlet that Podman takes for a name

@@ -31,6 +31,25 @@ type Risk struct {
 	Line int      `json:"line,omitempty"` // 0: the file as a whole
 	Kind RiskKind `json:"kind"`
 	Text string   `json:"text"` // one sentence
+	// Key is what consent is given to: the kind, the unit, where it is written and the
+	// content that it vouches for, or the SHA-256 of that. It stays the same when the
+	// line moves, and no two risks of a set have the same. It is empty in records of
+	// versions that did not know it: nobody has accepted those.
+	Key string `json:"key"`
+	// Asks is true when a release that brings the risk needs the user's consent; else
+	// the risk only informs.
+	Asks bool `json:"asks"`
+}
+
+// number gives repeated keys a number each, so that accepting one of two equal
+// lines does not cover the other.
+func number(risks []Risk) {
+	seen := map[string]int{}
+	for i, r := range risks {
+		if seen[r.Key]++; seen[r.Key] > 1 {
+			risks[i].Key = fmt.Sprintf("#%d %s", seen[r.Key], r.Key)
+		}
+	}
 }
 
 func sortRisks(risks []Risk) {
@@ -40,7 +59,11 @@ func sortRisks(risks []Risk) {
 }
 
 func (l *loader) risk(kind RiskKind, file string, line int, format string, args ...any) {
-	l.set.Risks = append(l.set.Risks, Risk{File: file, Line: line, Kind: kind, Text: fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	l.set.Risks = append(l.set.Risks, Risk{
+		File: file, Line: line, Kind: kind, Text: text,
+		Key: fmt.Sprintf("%s %s %s %s", kind, l.current, file, text), Asks: kind != RiskImage,
+	})
 }
 
 // risks notes what is risky about one unit.
@@ -66,6 +89,8 @@ func (l *loader) risks(u Unit, doc Document) {
 	for _, image := range u.Images {
 		if why := floating(image.Value); why != "" {
 			l.risk(RiskImage, image.File, image.Line, "%s %s", image.Value, why)
+			name := ParseImage(image.Value) // who trusts its tags trusts the next one
+			l.set.Risks[len(l.set.Risks)-1].Key = fmt.Sprintf("%s %s %s/%s", RiskImage, u.File, name.Registry, name.Repository)
 		}
 	}
 	switch u.Kind {

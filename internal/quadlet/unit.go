@@ -123,6 +123,7 @@ func expand(name, service string) string {
 // unit turns one quadlet into a Unit and notes what is wrong or risky about it.
 func (l *loader) unit(file string, n naming) {
 	doc, section, risks := n.doc, n.kind.Section(), len(l.set.Risks)
+	l.current = file
 	for _, dropIn := range n.dropIns {
 		l.risk(RiskDropIn, dropIn, 0, "%s changes %s", path.Base(dropIn), file)
 	}
@@ -170,6 +171,7 @@ func (l *loader) unit(file string, n naming) {
 	u.Parts = slices.Compact(u.Parts)
 	l.rules(u, doc)
 	l.risks(u, doc)
+	number(l.set.Risks[risks:])
 	u.Risks = slices.Clone(l.set.Risks[risks:])
 	sortRisks(u.Risks)
 	l.set.Units = append(l.set.Units, u)
