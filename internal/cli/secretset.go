@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -116,13 +118,23 @@ func readFileValue(path string) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }()
 	b, err := readBounded(f)
-	if err != nil {
+	if err != nil && !errors.Is(err, leger.ErrTooLarge) {
 		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the value from %s", path)
 	}
-	return b, nil
+	return b, err
 }
 
-// readBounded reads to the end, or one byte further than a value may be long.
+// readBounded reads to the end. ErrTooLarge for more than a value may have, which
+// is not read further: how much more it is nobody knows. A line break at the end,
+// which --trim takes away, is let through.
 func readBounded(r io.Reader) ([]byte, error) {
-	return io.ReadAll(io.LimitReader(r, leger.MaxSecretValue+1))
+	const most = leger.MaxSecretValue + len("\r\n")
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+	if err == nil && len(b) > most {
+		return nil, &leger.Error{
+			Code: leger.CodeTooLarge, Field: "value",
+			Message: fmt.Sprintf("the value has more than %d bytes: a secret holds at most %d", most, leger.MaxSecretValue),
+		}
+	}
+	return b, err
 }

@@ -81,8 +81,8 @@ type Podman interface {
 
 // Sockets knows which ports of the machine are listened on.
 type Sockets interface {
-	// Listening gives who listens on ports of these numbers, whatever the address.
-	Listening(ctx context.Context, numbers []int) ([]Listener, error)
+	// Listening gives who listens on those ports for which wanted is true.
+	Listening(ctx context.Context, wanted func(leger.Port) bool) ([]Listener, error)
 }
 
 // Listener is a port that is listened on.

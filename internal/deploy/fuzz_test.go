@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 )
 
@@ -42,7 +43,7 @@ func FuzzProcSockets(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		found, err := deploy.NewProcSockets(dir).Listening(t.Context(), []int{8080})
+		found, err := deploy.NewProcSockets(dir).Listening(t.Context(), func(p leger.Port) bool { return p.Number == 8080 })
 		if err != nil {
 			t.Error(err)
 		}

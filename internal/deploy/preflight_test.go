@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
@@ -17,8 +18,8 @@ import (
 // sockets are listeners in memory.
 type sockets []deploy.Listener
 
-func (s sockets) Listening(_ context.Context, numbers []int) ([]deploy.Listener, error) {
-	return slices.DeleteFunc(slices.Clone(s), func(l deploy.Listener) bool { return !slices.Contains(numbers, l.Number) }), nil
+func (s sockets) Listening(_ context.Context, wanted func(leger.Port) bool) ([]deploy.Listener, error) {
+	return slices.DeleteFunc(slices.Clone(s), func(l deploy.Listener) bool { return !wanted(l.Port) }), nil
 }
 
 func tcp(address string, number int) leger.Port {
@@ -54,6 +55,26 @@ func TestPreflight(t *testing.T) {
 		"in a range": {
 			[]string{"web.container", unit("PublishPort=[::1]:8000-8010:8000-8010\n")},
 			func(*machine) sockets { return sockets{{tcp("::1", 8005), "x", ""}} }, "port 8005",
+		},
+		"the first of a range": {
+			[]string{"web.container", unit("PublishPort=8000-8010:8000-8010\n")},
+			func(*machine) sockets {
+				return sockets{{tcp("127.0.0.1", 8007), "late", ""}, {tcp("0.0.0.0", 8003), "early", ""}}
+			}, "port 8003 (tcp) is taken by the program early",
+		},
+		// Two implementations disagreed about these: an IPv4 socket on all addresses has
+		// no IPv6 port, one on [::] has both.
+		"all addresses of IPv4 are none of IPv6": {
+			[]string{"web.container", unit("PublishPort=[::1]:8080:80\n")},
+			func(*machine) sockets { return sockets{{tcp("0.0.0.0", 8080), "x", ""}} }, "",
+		},
+		"all addresses of IPv6 are those of IPv4, too": {
+			[]string{"web.container", unit("PublishPort=0.0.0.0:8080:80\n")},
+			func(*machine) sockets { return sockets{{tcp("::1", 8080), "x", ""}, {tcp("::", 8080), "y", ""}} }, "the program y",
+		},
+		"an IPv4 address written as an IPv6 one": {
+			[]string{"web.container", unit("PublishPort=[::ffff:127.0.0.1]:8080:80\n")},
+			func(*machine) sockets { return sockets{{tcp("127.0.0.1", 8080), "x", ""}} }, "the program x",
 		},
 		"any port of the host": {
 			[]string{"web.container", unit("PublishPort=80\nPublishPort=127.0.0.1::80\nPublishPort=%i:80\n")},
@@ -115,6 +136,29 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
+// A quadlet that published 1-65535 on tcp and udp kept the plan busy for minutes,
+// because each port of a range was compared with every other.
+func TestAPlanOfAllPortsIsQuick(t *testing.T) {
+	t.Parallel()
+	const all = "[Container]\nImage=x:1\nPublishPort=1-65535:1-65535\nPublishPort=1-65535:1-65535/udp\n"
+	m := newMachine()
+	var taken sockets
+	for n := 1; n < 2000; n++ {
+		taken = append(taken, deploy.Listener{Port: tcp("192.0.2.1", n), Program: "x"})
+	}
+	e := deploy.New(deploy.Config{
+		StateDir: t.TempDir(), Installers: []deploy.Installer{installer{m, "podman", true}}, Units: m, Podman: m, Clock: m, Sockets: taken,
+	})
+	begin := time.Now()
+	plan, err := e.Prepare(t.Context(), request(t, "App", "c", "a.container", all, "b.container", all))
+	if took := time.Since(begin); took > 5*time.Second { // a slow machine takes 50 ms
+		t.Errorf("the plan took %v", took)
+	}
+	if err != nil || len(plan.Refusals) < 3 || !strings.Contains(plan.Err().Error(), "a.container:3: port 1 (tcp) is taken by the program x") {
+		t.Errorf("%v, %v", plan.Err(), err)
+	}
+}
+
 // The release's own containers hold its ports; an update is no conflict, and
 // neither is a port that moves from one unit to another.
 func TestTheReleasesOwnPortsAreNoConflict(t *testing.T) {
@@ -160,7 +204,8 @@ func TestProcSockets(t *testing.T) {
 		t.Cleanup(func() { _ = ln.Close() })
 		numbers = append(numbers, ln.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // it listens on tcp
 	}
-	got, err := deploy.NewProcSockets("/proc").Listening(t.Context(), numbers)
+	wanted := func(p leger.Port) bool { return slices.Contains(numbers, p.Number) }
+	got, err := deploy.NewProcSockets("/proc").Listening(t.Context(), wanted)
 	if err != nil || len(got) < 2 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
@@ -173,7 +218,7 @@ func TestProcSockets(t *testing.T) {
 	if got[0].Address != "127.0.0.1" || got[1].Address != "::1" {
 		t.Errorf("addresses %s and %s", got[0].Address, got[1].Address)
 	}
-	if none, err := deploy.NewProcSockets(t.TempDir()).Listening(t.Context(), numbers); err != nil || len(none) != 0 {
+	if none, err := deploy.NewProcSockets(t.TempDir()).Listening(t.Context(), wanted); err != nil || len(none) != 0 {
 		t.Errorf("without tables: %v, %v", none, err)
 	}
 }

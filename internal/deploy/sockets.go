@@ -19,19 +19,23 @@ type ProcSockets struct{ proc string }
 // NewProcSockets makes one over the directory that is /proc.
 func NewProcSockets(proc string) ProcSockets { return ProcSockets{proc} }
 
-// Listening gives who listens on ports of these numbers. Programs are known where
-// they are the user's own. A table that is not there has no sockets.
-func (s ProcSockets) Listening(_ context.Context, numbers []int) ([]Listener, error) {
+// Listening gives who listens on the wanted ports. Programs are known where they
+// are the user's own. A table that is not there has no sockets. ErrInterrupted
+// when ctx is done.
+func (s ProcSockets) Listening(ctx context.Context, wanted func(leger.Port) bool) ([]Listener, error) {
 	var all []Listener
 	inodes := map[string][]int{}
 	for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		if ctx.Err() != nil {
+			return nil, leger.Wrap(leger.CodeInterrupted, ctx.Err(), "look for ports that are taken")
+		}
 		text, err := os.ReadFile(filepath.Join(s.proc, "net", table)) //nolint:gosec // G304: below /proc
 		if err != nil {
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
 			port, inode, ok := parseSocket(strings.TrimSuffix(table, "6"), line)
-			if ok && slices.Contains(numbers, port.Number) {
+			if ok && wanted(port) {
 				inodes[inode] = append(inodes[inode], len(all))
 				all = append(all, Listener{Port: port})
 			}

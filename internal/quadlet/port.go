@@ -2,9 +2,12 @@ package quadlet
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"leger.run/leger"
 )
 
 // Port is one PublishPort=: ports of the machine that lead into a container or a
@@ -49,6 +52,13 @@ func portRange(first, last uint16) string {
 		return strconv.Itoa(int(first))
 	}
 	return strconv.Itoa(int(first)) + "-" + strconv.Itoa(int(last))
+}
+
+// HostPort is a port of the machine that somebody has, for comparing with those
+// that quadlets publish.
+func HostPort(p leger.Port) Port {
+	n := uint16(max(0, min(p.Number, math.MaxUint16)))
+	return Port{HostIP: p.Address, Host: n, HostEnd: n, Protocol: p.Protocol}
 }
 
 // Overlaps reports whether two of them want the same port of the machine.
@@ -106,7 +116,7 @@ func ParsePort(value string) (Port, error) {
 		if err != nil || addr.Zone() != "" {
 			return Port{}, errors.New("the address is none")
 		}
-		p.HostIP = addr.String()
+		p.HostIP = addr.Unmap().String()
 	}
 	if p.Container, p.ContainerEnd, err = parseRange(container); err != nil {
 		return Port{}, err
