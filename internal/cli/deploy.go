@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -69,6 +70,8 @@ func short(commit string) string { return commit[:min(len(commit), 12)] }
 // condOf says in a word or two how a deployment is.
 func condOf(d deploy.Deployment) string {
 	switch {
+	case d.Damage != nil:
+		return "damaged"
 	case d.Interrupted:
 		return "interrupted"
 	case d.Healthy():
@@ -90,7 +93,8 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 		return err
 	}
 	defer m.close()
-	if _, err := m.engine.Status(ctx, name); err != nil {
+	// A damaged record does not keep a release from being removed.
+	if _, err := m.engine.Status(ctx, name); err != nil && !errors.Is(err, leger.ErrInternal) {
 		return localProblem(err)
 	}
 	if !yes {
@@ -116,7 +120,16 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 	for _, v := range done.Volumes {
 		a.say("The volume %s is removed.", v)
 	}
+	if done.Damage != nil {
+		a.warn("the record of %s was damaged (%v): what is not listed here may be left, see podman ps and leger service list", name, done.Damage)
+	}
+	for _, v := range done.SharedVolumes {
+		a.say("The volume %s stays: the release %s uses it, too.", v.Volume, v.Release)
+	}
 	for _, v := range done.KeptVolumes {
+		if slices.ContainsFunc(done.SharedVolumes, func(k deploy.KeptVolume) bool { return k.Volume == v }) {
+			continue
+		}
 		a.say("The volume %s stays, with what is in it: podman volume rm %s", v, v)
 	}
 	for _, n := range done.KeptNetworks {
@@ -129,7 +142,7 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 	if a.flags.json {
 		return a.printJSON(removedJSON{
 			Release: done.FormerRelease, Units: list(done.Units), Files: list(done.Files), Volumes: list(done.Volumes),
-			KeptVolumes: list(done.KeptVolumes), KeptNetworks: list(done.KeptNetworks), ReportError: failureOf(reportErr),
+			KeptVolumes: list(done.KeptVolumes), SharedVolumes: done.SharedVolumes, KeptNetworks: list(done.KeptNetworks), ReportError: failureOf(reportErr),
 		})
 	}
 	return nil
@@ -137,12 +150,14 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 
 // removedJSON is deploy remove in --json.
 type removedJSON struct {
-	Release      string   `json:"release"`
-	Units        []string `json:"units"`
-	Files        []string `json:"files"`
-	Volumes      []string `json:"volumes"`
-	KeptVolumes  []string `json:"kept_volumes"`
-	KeptNetworks []string `json:"kept_networks"`
+	Release     string   `json:"release"`
+	Units       []string `json:"units"`
+	Files       []string `json:"files"`
+	Volumes     []string `json:"volumes"`
+	KeptVolumes []string `json:"kept_volumes"`
+	// SharedVolumes are those of KeptVolumes that other releases name.
+	SharedVolumes []deploy.KeptVolume `json:"shared_volumes,omitempty"`
+	KeptNetworks  []string            `json:"kept_networks"`
 	// ReportError is why the server was not told that the release is gone.
 	ReportError *failureJSON `json:"report_error,omitempty"`
 }

@@ -47,6 +47,7 @@ type deploymentJSON struct {
 	Source      deploy.Source       `json:"source"`
 	Healthy     bool                `json:"healthy"`
 	Interrupted bool                `json:"interrupted"`
+	Damage      string              `json:"damage,omitempty"` // why its record cannot be read; then the rest is not known
 	Units       []unitJSON          `json:"units"`
 	Drift       []deploy.FileChange `json:"drift"` // files that are not as they were installed
 	// Stale lists units that run with an older value of a secret.
@@ -98,6 +99,9 @@ func jsonOf(d deploy.Deployment) deploymentJSON {
 		out.Units = append(out.Units, unitOf(u))
 	}
 	out.Drift = append(out.Drift, d.Drift...)
+	if d.Damage != nil {
+		out.Damage = d.Damage.Error()
+	}
 	return out
 }
 
@@ -291,6 +295,9 @@ func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) er
 
 // printDrift tells what is not as it was installed, and what is new.
 func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
+	if d.Damage != nil {
+		a.warn("%s: %v", d.Release, d.Damage)
+	}
 	for _, f := range d.Drift {
 		_, what := fileFinding(f)
 		a.warn("%s: %s %s", d.Release, f.Path, what)

@@ -104,6 +104,10 @@ func (a *app) deploymentsReport(ctx context.Context, m *machine, s seen) (wire.H
 	}
 	left := maxReportedFindings
 	for _, d := range s.all {
+		if d.Damage != nil {
+			a.detail("how %s is the server is not told: %v", d.Release, d.Damage)
+			continue
+		}
 		around := surroundings{stale: staleUnits(d, secrets), head: s.heads[d.Release]}
 		if name, err := leger.ParseReleaseName(d.Release); err == nil && around.head != "" {
 			if around.failures, err = m.engine.Failures(name); err != nil {

@@ -211,14 +211,9 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 		if other == name {
 			continue
 		}
-		rec, err := e.store.load(other)
-		if err != nil {
-			return err
-		}
-		theirs := rec.pending
-		if rec.current != nil {
-			theirs = append(theirs, *rec.current)
-		}
+		// A damaged record of another release is no reason to refuse this one: what that
+		// has on the machine is found there, as anybody's.
+		theirs, _ := e.recorded(other)
 		for _, g := range theirs {
 			for _, u := range g.Units {
 				if slices.ContainsFunc(next.Units, func(mine Unit) bool { return mine.Service == u.Service }) {

@@ -10,6 +10,12 @@ import (
 	"leger.run/leger/internal/quadlet"
 )
 
+// KeptVolume is a volume that another release names, too.
+type KeptVolume struct {
+	Volume  string `json:"volume"`
+	Release string `json:"release"` // the other one
+}
+
 // RemoveOptions says what else to remove.
 type RemoveOptions struct {
 	Volumes bool // the volumes too, with all that is in them
@@ -17,20 +23,24 @@ type RemoveOptions struct {
 
 // Removed is what Remove has done.
 type Removed struct {
-	Units          []string // stopped and gone
-	Files          []string // paths on this machine
-	Volumes        []string // removed, with --volumes
-	KeptVolumes    []string // Podman volumes that stay
-	KeptNetworks   []string // Podman networks that stay
-	KeptImages     bool     // images stay always
+	Units          []string     // stopped and gone
+	Files          []string     // paths on this machine
+	Volumes        []string     // removed, with --volumes
+	KeptVolumes    []string     // Podman volumes that stay
+	SharedVolumes  []KeptVolume // those of them that stay even with --volumes, because others need them
+	KeptNetworks   []string     // Podman networks that stay
+	KeptImages     bool         // images stay always
+	Damage         error        // the record could not be read: what is not listed may be left
 	FormerRelease  string
 	FormerInstance Generation
 }
 
 // Remove stops a release's units and removes its files and its record. Volumes
-// stay unless they are asked for; so do networks and images. Cut off anywhere it
-// can be run again. ErrNotFound if the release is not installed; ErrInterrupted
-// when ctx is cancelled between two steps.
+// stay unless they are asked for, and those that another release names stay even
+// then; so do networks and images. Cut off anywhere it can be run again. Of a
+// release whose record is damaged everything goes that can still be told from it.
+// ErrNotFound if the release is not installed; ErrInterrupted when ctx is cancelled
+// between two steps.
 func (e *Engine) Remove(ctx context.Context, release leger.ReleaseName, options RemoveOptions, progress Progress) (Removed, error) {
 	unlock, err := e.store.lock()
 	if err != nil {
@@ -38,21 +48,30 @@ func (e *Engine) Remove(ctx context.Context, release leger.ReleaseName, options 
 	}
 	defer unlock()
 	name := app(release)
-	rec, err := e.store.load(name)
-	if err != nil {
-		return Removed{}, err
-	}
-	known := slices.Clone(rec.pending)
-	if rec.current != nil {
-		known = append([]Generation{*rec.current}, known...)
-	}
-	if len(known) == 0 {
+	known, damage := e.recorded(name)
+	switch {
+	case damage != nil && !damaged(damage):
+		return Removed{}, damage
+	case damage != nil:
+		disk, err := e.disk(ctx, name, known)
+		if err != nil {
+			return Removed{}, err
+		}
+		known = present(known, hashesOf(disk))
+	case len(known) == 0:
 		return Removed{}, notInstalled(release)
 	}
 	if options.Volumes && e.cfg.Volumes == nil {
 		return Removed{}, leger.Errorf(leger.CodeMissingPart, "volumes cannot be removed without Podman").WithHint("leave the volumes, or install Podman")
 	}
 	done := e.inventory(name, known)
+	done.Damage = damage
+	if done.FormerRelease == "" {
+		done.FormerRelease = release.String()
+	}
+	if done.SharedVolumes, err = e.sharedVolumes(name, done.KeptVolumes); err != nil && options.Volumes {
+		return Removed{}, err
+	}
 	if err := e.takeAway(ctx, name, known, done.Units, progress); err != nil {
 		return Removed{}, err
 	}
@@ -66,7 +85,10 @@ func (e *Engine) Remove(ctx context.Context, release leger.ReleaseName, options 
 
 // inventory lists what the generations have on this machine.
 func (e *Engine) inventory(name string, generations []Generation) Removed {
-	done := Removed{FormerRelease: generations[0].Release, FormerInstance: generations[0], KeptImages: true}
+	done := Removed{KeptImages: true}
+	if len(generations) > 0 {
+		done.FormerRelease, done.FormerInstance = generations[0].Release, generations[0]
+	}
 	for _, g := range generations {
 		done.Units = append(done.Units, g.services()...)
 		if in := e.installer(g.Installer); in != nil {
@@ -139,13 +161,46 @@ func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, 
 	return nil
 }
 
+// sharedVolumes finds those of the volumes that another release names. An error
+// means that somebody's record cannot be read, so that nobody knows.
+func (e *Engine) sharedVolumes(name string, volumes []string) ([]KeptVolume, error) {
+	apps, err := e.store.apps()
+	if err != nil {
+		return nil, err
+	}
+	var shared []KeptVolume
+	var unknown error
+	for _, other := range apps {
+		if other == name {
+			continue
+		}
+		theirs, err := e.recorded(other)
+		if err != nil && len(theirs) == 0 {
+			unknown = leger.Wrap(leger.CodeConflict, err, "which volumes the release %s uses is not known: its record is damaged", other).
+				WithHint("leave out --volumes, or remove that release first: leger deploy remove %s", other)
+		}
+		for _, g := range theirs {
+			for _, v := range g.Volumes() {
+				at := KeptVolume{v, g.Release}
+				if slices.Contains(volumes, v) && !slices.Contains(shared, at) {
+					shared = append(shared, at)
+				}
+			}
+		}
+	}
+	return shared, unknown
+}
+
+// removeVolumes removes the volumes that no other release names.
 func (e *Engine) removeVolumes(ctx context.Context, done *Removed) error {
-	for len(done.KeptVolumes) > 0 {
-		volume := done.KeptVolumes[0]
+	for _, volume := range slices.Clone(done.KeptVolumes) {
+		if slices.ContainsFunc(done.SharedVolumes, func(k KeptVolume) bool { return k.Volume == volume }) {
+			continue
+		}
 		if err := e.step(ctx, func(ctx context.Context) error { return e.cfg.Volumes.RemoveVolume(ctx, volume) }); err != nil {
 			return err
 		}
-		done.Volumes, done.KeptVolumes = append(done.Volumes, volume), done.KeptVolumes[1:]
+		done.Volumes, done.KeptVolumes = append(done.Volumes, volume), without(done.KeptVolumes, []string{volume})
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func (e *Engine) Generations(release leger.ReleaseName) (all []Generation, curre
 	}
 	for _, n := range numbers {
 		g, err := e.store.manifest(name, n)
+		if damaged(err) {
+			continue // one can go back to the others
+		}
 		if err != nil {
 			return nil, 0, err
 		}

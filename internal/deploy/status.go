@@ -17,6 +17,9 @@ type Deployment struct {
 	Interrupted bool // an unfinished deployment left something: installing or removing again mends it
 	Units       []UnitStatus
 	Drift       []FileChange // files that are not on disk as recorded: Change or Drop
+	// Damage is why the record of it cannot be read; then nothing else is known. It can
+	// be removed.
+	Damage error
 }
 
 // UnitStatus is a unit with its state.
@@ -36,11 +39,12 @@ func (u UnitStatus) Up() bool {
 
 // Healthy reports that everything that should run does and no file was changed.
 func (d Deployment) Healthy() bool {
-	return !d.Interrupted && len(d.Drift) == 0 &&
+	return d.Damage == nil && !d.Interrupted && len(d.Drift) == 0 &&
 		!slices.ContainsFunc(d.Units, func(u UnitStatus) bool { return u.Run && !u.Up() })
 }
 
-// List gives the deployments in order of name.
+// List gives the deployments in order of name. One whose record is damaged is
+// among them, and keeps no other from being listed.
 func (e *Engine) List(ctx context.Context) ([]Deployment, error) {
 	apps, err := e.store.apps()
 	if err != nil {
@@ -50,10 +54,12 @@ func (e *Engine) List(ctx context.Context) ([]Deployment, error) {
 	var all []Deployment
 	for _, name := range apps {
 		d, found, err := e.deployment(ctx, name, health)
-		if err != nil {
+		switch {
+		case damaged(err):
+			all = append(all, Deployment{Release: name, Damage: err})
+		case err != nil:
 			return nil, err
-		}
-		if found {
+		case found:
 			all = append(all, d)
 		}
 	}

@@ -279,6 +279,9 @@ func (s store) prune(app string, current int) error {
 	}
 	slices.SortFunc(numbers, func(a, b int) int { return b - a })
 	kept := 0
+	if err := s.sweep(app); err != nil {
+		return err
+	}
 	for _, n := range numbers {
 		if n == current {
 			continue
@@ -302,9 +305,35 @@ func (s store) drop(app string, n int) error {
 	return s.erase(app, n)
 }
 
+// erase removes a generation: it is there, whole, or it is gone, wherever the
+// removal is cut off.
 func (s store) erase(app string, n int) error {
-	if err := os.RemoveAll(s.generation(app, n)); err != nil {
+	final := s.generation(app, n)
+	gone := filepath.Join(filepath.Dir(final), ".gone-"+strconv.Itoa(n))
+	if err := os.RemoveAll(gone); err != nil {
 		return wrapDisk(err, "forget a generation")
+	}
+	if err := os.Rename(final, gone); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrapDisk(err, "forget a generation")
+	}
+	if err := os.RemoveAll(gone); err != nil {
+		return wrapDisk(err, "forget a generation")
+	}
+	return nil
+}
+
+// sweep removes what a crash left of generations that came or went.
+func (s store) sweep(app string) error {
+	for _, pattern := range []string{".gone-*", ".new-*"} {
+		left, err := filepath.Glob(filepath.Join(s.app(app), "generations", pattern))
+		if err != nil {
+			return wrapDisk(err, "forget a generation")
+		}
+		for _, dir := range left {
+			if err := os.RemoveAll(dir); err != nil {
+				return wrapDisk(err, "forget a generation")
+			}
+		}
 	}
 	return nil
 }
@@ -332,7 +361,7 @@ func readJSON(path string, v any) (found bool, err error) {
 		return false, wrapDisk(err, "read "+filepath.Base(path))
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return false, leger.Wrap(leger.CodeInternal, err, "%s cannot be read", path).WithHint("if it was edited by hand, mend it; else remove the release's directory there and install it anew")
+		return false, leger.Wrap(leger.CodeInternal, err, "%s cannot be read", path).WithHint("if you edited it, correct it; otherwise remove the release (leger deploy remove NAME) and install it again")
 	}
 	return true, nil
 }
