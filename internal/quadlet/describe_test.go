@@ -64,7 +64,7 @@ func TestDescriptionAsJSON(t *testing.T) {
 	const want = `{"file":"x.container","kind":"container","units":["x.service"],"resource":"systemd-x","images":["example.com/a:1"],` +
 		`"ports":["80→80/tcp"],"secrets":["k → $k"],"risks":[{"file":"x.container","line":2,"kind":"image",` +
 		`"text":"example.com/a:1 has a tag but no digest: the registry may put another image behind it",` +
-		`"key":"image x.container example.com/a","asks":false}]}`
+		`"key":"image x.container [Container] Image=example.com/a","asks":false}]}`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v", got, err)
 	}

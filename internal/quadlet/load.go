@@ -144,7 +144,7 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 	l := loader{
 		files: maps.Clone(files), podman: options.Podman, set: &Set{Files: map[string][]byte{}},
 		docs: map[string]Document{}, byBase: map[string]string{}, named: map[string]naming{},
-		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{},
+		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{}, hashes: map[string]string{}, told: map[string]bool{},
 	}
 	if l.files == nil {
 		l.files = map[string][]byte{}
@@ -178,13 +178,17 @@ type loader struct {
 	below   map[string][]string // files below each directory
 	needed  map[[2]string]bool  // what was noted already: quadlet, file
 	set     *Set
-	current string              // the quadlet whose unit is being made
 	more    int                 // problems over MaxProblems
 	docs    map[string]Document // by the quadlet's path
 	byBase  map[string]string   // path of the quadlet that Podman takes for a name
 	named   map[string]naming   // by the quadlet's path
 	dropIns []dropIn
 	keys    map[string]map[string]Version // tables of sections, read once
+
+	rulesByKey map[string]keyRule
+	told       map[string]bool     // drop-ins for several quadlets that were noted
+	hashes     map[string]string   // SHA-256 by file, as far as it was asked for
+	byName     map[string][]string // files by the last part of their path
 }
 
 func (l *loader) problem(file string, line int, hint, format string, args ...any) {

@@ -42,7 +42,7 @@ func (l *loader) mounts(u *Unit, doc Document) {
 	}
 	for _, a := range doc.all(section, "Tmpfs") {
 		target, options, _ := strings.Cut(a.Value, ":")
-		u.Tmpfs = append(u.Tmpfs, Mount{Type: MountTmpfs, Target: target, Options: options, File: a.File, Line: a.Line})
+		u.Tmpfs = append(u.Tmpfs, Mount{Type: MountTmpfs, Key: a.Key, Value: a.Value, Target: target, Options: options, File: a.File, Line: a.Line})
 		l.checkTarget(a, target)
 	}
 }
@@ -51,7 +51,7 @@ func (l *loader) mounts(u *Unit, doc Document) {
 // that a quadlet which is named there exists; the rest here is what would keep the
 // container from starting.
 func (l *loader) volume(a Assignment) Mount {
-	m := Mount{File: a.File, Line: a.Line}
+	m := Mount{Key: a.Key, Value: a.Value, File: a.File, Line: a.Line}
 	parts := strings.SplitN(a.Value, ":", 3)
 	switch len(parts) {
 	case 1:
@@ -61,7 +61,8 @@ func (l *loader) volume(a Assignment) Mount {
 	default:
 		m.Source, m.Target, m.Options = parts[0], parts[1], parts[2]
 	}
-	m.ReadOnly = slices.Contains(strings.Split(m.Options, ","), "ro")
+	options := strings.Split(m.Options, ",")
+	m.ReadOnly = (slices.Contains(options, "ro") || slices.Contains(options, "O")) && !slices.Contains(options, "U")
 	if m.Type = MountVolume; m.Source != "" && strings.ContainsRune("/.%~$", rune(m.Source[0])) {
 		m.Type = MountBind
 	}
@@ -89,12 +90,12 @@ func (l *loader) checkTarget(a Assignment, target string) {
 // mount reads one word of Mount=: values divided by commas as in a CSV file, among
 // them type=, source= (or src=) and target= (or dst=, dest=, destination=).
 func (l *loader) mount(a Assignment) (Mount, bool) {
-	m := Mount{Type: MountVolume, File: a.File, Line: a.Line}
+	m := Mount{Type: MountVolume, Key: a.Key, Value: a.Value, File: a.File, Line: a.Line}
 	fields, ok := l.mountFields(a)
 	if !ok {
 		return m, false
 	}
-	typed, sourceless := false, false
+	typed, sourceless, owned := false, false, false
 	var rest []string
 	for _, field := range fields {
 		key, value, hasValue := strings.Cut(field, "=")
@@ -103,15 +104,20 @@ func (l *loader) mount(a Assignment) (Mount, bool) {
 			m.Type, typed = MountType(value), true
 			rest = append(rest, field)
 		case key == "source" || key == "src":
+			if m.Source != "" {
+				m.Others = append(m.Others, m.Source)
+			}
 			m.Source, sourceless = value, sourceless || !hasValue
 		case slices.Contains([]string{"target", "dst", "dest", "destination"}, key):
 			m.Target = value
 		default:
-			m.ReadOnly = m.ReadOnly || key == "ro" && value != "false" || key == "readonly" && value != "false"
+			yes := !hasValue || strings.EqualFold(value, "true")
+			m.ReadOnly = m.ReadOnly || (key == "ro" || key == "readonly") && yes || key == "rw" && strings.EqualFold(value, "false")
+			owned = owned || (key == "U" || key == "chown") && !strings.EqualFold(value, "false")
 			rest = append(rest, field)
 		}
 	}
-	m.Options = strings.Join(rest, ",")
+	m.Options, m.ReadOnly = strings.Join(rest, ","), m.ReadOnly && !owned
 	if m.Type == MountArtifact {
 		l.requires(Version{5, 5, 0}, a.File, a.Line, "Mount= of an artifact")
 	}

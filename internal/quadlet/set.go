@@ -96,13 +96,18 @@ type Secret struct {
 
 // Mount is something of the host, or a volume, that a unit sees.
 type Mount struct {
-	Type     MountType
-	Source   string // path, volume name or quadlet file; empty: an anonymous volume, or memory
-	Target   string
-	Options  string
+	Type    MountType
+	Source  string // path, volume name or quadlet file; empty: an anonymous volume, or memory
+	Target  string
+	Options string
+	// ReadOnly: what is mounted stays as it is. A mount that changes the owner of the
+	// files (option U) is not.
 	ReadOnly bool
-	File     string
-	Line     int
+	// Others are further sources that the line names; Podman takes one of them.
+	Others     []string
+	Key, Value string // as written: "Volume", "./conf:/etc/app:ro"
+	File       string
+	Line       int
 }
 
 // SecretNames gives the names of all secrets that the set's units use, sorted,

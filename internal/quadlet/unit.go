@@ -122,11 +122,7 @@ func expand(name, service string) string {
 
 // unit turns one quadlet into a Unit and notes what is wrong or risky about it.
 func (l *loader) unit(file string, n naming) {
-	doc, section, risks := n.doc, n.kind.Section(), len(l.set.Risks)
-	l.current = file
-	for _, dropIn := range n.dropIns {
-		l.risk(RiskDropIn, dropIn, 0, "%s changes %s", path.Base(dropIn), file)
-	}
+	doc, section := n.doc, n.kind.Section()
 	_, instance, isTemplate := strings.Cut(strings.TrimSuffix(n.service, ".service"), "@")
 	u := Unit{
 		File: file, Written: doc.Name, Line: doc.first, Kind: n.kind, Service: n.service, Resource: n.resource, Parts: append([]string{file}, n.dropIns...),
@@ -170,10 +166,8 @@ func (l *loader) unit(file string, n naming) {
 	slices.Sort(u.Parts)
 	u.Parts = slices.Compact(u.Parts)
 	l.rules(u, doc)
-	l.risks(u, doc)
-	number(l.set.Risks[risks:])
-	u.Risks = slices.Clone(l.set.Risks[risks:])
-	sortRisks(u.Risks)
+	u.Risks = l.risks(u, doc, n.dropIns)
+	l.set.Risks = append(l.set.Risks, u.Risks...)
 	l.set.Units = append(l.set.Units, u)
 }
 

@@ -1,0 +1,104 @@
+package quadlet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// arguments tells the worst among arguments for Podman. They always ask: what is
+// not known here may do anything.
+func arguments(value string) (effect, string) {
+	words, _ := splitArgs(value)
+	worst, text := asks, "hands arguments to Podman"
+	var found []string
+	for i := 0; i < len(words); i++ {
+		flag, value, joined := cutFlag(words[i])
+		if !joined && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
+			value = words[i+1]
+		}
+		if e, why := argument(flag, value, joined); why != "" {
+			worst = max(worst, e)
+			if note := flag + " " + why; !slices.Contains(found, note) {
+				found = append(found, note)
+			}
+		}
+	}
+	if len(found) > 0 {
+		text += ": " + strings.Join(found, "; ")
+	}
+	return worst, text
+}
+
+// cutFlag divides "--flag=value" and "-vVALUE".
+func cutFlag(word string) (flag, value string, joined bool) {
+	if strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && len(word) > 2 {
+		return word[:2], strings.TrimPrefix(word[2:], "="), true
+	}
+	return strings.Cut(word, "=")
+}
+
+// argument says what is risky about one argument, "" for nothing that is known.
+// The value is the argument's own ("--pid=host") or, not joined, perhaps the next
+// one.
+func argument(flag, value string, joined bool) (effect, string) {
+	switch flag {
+	case "--privileged":
+		if !joined || isTrue(value) {
+			return endangers, "switches the separation from this machine off"
+		}
+	case "--cap-add":
+		return endangers, "gives more than the usual privileges"
+	case "--device", "--device-cgroup-rule", "--device-read-bps", "--gpus":
+		return asks, "gives access to a device of this machine"
+	case "--pid", "--ipc", "--uts", "--cgroupns", "--network", "--net", "--userns":
+		if e, _ := sharedNamespace(value); e > harmless {
+			return e, "shares a namespace with this machine or another process"
+		}
+	case "--security-opt":
+		return endangers, "may switch a protection off"
+	case "-v", "--volume", "--mount":
+		return mountArgument(value)
+	case "--rootfs", "--volumes-from":
+		return endangers, "shows it a part of this machine, or of another container"
+	case "--env-host", "--env-file", "--label-file", "--secret", "--authfile", "--cert-dir", "--creds", "--decryption-key":
+		return asks, "gives it something of this machine"
+	case "--env", "-e":
+		if !strings.Contains(value, "=") {
+			return asks, "takes variables from the environment of your session"
+		}
+	case "--group-add":
+		if value == "keep-groups" {
+			return asks, "keeps your own groups"
+		}
+	case "--annotation":
+		return asks, "may tell the container runtime to do something"
+	case "--cidfile", "--pidfile", "--conmon-pidfile", "--pod-id-file", "--log-opt", "--health-log-destination", "--iidfile":
+		return asks, "may write a file of this machine"
+	case "--hooks-dir", "--runtime", "--runtime-flag", "--module", "--conmon", "--init-path", "--network-cmd-path", "--config",
+		"--cgroup-manager", "--root", "--runroot", "--storage-driver", "--storage-opt", "--imagestore", "--volumepath", "--tmpdir",
+		"--url", "--connection", "--remote", "--identity", "--ssh", "--events-backend", "--sdnotify", "--preserve-fds", "--preserve-fd":
+		return endangers, "changes which programs or files of this machine Podman uses"
+	case ";":
+		return endangers, "ends Podman's command: what follows runs on this machine"
+	}
+	return harmless, ""
+}
+
+// mountArgument names the places in the value of --volume or --mount.
+func mountArgument(value string) (effect, string) {
+	worst, text := harmless, "" // of volumes of Podman
+	for i, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ':' || r == ',' || r == '=' }) {
+		if !strings.ContainsAny(part[:1], "/%~$.") || i > 0 && !strings.Contains(value, "=") {
+			continue // of SOURCE:TARGET only the source
+		}
+		clean, unknown := hostPath(part, "", false)
+		if unknown != "" {
+			return endangers, "shows it a place that cannot be told"
+		}
+		if what, e := placeOf(clean, false); e > worst {
+			worst, text = e, fmt.Sprintf("shows it %s (%s)", readable(clean), what)
+		}
+	}
+	return worst, text
+}
