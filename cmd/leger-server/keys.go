@@ -3,13 +3,13 @@ package main
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/vault"
 )
@@ -98,7 +98,8 @@ func (p program) key(name, data, file string, create func() (string, error)) (te
 	if text, err = create(); err != nil {
 		return "", nil, err
 	}
-	if err := writeOnce(file, text); err != nil {
+	// Never in place of one: of two first starts at once only one may keep its key.
+	if err := safefile.Create(file, []byte(text+"\n"), 0o600); err != nil {
 		return "", nil, leger.Wrap(leger.CodeUnavailable, err, "write %s", file)
 	}
 	return text, []string{file}, nil
@@ -110,29 +111,4 @@ func newSharedSecret(random io.Reader) (string, error) {
 		return "", leger.Wrap(leger.CodeInternal, err, "read random bytes")
 	}
 	return base64.StdEncoding.EncodeToString(b), nil
-}
-
-// writeOnce makes a 0600 file that is wholly there, on disk, or not there; it
-// never replaces one, so that two first starts at once cannot each keep a key.
-func writeOnce(file, text string) (err error) {
-	dir := filepath.Dir(file)
-	tmp, err := os.CreateTemp(dir, ".key-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, os.Remove(tmp.Name()))
-	}()
-	_, werr := fmt.Fprintln(tmp, text)
-	if err := errors.Join(werr, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), file); err != nil {
-		return err
-	}
-	d, err := os.Open(dir) //nolint:gosec // the data directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

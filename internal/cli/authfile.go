@@ -10,6 +10,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/safefile"
 )
 
 const authName = "auth.json"
@@ -73,7 +74,7 @@ func (a *app) writeAuth(f authFile) error {
 	if err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "encode the sign-in")
 	}
-	if err := writeFile(path, append(b, '\n'), 0o600); err != nil {
+	if err := safefile.Write(path, append(b, '\n'), 0o600); err != nil {
 		return leger.Wrap(leger.CodeInvalid, fileCause(err), "write %s", path).
 			WithHint("is there room, and may you write there?")
 	}

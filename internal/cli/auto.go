@@ -14,6 +14,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/safefile"
 )
 
 const (
@@ -173,9 +174,6 @@ func (a *app) writeAutoUnits(every time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return leger.Wrap(leger.CodeUnavailable, fileCause(err), "make %s", dir)
-	}
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$").Replace(a.env.Executable)
 	units := map[string]string{
 		".service": fmt.Sprintf(`[Unit]
@@ -198,8 +196,9 @@ WantedBy=timers.target
 `, int(every.Seconds()), int(every.Seconds())/10),
 	}
 	for suffix, text := range units {
-		if err := writeFile(filepath.Join(dir, autoUnit+suffix), []byte(text), 0o644); err != nil {
-			return err
+		path := filepath.Join(dir, autoUnit+suffix)
+		if err := safefile.Write(path, []byte(text), 0o644); err != nil {
+			return leger.Wrap(leger.CodeUnavailable, fileCause(err), "write the timer's unit %s", path)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 func (a *app) configCmd() *cobra.Command {
@@ -114,7 +115,7 @@ func (a *app) configSet(name, value string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(path, after, 0o600); err != nil {
+	if err := safefile.Write(path, after, 0o600); err != nil {
 		return leger.Wrap(leger.CodeInvalid, fileCause(err), "write the settings file %s", path)
 	}
 	a.say("%s is set in %s", name, path)

@@ -19,6 +19,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/secretsync"
 	"leger.run/leger/internal/wire"
 )
@@ -172,7 +173,7 @@ func (now reportRecord) keep(path string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, b, 0o600)
+	return safefile.Write(path, b, 0o600)
 }
 
 func heldDigest(held map[leger.SecretName]leger.Version) string {

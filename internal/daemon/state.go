@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // stateFile is what the daemon remembers between two runs.
@@ -35,38 +35,13 @@ func (f stateFile) load() (state, error) {
 }
 
 // save replaces the file whole, and returns when it is on the disk.
-func (f stateFile) save(s state) (err error) {
+func (f stateFile) save(s state) error {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "encode what legerd remembers")
 	}
-	dir := filepath.Dir(f.path)
-	temp, err := os.CreateTemp(dir, "state.tmp")
-	if err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "write what legerd remembers")
-	}
-	_, err = temp.Write(append(text, '\n'))
-	if err == nil {
-		err = temp.Sync()
-	}
-	err = errors.Join(err, temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), f.path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
+	if err := safefile.Write(f.path, append(text, '\n'), 0o600); err != nil {
 		return leger.Wrap(leger.CodeUnavailable, err, "write what legerd remembers")
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // G304: the data directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // store keeps generations on disk:
@@ -47,7 +48,7 @@ func (s store) generation(app string, n int) string {
 
 // lock is held until unlock is called. ErrConflict when somebody holds it.
 func (s store) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := safefile.MakeDir(s.dir, 0o700); err != nil {
 		return nil, wrapDisk(err, "make the directory of deployments")
 	}
 	l := flock.New(filepath.Join(s.dir, ".lock"), flock.SetPermissions(0o600))
@@ -172,7 +173,7 @@ func (s store) files(app string, g Generation) (map[string][]byte, error) {
 // write records a generation. What a crash left under its number is replaced.
 func (s store) write(app string, g Generation, files map[string][]byte) error {
 	final := s.generation(app, g.Number)
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+	if err := safefile.MakeDir(filepath.Dir(final), 0o700); err != nil {
 		return wrapDisk(err, "make the directory of generations")
 	}
 	temp, err := os.MkdirTemp(filepath.Dir(final), ".new-")
@@ -189,20 +190,23 @@ func (s store) write(app string, g Generation, files map[string][]byte) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return wrapDisk(err, "record a file")
 		}
-		if err := writeSynced(path, data); err != nil {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return wrapDisk(err, "record a file")
 		}
 	}
 	if err := writeJSON(filepath.Join(temp, "manifest.json"), g); err != nil {
 		return err
 	}
+	if err := safefile.SyncTree(temp); err != nil {
+		return wrapDisk(err, "record the generation")
+	}
 	if err := os.RemoveAll(final); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
-	if err := os.Rename(temp, final); err != nil {
+	if err := safefile.Rename(temp, final); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
-	return syncDir(filepath.Dir(final))
+	return nil
 }
 
 // begin notes that a generation may be on disk from now on.
@@ -219,7 +223,7 @@ func (s store) begin(app string, before []Generation, n int) error {
 // commit makes a generation the current one and forgets what is pending, whose
 // files are not installed any more.
 func (s store) commit(app string, n int, pending []Generation) error {
-	if err := writeSynced(s.committed(app, n), nil); err != nil {
+	if err := safefile.Write(s.committed(app, n), nil, 0o600); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
 	if err := writeJSON(s.current(app), currentFile{n}); err != nil {
@@ -234,8 +238,8 @@ func (s store) forget(app string, keep int, pending []Generation) error {
 	if err := os.Remove(s.pending(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrapDisk(err, "end the deployment")
 	}
-	if err := syncDir(s.app(app)); err != nil {
-		return err
+	if err := safefile.Sync(s.app(app)); err != nil {
+		return wrapDisk(err, "end the deployment")
 	}
 	for _, g := range pending {
 		if g.Number != keep {
@@ -372,41 +376,8 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return wrapDisk(err, "make a directory")
-	}
-	if err := writeSynced(path+".new", append(data, '\n')); err != nil {
+	if err := safefile.Write(path, append(data, '\n'), 0o600); err != nil {
 		return wrapDisk(err, "write "+filepath.Base(path))
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return wrapDisk(err, "write "+filepath.Base(path))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // G304: a path of our own state
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path) //nolint:gosec // G304: a path of our own state
-	if err != nil {
-		return wrapDisk(err, "write to disk")
-	}
-	defer func() { _ = d.Close() }()
-	if err := d.Sync(); err != nil {
-		return wrapDisk(err, "write to disk")
 	}
 	return nil
 }

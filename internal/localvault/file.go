@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // makePrivateDir makes a directory that only its owner may enter, and refuses one
 // that others may.
 func makePrivateDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := safefile.MakeDir(dir, 0o700); err != nil {
 		return leger.Wrap(leger.CodeUnavailable, err, "make the directory %s", dir)
 	}
 	info, err := os.Stat(dir)
@@ -26,44 +27,16 @@ func makePrivateDir(dir string) error {
 	return nil
 }
 
-// writeTemp writes a new file (0600) to the disk and gives its name.
-func writeTemp(dir, name string, data []byte) (path string, err error) {
-	f, err := os.CreateTemp(dir, name+".tmp")
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return f.Name(), errors.Join(err, f.Close())
-}
-
-// syncDir makes the names in a directory survive power loss.
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // G304: the data directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// sweep removes what writers that were killed left half-written.
+// sweep removes what setec left half-written when it was killed. Only who holds the
+// store's lock may do so.
 func sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		for _, name := range []string{databaseFile, keyFile} {
-			if strings.HasPrefix(e.Name(), name+".tmp") {
-				err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
-			}
+		if strings.HasPrefix(e.Name(), databaseFile+".tmp") {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
 	return err

@@ -15,6 +15,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // KeySize is the length of a key in bytes: AES-256.
@@ -155,9 +156,8 @@ func readKey(path string, guarded bool) (Key, error) {
 	return key, nil
 }
 
-// makeKey writes a new key under a name of its own and then gives it its place,
-// so that a process that ends in between leaves no half of a key. Of two that do
-// it at once, the second finds the place taken and uses the key of the first.
+// makeKey makes the key file. Of two that do it at once, the second finds the place
+// taken and uses the key of the first.
 func (src KeySource) makeKey(path string) (Key, error) {
 	if _, err := os.Stat(filepath.Join(src.Dir, databaseFile)); err == nil {
 		return Key{}, leger.Errorf(leger.CodeNotFound, "the store in %s has no key: %s is gone", src.Dir, path).
@@ -171,19 +171,11 @@ func (src KeySource) makeKey(path string) (Key, error) {
 		return Key{}, err
 	}
 	text := base64.StdEncoding.EncodeToString(k.b[:]) + "\n"
-	temp, err := writeTemp(src.Dir, keyFile, []byte(text))
-	if err != nil {
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "write a new key")
-	}
-	defer os.Remove(temp) // its second name is what counts
-	switch err := os.Link(temp, path); {
+	switch err := safefile.Create(path, []byte(text), 0o600); {
 	case errors.Is(err, fs.ErrExist):
 		return readKey(path, true)
 	case err != nil:
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "put a new key in its place")
-	}
-	if err := syncDir(src.Dir); err != nil {
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "put a new key in its place")
+		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "write a new key")
 	}
 	return k, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tailscale/setec/types/api"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // Config says what to open.
@@ -275,7 +276,7 @@ func (s *Store) write(name string, do func(*db.DB) error) error {
 			default:
 			}
 		}
-		if err := syncDir(s.dir); err != nil {
+		if err := safefile.Sync(s.dir); err != nil {
 			return fmt.Errorf("make the write durable: %w", err)
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // heldBackFile is its name within the state directory.
@@ -108,7 +109,7 @@ func (h *HeldBack) replace(versions map[leger.SecretName]leger.Version) error {
 	if err != nil {
 		return err
 	}
-	return writePrivate(h.path, b)
+	return safefile.Write(h.path, b, 0o600)
 }
 
 // holdsBack reports whether the store has version v and another one is active:

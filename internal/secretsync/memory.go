@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // memoryFile is its name within the state directory.
@@ -72,7 +73,7 @@ func (m *Memory) keep(etag string, held map[leger.SecretName]leger.Version) erro
 	if old, err := os.ReadFile(m.path); err == nil && string(old) == string(b) {
 		return nil
 	}
-	if err := writePrivate(m.path, b); err != nil {
+	if err := safefile.Write(m.path, b, 0o600); err != nil {
 		return leger.Wrap(leger.CodeMissingPart, err, "the secrets are in place, but the sync state cannot be remembered").
 			WithHint("is there room, and may you write to %s?", filepath.Dir(m.path))
 	}
@@ -88,25 +89,4 @@ func digest(held map[leger.SecretName]leger.Version) string {
 	slices.Sort(lines)
 	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	return hex.EncodeToString(sum[:])
-}
-
-// writePrivate replaces a file that only its owner may read. It is not synced to
-// disk: losing it costs a full sync.
-func writePrivate(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".sync-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	if _, err := f.Write(b); err != nil {
-		_ = f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 type existing bool
@@ -59,20 +59,8 @@ func copyInto(ctx context.Context, c *conn, path string, over existing) (err err
 	if err := f.Sync(); err != nil {
 		return leger.Wrap(leger.CodeUnavailable, err, "sync %s", partial)
 	}
-	if err := os.Rename(partial, path); err != nil {
+	if err := safefile.Rename(partial, path); err != nil {
 		return leger.Wrap(leger.CodeUnavailable, err, "name the copy %s", path)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a rename survive power loss.
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator names the path
-	if err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-	}
-	if err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "sync directory %s", dir)
 	}
 	return nil
 }
