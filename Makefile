@@ -107,6 +107,17 @@ e2e: build worker ## the whole path on a real machine: systemd, Podman, tailscal
 	@scripts/need go git node chromium machine
 	go test -count=1 -timeout 30m -tags e2e -v $$(go list -tags e2e ./e2e/... | grep -v -e /e2e/worker)
 
+# GRAPHS=1-500 MACHINES=2; what is in GRAPHS_LOG has passed and is not run again.
+GRAPHS ?= 1-500
+MACHINES ?= 2
+GRAPHS_LOG ?= $(CACHE)/graphs-passed
+
+.PHONY: graphs
+graphs: ## random graphs of units on real machines, through installs, failures, rollbacks and reboots
+	@scripts/need go machine
+	LEGER_GRAPHS=$(GRAPHS) LEGER_GRAPHS_MACHINES=$(MACHINES) LEGER_GRAPHS_LOG=$(GRAPHS_LOG) \
+		go test -count=1 -timeout 6h -tags e2e -v -run '^TestGraphs$$' ./e2e
+
 .PHONY: bench
 bench: build ## side by side with setec and PocketBase, into docs/performance.md's figures
 	cd bench && go run . -bin ../bin

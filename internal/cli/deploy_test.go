@@ -98,10 +98,14 @@ func (u *units) Start(ctx context.Context, unit string) error {
 
 func (u *units) Restart(ctx context.Context, unit string) error { return u.Start(ctx, unit) }
 
-func (u *units) Stop(_ context.Context, unit string) error {
-	u.set(unit, "inactive", "dead")
+func (u *units) Stop(_ context.Context, names ...string) error {
+	for _, unit := range names {
+		u.set(unit, "inactive", "dead")
+	}
 	return nil
 }
+
+func (u *units) Dependents(context.Context, ...string) (map[string][]string, error) { return nil, nil }
 
 func (u *units) ResetFailed(context.Context, string) error { return nil }
 

@@ -49,8 +49,7 @@ func (k *Keeper) once(ctx context.Context) bool {
 	if nobody {
 		return true
 	}
-	// By itself it removes nothing: what is gone from the store may be lost.
-	report, err := k.reconcile(ctx, May{})
+	report, err := k.reconcile(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return true

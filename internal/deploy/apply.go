@@ -168,11 +168,9 @@ func (a *application) change(ctx context.Context) error {
 	}
 	if p.Reload {
 		a.touched = true
-		if err := a.engine.reload(context.WithoutCancel(ctx), a.app, p.Next, a.progress); err != nil {
+		if err := a.engine.renew(context.WithoutCancel(ctx), a.app, p.Next, p.Stop, a.progress); err != nil {
 			return err
 		}
-		// One that is gone and had failed would be listed for good.
-		a.engine.resetFailed(context.WithoutCancel(ctx), without(p.Stop, p.Next.services()))
 	}
 	if err := interrupted(ctx, "the files are installed, and the units are not started"); err != nil {
 		return err
@@ -224,92 +222,6 @@ func (a *application) endPending() error {
 	default:
 		return s.forget(a.app, a.rec.current.Number, []Generation{a.plan.Next})
 	}
-}
-
-// back puts back what was there before and says so in the error.
-func (a *application) back(ctx context.Context, cause error) error {
-	// What an interrupted deployment had installed goes too.
-	if leftovers := a.plan.Record && len(a.rec.pending) > 0; !a.plan.Replace && !leftovers {
-		if a.plan.Record {
-			cause = errors.Join(cause, a.endPending())
-		}
-		return cause
-	}
-	a.progress.tell(Event{Step: StepBack})
-	if err := a.restore(context.WithoutCancel(ctx)); err != nil {
-		return errors.Join(cause, leger.Wrap(leger.CodePartial, err, "what was there before could not be put back").
-			WithHint("mend what is said here and run the same again: Leger goes on where it stopped"))
-	}
-	what := "its files were removed again"
-	if a.rec.current != nil {
-		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
-	}
-	if errors.Is(cause, leger.ErrUnhealthy) && a.plan.Record {
-		if err := a.engine.store.remember(a.app, failureOf(a.plan.Next, a.engine.cfg.Clock.Now(), cause)); err != nil {
-			cause = errors.Join(cause, err)
-		}
-	}
-	if known := asError(cause); known != nil {
-		c := *known
-		c.Message += "; " + what
-		return &c
-	}
-	return leger.Wrap(leger.CodeInternal, cause, "%s could not be installed; %s", a.plan.Next.Release, what)
-}
-
-func (a *application) restore(ctx context.Context) error {
-	e := a.engine
-	if err := e.stop(ctx, a.toUndo(), StepBack, a.progress); err != nil {
-		return err
-	}
-	all := append([]Generation{a.plan.Next}, a.rec.pending...)
-	if a.rec.current != nil {
-		all = append(all, *a.rec.current)
-	}
-	if err := e.removeFiles(ctx, a.app, all); err != nil {
-		return err
-	}
-	if a.rec.current == nil {
-		if err := e.reload(ctx, a.app, Generation{}, a.progress); err != nil {
-			return err
-		}
-		e.resetFailed(ctx, a.plan.Next.services())
-		return e.store.remove(a.app)
-	}
-	files, err := e.store.files(a.app, *a.rec.current)
-	if err != nil {
-		return err
-	}
-	if err := e.install(ctx, a.app, *a.rec.current, files); err != nil {
-		return err
-	}
-	if err := e.reload(ctx, a.app, *a.rec.current, a.progress); err != nil {
-		return err
-	}
-	e.resetFailed(ctx, without(a.plan.Next.services(), a.rec.current.services()))
-	if err := e.start(ctx, *a.rec.current, a.plan.back, a.plan.back, a.progress); err != nil {
-		return err
-	}
-	pending := a.rec.pending
-	if a.plan.Record {
-		pending = append(slices.Clone(pending), a.plan.Next)
-	}
-	return e.store.forget(a.app, a.rec.current.Number, pending)
-}
-
-// toUndo lists the units that must not run on when the former files come back.
-// What did not change runs on. After an interrupted deployment nobody knows from
-// which files a unit runs, so all of them stop.
-func (a *application) toUndo() []string {
-	all := a.plan.Next.services()
-	all = append(without(a.plan.Start, all), all...) // instances are units of no generation
-	if a.rec.current == nil || len(a.rec.pending) > 0 {
-		return all
-	}
-	before := a.rec.current.services()
-	return slices.DeleteFunc(all, func(s string) bool {
-		return slices.Contains(before, s) && !slices.Contains(a.plan.Start, s) && !slices.Contains(a.plan.Stop, s)
-	})
 }
 
 // without gives what is in all and not in some.

@@ -39,15 +39,19 @@ type Installer interface {
 	Remove(ctx context.Context, app string, files []string) error
 }
 
-// Units is the user's systemd. Start, Restart and Stop return when the unit has
-// started or stopped; the first two fail with ErrUnhealthy when it did not.
+// Units is the user's systemd. Start, Restart and Stop return when the units have
+// started or stopped; the first two fail with ErrUnhealthy when one did not.
 type Units interface {
 	Reload(ctx context.Context) error
 	Start(ctx context.Context, unit string) error
 	Restart(ctx context.Context, unit string) error
-	Stop(ctx context.Context, unit string) error
+	// Stop stops the units as one set, so that none pulls up another again.
+	Stop(ctx context.Context, units ...string) error
 	ResetFailed(ctx context.Context, unit string) error
 	States(ctx context.Context, units ...string) ([]leger.UnitState, error)
+	// Dependents gives, by unit, the units that run and that systemd stops whenever
+	// it stops that one, however far they are.
+	Dependents(ctx context.Context, units ...string) (map[string][]string, error)
 	// Instances lists the instances of a template ("web@.service") that run, or are
 	// about to.
 	Instances(ctx context.Context, template string) ([]string, error)

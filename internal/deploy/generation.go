@@ -74,13 +74,16 @@ type Unit struct {
 	Run      bool         `json:"run"`                // it is up then
 	Oneshot  bool         `json:"oneshot,omitempty"`
 	Template bool         `json:"template,omitempty"`
-	Parts    []string     `json:"parts"`             // the files that make it
-	Uses     []string     `json:"uses,omitempty"`    // files of other quadlets
-	Secrets  []string     `json:"secrets,omitempty"` // Podman secrets, sorted
-	Volumes  []string     `json:"volumes,omitempty"` // named volumes that no quadlet makes
-	Images   []string     `json:"images,omitempty"`  // as written, without those that another quadlet provides
-	Ports    []string     `json:"ports,omitempty"`   // PublishPort= as written
-	Health   bool         `json:"health,omitempty"`  // a health check is declared
+	// NotAtBoot: it is up after a deployment, but nothing starts it when the machine
+	// boots.
+	NotAtBoot bool     `json:"not_at_boot,omitempty"`
+	Parts     []string `json:"parts"`             // the files that make it
+	Uses      []string `json:"uses,omitempty"`    // files of other quadlets
+	Secrets   []string `json:"secrets,omitempty"` // Podman secrets, sorted
+	Volumes   []string `json:"volumes,omitempty"` // named volumes that no quadlet makes
+	Images    []string `json:"images,omitempty"`  // as written, without those that another quadlet provides
+	Ports     []string `json:"ports,omitempty"`   // PublishPort= as written
+	Health    bool     `json:"health,omitempty"`  // a health check is declared
 }
 
 const manifestFormat = 1
@@ -98,7 +101,7 @@ func generationOf(req Request, installer string, number int) Generation {
 		data := req.Set.Files[name]
 		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data)})
 	}
-	start, run := req.Set.ToStart(), req.Set.ToRun()
+	start, run, never := req.Set.ToStart(), req.Set.ToRun(), req.Set.NotAtBoot()
 	units := slices.Clone(req.Set.Units)
 	for _, u := range run { // the default instances of templates are no units of the set
 		if !slices.ContainsFunc(units, func(o quadlet.Unit) bool { return o.Service == u.Service }) {
@@ -106,11 +109,14 @@ func generationOf(req Request, installer string, number int) Generation {
 		}
 	}
 	slices.SortStableFunc(units, func(a, b quadlet.Unit) int { return strings.Compare(a.File, b.File) })
+	among := func(all []quadlet.Unit, service string) bool {
+		return slices.ContainsFunc(all, func(u quadlet.Unit) bool { return u.Service == service })
+	}
 	for _, u := range units {
 		g.Units = append(g.Units, Unit{
 			File: u.File, Service: u.Service, Kind: u.Kind, Resource: u.Resource,
-			Start:   slices.Contains(start, u.Service),
-			Run:     slices.ContainsFunc(run, func(r quadlet.Unit) bool { return r.Service == u.Service }),
+			Start: slices.Contains(start, u.Service),
+			Run:   among(run, u.Service), NotAtBoot: among(never, u.Service),
 			Oneshot: u.Oneshot, Template: u.Template, Parts: u.Parts,
 			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u),
 			Images: values(u.Images), Ports: values(u.Ports), Health: u.HealthCmd,

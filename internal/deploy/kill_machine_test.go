@@ -67,9 +67,9 @@ func (d deadlyUnits) Start(ctx context.Context, unit string) error {
 	return d.Units.Start(ctx, unit)
 }
 
-func (d deadlyUnits) Stop(ctx context.Context, unit string) error {
+func (d deadlyUnits) Stop(ctx context.Context, units ...string) error {
 	defer d.k.count()
-	return d.Units.Stop(ctx, unit)
+	return d.Units.Stop(ctx, units...)
 }
 
 // deadlyEngine is everything real, with the records in dir; k nil: it lives.

@@ -34,6 +34,7 @@ type machine struct {
 
 	health     map[string]string   // by unit, of the container that it runs
 	turns      map[string][]string // what the health becomes from one question to the next
+	dependents map[string][]string // what systemd stops together with a unit
 	silent     int                 // how often Podman does not answer
 	containers []leger.Container   // of others
 	images     []string            // that are missing
@@ -206,7 +207,16 @@ func (m *machine) Restart(ctx context.Context, unit string) error {
 	return m.Start(ctx, unit)
 }
 
-func (m *machine) Stop(ctx context.Context, unit string) error {
+func (m *machine) Stop(ctx context.Context, units ...string) error {
+	for _, unit := range units {
+		if err := m.stop(ctx, unit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *machine) stop(ctx context.Context, unit string) error {
 	return m.do(ctx, "stop "+unit, func() error {
 		if u := m.units[unit]; u != nil {
 			u.ActiveState, u.SubState, u.Since = "inactive", "dead", time.Time{}
@@ -215,6 +225,18 @@ func (m *machine) Stop(ctx context.Context, unit string) error {
 			}
 		}
 		delete(m.content, unit)
+		return nil
+	})
+}
+
+func (m *machine) Dependents(ctx context.Context, units ...string) (map[string][]string, error) {
+	found := map[string][]string{}
+	return found, m.do(ctx, "dependents", func() error {
+		for _, unit := range units {
+			if len(m.dependents[unit]) > 0 {
+				found[unit] = m.dependents[unit]
+			}
+		}
 		return nil
 	})
 }
@@ -294,7 +316,7 @@ func (m *machine) Containers(ctx context.Context) ([]leger.Container, error) {
 		all = slices.Clone(m.containers)
 		for name, u := range m.units {
 			if u.ActiveState == "active" || u.ActiveState == "activating" {
-				all = append(all, leger.Container{Name: "systemd-" + strings.TrimSuffix(name, ".service"), Unit: name, Health: m.health[name]})
+				all = append(all, leger.Container{Name: "systemd-" + strings.TrimSuffix(name, ".service"), Unit: name, Up: true, Health: m.health[name]})
 			}
 		}
 		return nil

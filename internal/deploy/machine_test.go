@@ -126,7 +126,7 @@ func TestMachineInstallUpdateFailRemove(t *testing.T) {
 
 // A pod's first container is by default made with catatonit, which the machine
 // may not have: the test's own image does as well.
-func ownInfraContainer(t *testing.T) {
+func ownInfraContainer(t *testing.T, keep ...bool) {
 	t.Helper()
 	file := filepath.Join(os.Getenv("HOME"), ".config", "containers", "containers.conf.d", "leger-test.conf")
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -136,7 +136,9 @@ func ownInfraContainer(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Remove(file) })
+	if len(keep) == 0 { // else it has to be there after a reboot
+		t.Cleanup(func() { _ = os.Remove(file) })
+	}
 }
 
 func TestMachineAPodAndAJob(t *testing.T) {

@@ -29,6 +29,9 @@ type Facts struct {
 	Failures []Failure
 	// States of the units of the same generations, by name.
 	States map[string]leger.UnitState
+	// Dependents are the units that run and that systemd stops together with one of
+	// these, by its name. They may be of other releases, or the user's own.
+	Dependents map[string][]string
 	// Ours has the units among them that were made from files of this release.
 	Ours map[string]bool
 	// Owners names the other release that a unit or a file belongs to.
@@ -80,6 +83,22 @@ type Refusal struct {
 	Secret string `json:"secret,omitempty"`
 }
 
+// Notice is something worth knowing about a quadlet.
+type Notice struct {
+	File string `json:"file"`
+	Line int    `json:"line,omitempty"` // 0: the file as a whole
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+func noticesOf(set *quadlet.Set) []Notice {
+	var all []Notice
+	for _, n := range set.Notices {
+		all = append(all, Notice{File: n.File, Line: n.Line, Text: n.Message, Hint: n.Hint})
+	}
+	return all
+}
+
 // Plan is what Apply will do. It is a pure value: the same request and facts give
 // the same plan.
 type Plan struct {
@@ -98,11 +117,15 @@ type Plan struct {
 	Risks    []quadlet.Risk `json:"risks"`
 	Changes  Changes        `json:"changes"`
 	Refusals []Refusal      `json:"refusals"`
+	// Notices are worth knowing and stand in nobody's way: units that do not start
+	// when the machine boots.
+	Notices []Notice `json:"notices,omitempty"`
 	// FailedBefore is what is remembered of this commit, nil for nothing.
 	FailedBefore *Failure `json:"failed_before,omitempty"`
 
 	request Request
-	back    []string // units to start again if it fails
+	back    []string        // units to start again if it fails
+	ran     map[string]bool // units that were up when the plan was made
 }
 
 // Unchanged reports that there is nothing to do.
@@ -139,6 +162,7 @@ func NewPlan(req Request, facts Facts) Plan {
 		Files: []FileChange{}, Stop: []string{}, Start: []string{}, Run: []string{}, Images: []string{}, Ports: []string{},
 	}
 	p.Secrets, p.Risks, p.Refusals = list(p.Next.secrets()), p.Next.Risks, refusals(req, p.Next, facts)
+	p.Notices = noticesOf(req.Set)
 	for _, u := range p.Next.Units {
 		p.Images = append(p.Images, u.Images...)
 		p.Ports = append(p.Ports, u.Ports...)
@@ -276,77 +300,4 @@ func edited(facts Facts, installer, path string) bool {
 		ours = true
 	}
 	return ours
-}
-
-// changeUnits decides what stops and what starts.
-func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
-	touched := p.Next.affected(changed)
-	old := slices.Clone(facts.Pending)
-	if facts.Current != nil {
-		old = append(old, *facts.Current)
-		for _, u := range facts.Current.Units {
-			// An interrupted deployment may have stopped what ran before.
-			if u.Run && (up(facts.States[u.Service]) || len(facts.Pending) > 0) {
-				p.back = append(p.back, u.Service)
-			}
-		}
-	}
-	stop := map[string]bool{}
-	for _, g := range old {
-		hit := g.affected(changed)
-		for _, service := range g.services() {
-			// What systemd does not know cannot run.
-			if (hit[service] || touched[service]) && facts.Ours[service] && !stop[service] {
-				stop[service] = true
-				p.Stop = append(p.Stop, service)
-			}
-		}
-	}
-	p.changeInstances(facts, old, touched, changed)
-	for _, u := range p.Next.Units {
-		if u.Run {
-			p.Run = append(p.Run, u.Service)
-		}
-		// Its file is there, and systemd does not know it yet.
-		p.Reload = p.Reload || (!u.Template && !facts.Ours[u.Service])
-		// The containers of a pod are started with it, by name: their own results tell
-		// what is wrong.
-		state := facts.States[u.Service]
-		unsure := u.Oneshot && !up(state) && (facts.Current == nil || len(facts.Pending) > 0)
-		if u.Run && (touched[u.Service] || stop[u.Service] || unsure || !running(u, state)) {
-			p.Start = append(p.Start, u.Service)
-		}
-	}
-}
-
-// changeInstances stops the instances that somebody has started of templates that
-// change, and starts those again whose template stays.
-func (p *Plan) changeInstances(facts Facts, old []Generation, touched, changed map[string]bool) {
-	for _, g := range old {
-		hit := g.affected(changed)
-		for _, u := range g.Units {
-			if !u.Template || (!hit[u.Service] && !touched[u.Service]) {
-				continue
-			}
-			stays := slices.ContainsFunc(p.Next.Units, func(n Unit) bool { return n.Service == u.Service })
-			for _, instance := range facts.Instances[u.Service] {
-				if slices.Contains(p.Stop, instance) {
-					continue
-				}
-				p.Stop, p.back = append(p.Stop, instance), append(p.back, instance)
-				if stays {
-					p.Start = append(p.Start, instance)
-				}
-			}
-		}
-	}
-}
-
-// up: the unit runs, or has run to its end and counts as active.
-func up(s leger.UnitState) bool { return s.ActiveState == "active" || s.ActiveState == "reloading" }
-
-// running is up, or not failed for a unit that runs to its end: systemd forgets
-// that it ran, but a generation is recorded only when it has.
-func running(u Unit, s leger.UnitState) bool {
-	return up(s) || (u.Oneshot && s.ActiveState == "inactive" && (s.Result == "success" || s.Result == ""))
 }

@@ -158,6 +158,12 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 	if facts.Instances, err = e.instances(ctx, known, ask); err != nil {
 		return err
 	}
+	for _, running := range facts.Instances {
+		ask = append(ask, running...)
+	}
+	if facts.Dependents, err = e.cfg.Units.Dependents(ctx, ask...); err != nil {
+		return err
+	}
 	for _, s := range states {
 		facts.States[s.Name] = s
 		// A unit whose file went away may still run; systemd then knows no source.

@@ -137,13 +137,15 @@ func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, 
 	for _, template := range slices.Sorted(maps.Keys(facts.Instances)) {
 		ours = append(slices.Clone(facts.Instances[template]), ours...)
 	}
+	var others []string
 	for _, unit := range ours {
-		if err := interrupted(ctx, "some units are stopped, and nothing is removed"); err != nil {
-			return err
-		}
-		if err := e.stop(ctx, []string{unit}, StepStop, progress); err != nil {
-			return err
-		}
+		others = append(others, without(facts.Dependents[unit], append(slices.Clone(services), others...))...)
+	}
+	if err := interrupted(ctx, "nothing is stopped or removed"); err != nil {
+		return err
+	}
+	if err := e.stop(ctx, ours, StepStop, progress); err != nil {
+		return err
 	}
 	if err := interrupted(ctx, "the units are stopped, and nothing is removed"); err != nil {
 		return err
@@ -154,11 +156,10 @@ func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, 
 	if err := e.removeFiles(ctx, name, known); err != nil {
 		return err
 	}
-	if err := e.reload(ctx, name, Generation{}, progress); err != nil {
+	if err := e.renew(ctx, name, Generation{}, ours, progress); err != nil {
 		return err
 	}
-	e.resetFailed(ctx, ours)
-	return nil
+	return e.startOthers(ctx, others, progress)
 }
 
 // sharedVolumes finds those of the volumes that another release names. An error

@@ -38,7 +38,7 @@ func (e *Engine) bring(ctx context.Context, g Generation, units, run []string, d
 	case ctx.Err() != nil:
 		return interrupted(ctx, "units may still be starting")
 	case failed != "":
-		return e.failure(ctx, g, failed, begun, w.health[failed], err)
+		return e.failure(ctx, g, failed, begun, w, err)
 	default:
 		return err
 	}
@@ -136,10 +136,10 @@ func (w *watch) lookAtHealth(ctx context.Context, waiting map[string]bool) (unhe
 }
 
 // failure explains why a unit of a generation is not up.
-func (e *Engine) failure(ctx context.Context, g Generation, unit string, since time.Time, health string, cause error) error {
+func (e *Engine) failure(ctx context.Context, g Generation, unit string, since time.Time, w *watch, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.StepTimeout)
 	defer cancel()
-	f := &UnitFailure{State: leger.UnitState{Name: unit}, Health: health}
+	f := &UnitFailure{State: leger.UnitState{Name: unit}, Health: w.health[unit], falls: len(w.fallen[unit])}
 	if states, err := e.cfg.Units.States(ctx, g.services()...); err == nil {
 		f.State = culprit(unit, states)
 	}

@@ -2,7 +2,9 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
 
 	"leger.run/leger"
 )
@@ -14,15 +16,18 @@ func (e *Engine) step(ctx context.Context, do func(context.Context) error) error
 	return do(ctx)
 }
 
-// stop stops units one after the other, in their order.
+// stop stops units as one set: one after the other they would pull each other up
+// again. Each may take its time.
 func (e *Engine) stop(ctx context.Context, units []string, as Step, progress Progress) error {
+	if len(units) == 0 {
+		return nil
+	}
 	for _, unit := range units {
 		progress.tell(Event{Step: as, Unit: unit})
-		if err := e.step(ctx, func(ctx context.Context) error { return e.cfg.Units.Stop(ctx, unit) }); err != nil {
-			return err
-		}
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(units))*e.cfg.StepTimeout)
+	defer cancel()
+	return e.cfg.Units.Stop(ctx, units...)
 }
 
 // install installs a generation's files with its installer.
@@ -89,6 +94,52 @@ func (e *Engine) reload(ctx context.Context, name string, g Generation, progress
 		if want := in.Path(name, g.Units[i].File); s.LoadState != "loaded" || !samePath(want, s.Source) {
 			return leger.Errorf(leger.CodeUnhealthy, "Podman made no unit %s of %s", s.Name, g.Units[i].File).
 				WithHint("see what its generator says: journalctl --user -t quadlet-generator, and try podman quadlet list")
+		}
+	}
+	return nil
+}
+
+// renew is reload for a generation that takes the place of another, whose units
+// were stopped. One of them that something has started again before the reload
+// runs from the former files, and stops; of one that is gone systemd forgets that
+// it failed, otherwise it stays in systemctl --failed.
+func (e *Engine) renew(ctx context.Context, name string, g Generation, stopped []string, progress Progress) error {
+	begun := e.cfg.Clock.Now()
+	if err := e.reload(ctx, name, g, progress); err != nil {
+		return err
+	}
+	var states []leger.UnitState
+	err := e.step(ctx, func(ctx context.Context) (err error) {
+		states, err = e.cfg.Units.States(ctx, stopped...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var former []string
+	for _, s := range states {
+		if awake(s) && (s.Begun.Before(begun) || s.LoadState == "not-found") {
+			former = append(former, s.Name)
+		}
+	}
+	if err := e.stop(ctx, former, StepStop, progress); err != nil {
+		return err
+	}
+	e.resetFailed(ctx, without(stopped, g.services()))
+	return nil
+}
+
+// startOthers starts units of others again that had to stop together with ours.
+// One that needs what is gone now cannot start: that is told, and no failure.
+func (e *Engine) startOthers(ctx context.Context, units []string, progress Progress) error {
+	for _, unit := range units {
+		progress.tell(Event{Step: StepStart, Unit: unit})
+		err := e.step(ctx, func(ctx context.Context) error { return e.cfg.Units.Start(ctx, unit) })
+		if errors.Is(err, leger.ErrInterrupted) {
+			return err
+		}
+		if err != nil {
+			progress.tell(Event{Step: StepStart, Unit: unit, Note: "it does not start without what was removed"})
 		}
 	}
 	return nil

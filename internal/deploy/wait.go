@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
 )
 
 // UnitFailure says how a unit failed. It is the cause of Apply's ErrUnhealthy.
@@ -16,6 +17,7 @@ type UnitFailure struct {
 	State   leger.UnitState
 	Health  string   // of its container, as Podman has it; empty: not known, or no check
 	Journal []string // the newest lines about the unit, oldest first; a program may print anything
+	falls   int      // how often it has ended while it was waited for
 }
 
 // Error shows the journal's last lines.
@@ -46,13 +48,16 @@ type watch struct {
 	progress Progress
 
 	seen    map[string]leger.UnitState
-	first   map[string]int       // restarts at the first look
-	down    map[string]time.Time // since when a unit has ended without a reason to
-	up      map[string]time.Time // since when a unit is up
-	health  map[string]string    // by unit, as of the last look
-	healthy map[string]time.Time // since when Podman calls a unit healthy that systemd still starts
-	unheard map[string]bool      // Podman's word counts for these
-	silence int                  // how often Podman has not answered, on end
+	first   map[string]int                // restarts at the first look
+	down    map[string]time.Time          // since when a unit has ended without a reason to
+	up      map[string]time.Time          // since when a unit is up
+	health  map[string]string             // by unit, as of the last look
+	healthy map[string]time.Time          // since when Podman calls a unit healthy that systemd still starts
+	fallen  map[string]map[time.Time]bool // by unit, when those runs of it began that have ended
+	unheard map[string]bool               // Podman's word counts for these
+	had     map[string]bool               // units of which Podman had a container
+	gone    map[string]bool               // units whose container does not run, as of the last look
+	silence int                           // how often Podman has not answered, on end
 }
 
 // watch makes one for units of a generation.
@@ -60,7 +65,7 @@ func (e *Engine) watch(g Generation, names []string, progress Progress) *watch {
 	w := &watch{
 		engine: e, units: map[string]Unit{}, progress: progress,
 		seen: map[string]leger.UnitState{}, down: map[string]time.Time{}, up: map[string]time.Time{},
-		health: map[string]string{}, healthy: map[string]time.Time{}, unheard: map[string]bool{},
+		had: map[string]bool{}, gone: map[string]bool{}, fallen: map[string]map[time.Time]bool{}, health: map[string]string{}, healthy: map[string]time.Time{}, unheard: map[string]bool{},
 	}
 	for _, u := range g.Units {
 		if slices.Contains(names, u.Service) {
@@ -121,10 +126,16 @@ func (w *watch) askPodman(ctx context.Context) error {
 		return err
 	}
 	clear(w.health)
+	up := map[string]bool{}
 	for _, c := range all {
-		if _, ours := w.units[c.Unit]; ours {
+		if u, ours := w.units[c.Unit]; ours {
 			w.health[c.Unit] = worse(w.health[c.Unit], c.Health)
+			up[c.Unit] = up[c.Unit] || c.Up
+			w.had[c.Unit] = u.Kind == quadlet.Container && !u.Oneshot
 		}
+	}
+	for name, had := range w.had {
+		w.gone[name] = had && !up[name]
 	}
 	return nil
 }
@@ -143,6 +154,7 @@ func (w *watch) look(states []leger.UnitState) (done bool, failed string) {
 			w.progress.tell(Event{Step: StepWait, Unit: s.Name, State: s})
 		}
 		w.seen[s.Name] = s
+		w.countFalls(before, s)
 		switch w.judge(s, known && s.Restarts > before.Restarts) {
 		case verdictUp:
 		case verdictFailed:
@@ -162,15 +174,33 @@ const (
 	verdictFailed
 )
 
+// countFalls notes the runs of a unit that have ended. systemd counts those that
+// Restart= follows, but not those that another unit's Upholds= does.
+func (w *watch) countFalls(before, s leger.UnitState) {
+	if w.units[s.Name].Oneshot {
+		return
+	}
+	if w.fallen[s.Name] == nil {
+		w.fallen[s.Name] = map[time.Time]bool{}
+	}
+	if s.ActiveState == "deactivating" || s.SubState == "auto-restart" {
+		w.fallen[s.Name][s.Begun] = true
+	}
+	if !before.Begun.IsZero() && !before.Begun.Equal(s.Begun) {
+		w.fallen[s.Name][before.Begun] = true
+	}
+}
+
 // judge decides about one unit.
 func (w *watch) judge(s leger.UnitState, restarted bool) verdict {
 	now, settle, u := w.engine.cfg.Clock.Now(), w.engine.cfg.Settle, w.units[s.Name]
-	is := (running(u, s) && s.Job == "") || (w.unheard[s.Name] && s.ActiveState == "activating")
+	// A unit counts as active for a while after its container has ended.
+	is := (running(u, s) && s.Job == "" && !w.gone[s.Name]) || (w.unheard[s.Name] && s.ActiveState == "activating")
 	if !is || restarted {
 		delete(w.up, s.Name)
 	}
 	switch {
-	case s.ActiveState == "failed", s.Restarts-w.first[s.Name] >= maxRestarts, w.health[s.Name] == unhealthyWord:
+	case s.ActiveState == "failed", s.Restarts-w.first[s.Name] >= maxRestarts, len(w.fallen[s.Name]) >= maxRestarts, w.health[s.Name] == unhealthyWord:
 		return verdictFailed
 	case is && restarted:
 		return verdictWait
@@ -190,8 +220,8 @@ func (w *watch) judge(s leger.UnitState, restarted bool) verdict {
 	return verdictWait
 }
 
-// settled judges a unit that is up: it counts when it has been for a while, and
-// its health check agrees.
+// settled judges a unit that is up: it counts when it has been for a while, longer
+// after each time that it has ended, and its health check agrees.
 func (w *watch) settled(s leger.UnitState, now time.Time) verdict {
 	since, known := w.up[s.Name]
 	if !known {
@@ -202,7 +232,7 @@ func (w *watch) settled(s leger.UnitState, now time.Time) verdict {
 		}
 		w.up[s.Name] = since
 	}
-	if h := w.health[s.Name]; (h == "" || h == healthyWord) && now.Sub(since) >= w.engine.cfg.Settle {
+	if h := w.health[s.Name]; (h == "" || h == healthyWord) && now.Sub(since) >= w.engine.cfg.Settle*time.Duration(1+len(w.fallen[s.Name])) {
 		return verdictUp
 	}
 	return verdictWait
@@ -255,6 +285,8 @@ func (f *UnitFailure) describe(cause error, limit time.Duration) string {
 		return "it ended right after it was started"
 	case s.Restarts > 0:
 		return fmt.Sprintf("it was restarted %d times", s.Restarts)
+	case f.falls >= maxRestarts:
+		return fmt.Sprintf("it ended and was started again %d times", f.falls)
 	case s.ActiveState != "":
 		return "it is " + s.ActiveState
 	default:

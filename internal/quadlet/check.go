@@ -172,6 +172,7 @@ func (l *loader) checkSet() {
 	}
 	l.checkPorts()
 	l.checkOrder()
+	l.checkBoot()
 }
 
 // checkPorts reports ports of the machine that two units want which are to run at

@@ -19,6 +19,8 @@ type Set struct {
 	Ignored  []string
 	Problems []leger.Problem // by file and line; empty: the set can be installed as far as we can tell
 	Risks    []Risk          // by file and line
+	// Notices are worth knowing and stand in nobody's way, by file and line.
+	Notices []leger.Problem
 }
 
 // Unit is one quadlet with its drop-ins applied.
@@ -142,39 +144,6 @@ func (s *Set) Unit(file string) (u Unit, ok bool) {
 	return Unit{}, false
 }
 
-// ToStart gives the services that a deployment starts, in the order of Units:
-//
-//   - a container, kube or pod whose [Install] names a target (WantedBy=,
-//     RequiredBy= or UpheldBy=);
-//   - if no such quadlet of the set has one, all of them.
-//
-// Volumes, networks, images and builds are started by systemd as dependencies of
-// what needs them; a container of a pod is started by its pod; a template runs
-// only as an instance: as its DefaultInstance= when it has an [Install], else when
-// somebody names one.
-func (s *Set) ToStart() []string {
-	wanted, all := []string{}, []string{}
-	for _, u := range s.Units {
-		if !u.runs() || (u.Pod != "" && u.StartedByPod) {
-			continue
-		}
-		if u.Template {
-			if i, ok := u.defaultInstance(); ok {
-				wanted = append(wanted, i.Service)
-			}
-			continue
-		}
-		all = append(all, u.Service)
-		if len(u.WantedBy) > 0 {
-			wanted = append(wanted, u.Service)
-		}
-	}
-	if len(wanted) > 0 {
-		return wanted
-	}
-	return all
-}
-
 // defaultInstance is what systemd starts of a template by itself.
 func (u Unit) defaultInstance() (Unit, bool) {
 	if u.DefaultInstance == "" || len(u.WantedBy) == 0 {
@@ -193,29 +162,6 @@ func (u Unit) InstanceOf(instance string) Unit {
 		u.Secrets[i].Name = expand(u.Secrets[i].Name, u.Service)
 	}
 	return u
-}
-
-// ToRun gives the units that are up after those of ToStart were started: they
-// themselves and the containers that their pods start. Of a template it is the
-// default instance, with the service's name of that.
-func (s *Set) ToRun() []Unit {
-	start := s.ToStart()
-	var run []Unit
-	for _, u := range s.Units {
-		if i, ok := u.defaultInstance(); ok && slices.Contains(start, i.Service) {
-			run = append(run, i)
-			continue
-		}
-		if slices.Contains(start, u.Service) {
-			run = append(run, u)
-			continue
-		}
-		pod, ok := s.Unit(u.Pod)
-		if ok && u.StartedByPod && !u.Template && slices.Contains(start, pod.Service) {
-			run = append(run, u)
-		}
-	}
-	return run
 }
 
 func (u Unit) runs() bool { return u.Kind == Container || u.Kind == Kube || u.Kind == Pod }

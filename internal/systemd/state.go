@@ -15,16 +15,35 @@ import (
 )
 
 // States tells how units are, in the order asked. One that does not exist has
-// LoadState "not-found".
+// LoadState "not-found", and so has one whose name systemd does not take, such as
+// "grün.service": it leaves that out of its answers without a word.
 //
 // systemd needs 3 ms to tell all 300 properties of one unit: the few that matter
 // are asked for one by one, all questions being under way at once.
 func (m *Manager) States(ctx context.Context, units ...string) ([]leger.UnitState, error) {
+	var known []string
 	for _, unit := range units {
-		if err := checkName(unit); err != nil {
-			return nil, err
+		if nameTaken(unit) {
+			known = append(known, unit)
 		}
 	}
+	found, err := m.states(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]leger.UnitState, 0, len(units))
+	for _, unit := range units {
+		if nameTaken(unit) {
+			states, found = append(states, found[0]), found[1:]
+			continue
+		}
+		states = append(states, leger.UnitState{Name: unit, LoadState: "not-found", ActiveState: "inactive", SubState: "dead"})
+	}
+	return states, nil
+}
+
+// states is States of units whose names systemd takes.
+func (m *Manager) states(ctx context.Context, units []string) ([]leger.UnitState, error) {
 	if len(units) == 0 {
 		return nil, nil
 	}
@@ -38,26 +57,18 @@ func (m *Manager) States(ctx context.Context, units ...string) ([]leger.UnitStat
 	answers := make([]map[string]*dbus.Call, len(units))
 	for i, u := range listed {
 		if u.LoadState == "loaded" || u.ActiveState != "inactive" {
-			answers[i] = m.ask(ctx, u.Path)
+			answers[i] = m.ask(ctx, u.Path, stateProperties())
 		}
 	}
 	states := make([]leger.UnitState, 0, len(units))
 	for i, unit := range units {
 		u := listed[i]
-		properties := map[string]any{
-			"LoadState": u.LoadState, "ActiveState": u.ActiveState, "SubState": u.SubState, "Job": []any{u.JobId, u.JobPath},
+		properties, err := collect(ctx, unit, answers[i])
+		if err != nil {
+			return nil, err
 		}
-		for name, call := range answers[i] {
-			select {
-			case <-call.Done:
-			case <-ctx.Done():
-				return nil, wrap(ctx, ctx.Err(), "ask for the state of "+unit)
-			}
-			var v dbus.Variant
-			if call.Store(&v) == nil { // what is no service has no properties of one
-				properties[name] = v.Value()
-			}
-		}
+		properties["LoadState"], properties["ActiveState"], properties["SubState"] = u.LoadState, u.ActiveState, u.SubState
+		properties["Job"] = []any{u.JobId, u.JobPath}
 		states = append(states, StateOf(unit, properties))
 	}
 	return states, nil
@@ -86,19 +97,41 @@ func (m *Manager) Instances(ctx context.Context, template string) ([]string, err
 	return names, nil
 }
 
-// ask sends the questions about one unit.
-func (m *Manager) ask(ctx context.Context, path dbus.ObjectPath) map[string]*dbus.Call {
-	calls := map[string]*dbus.Call{}
-	object := m.bus.Object("org.freedesktop.systemd1", path)
-	for kind, names := range map[string][]string{
+// stateProperties are those that make a leger.UnitState, by interface.
+func stateProperties() map[string][]string {
+	return map[string][]string{
 		"Unit":    {"SourcePath", "FragmentPath", "ActiveEnterTimestamp", "InactiveExitTimestamp"},
 		"Service": {"Result", "ExecMainStatus", "NRestarts"},
-	} {
+	}
+}
+
+// ask sends the questions about one unit.
+func (m *Manager) ask(ctx context.Context, path dbus.ObjectPath, properties map[string][]string) map[string]*dbus.Call {
+	calls := map[string]*dbus.Call{}
+	object := m.bus.Object("org.freedesktop.systemd1", path)
+	for kind, names := range properties {
 		for _, name := range names {
 			calls[name] = object.GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, make(chan *dbus.Call, 1), "org.freedesktop.systemd1."+kind, name)
 		}
 	}
 	return calls
+}
+
+// collect waits for the answers about one unit.
+func collect(ctx context.Context, unit string, calls map[string]*dbus.Call) (map[string]any, error) {
+	properties := map[string]any{}
+	for name, call := range calls {
+		select {
+		case <-call.Done:
+		case <-ctx.Done():
+			return nil, wrap(ctx, ctx.Err(), "ask for the state of "+unit)
+		}
+		var v dbus.Variant
+		if call.Store(&v) == nil { // what is no service has no properties of one
+			properties[name] = v.Value()
+		}
+	}
+	return properties, nil
 }
 
 // StateOf reads a unit's state from its properties on D-Bus

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
@@ -139,16 +140,6 @@ func (m *Manager) Restart(ctx context.Context, unit string) error {
 	return m.job(ctx, unit, "restart", m.conn.RestartUnitContext)
 }
 
-// Stop stops a unit and waits until it has. A unit that does not exist or does
-// not run is stopped already. Errors as Start.
-func (m *Manager) Stop(ctx context.Context, unit string) error {
-	err := m.job(ctx, unit, "stop", m.conn.StopUnitContext)
-	if errors.Is(err, leger.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
 type jobFunc = func(ctx context.Context, name, mode string, done chan<- string) (int, error)
 
 func (m *Manager) job(ctx context.Context, unit, verb string, queue jobFunc) error {
@@ -201,10 +192,20 @@ func (m *Manager) ResetFailed(ctx context.Context, unit string) error {
 // checkName keeps what is not a unit's name from systemd: it would be read as a
 // path or a pattern.
 func checkName(unit string) error {
-	if strings.ContainsAny(unit, "/*?[ \n") || strings.HasPrefix(unit, "-") || !strings.Contains(unit, ".") {
+	if !nameTaken(unit) {
 		return leger.Invalid("unit", "%.80q is not the name of a unit", unit)
 	}
 	return nil
+}
+
+// nameTaken reports whether systemd takes a name for a unit's (systemd.unit(5):
+// ASCII letters, digits and ":-_.\\", "@" before an instance, at most 255 bytes). A
+// leading "-" is left out: it would be an option to journalctl.
+func nameTaken(unit string) bool {
+	return len(unit) <= 255 && !strings.HasPrefix(unit, "-") && strings.Contains(unit, ".") &&
+		!strings.ContainsFunc(unit, func(r rune) bool {
+			return r > unicode.MaxASCII || (!unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`:-_.\@`, r))
+		})
 }
 
 // wrap gives D-Bus's errors our codes. nil stays nil.

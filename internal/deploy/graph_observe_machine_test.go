@@ -1,0 +1,163 @@
+//go:build machine
+
+package deploy_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"leger.run/leger/internal/run"
+)
+
+// snapshot is all of a graph that is on the machine.
+type snapshot struct {
+	Files      map[string]string // quadlets, by path: the beginning of their hash
+	Units      map[string]string // those that are not just inactive: "active", "failed", "not-found active", …
+	Containers map[string]string // by name: state and the version of the text it was made from
+}
+
+// observer asks the machine itself, not Leger.
+type observer struct {
+	t      *testing.T
+	runner *run.Runner
+	env    []string
+}
+
+func newObserver(t *testing.T) *observer {
+	return &observer{t, run.New(run.Config{}), run.MinimalEnv(os.LookupEnv)}
+}
+
+func (o *observer) output(program string, args ...string) string {
+	o.t.Helper()
+	res, err := o.runner.Run(context.WithoutCancel(o.t.Context()), run.Command{Path: program, Args: args, Env: o.env})
+	if err != nil || res.Code != 0 {
+		o.t.Fatalf("%s %v: %v %s", program, args, err, res.Stderr)
+	}
+	return string(res.Stdout)
+}
+
+// look takes a snapshot as it is at the moment.
+func (o *observer) look(seed uint64) snapshot {
+	o.t.Helper()
+	prefix := fmt.Sprintf("g%d-", seed)
+	s := snapshot{Files: quadletFiles(o.t, prefix), Units: map[string]string{}, Containers: map[string]string{}}
+	units := o.output("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "--no-pager", prefix+"*")
+	for line := range strings.Lines(units) {
+		if f := strings.Fields(line); len(f) > 3 && (f[2] != "inactive" || f[1] != "loaded") && !strings.HasSuffix(f[0], ".timer") {
+			if !(f[1] == "not-found" && f[2] == "inactive") {
+				s.Units[f[0]] = strings.TrimPrefix(f[1]+" "+f[2], "loaded ")
+			}
+		}
+	}
+	for line := range strings.Lines(o.output("podman", "ps", "--all", "--format", `{{.Names}} {{.State}} {{index .Labels "leger.graph"}}`)) {
+		if f := strings.Fields(line); strings.HasPrefix(line, "systemd-"+prefix) {
+			s.Containers[f[0]] = strings.Join(f[1:], " ")
+		}
+	}
+	return s
+}
+
+func quadletFiles(t *testing.T, prefix string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	root := filepath.Join(os.Getenv("HOME"), ".config", "containers", "systemd")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasPrefix(d.Name(), prefix) {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		sum := sha256.Sum256(data)
+		files[strings.TrimPrefix(path, root+"/")] = hex.EncodeToString(sum[:4])
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// calm is a snapshot once nothing moves any more: no job is queued, no unit is on
+// its way, and two looks are the same.
+func (o *observer) calm(seed uint64) snapshot {
+	o.t.Helper()
+	var before snapshot
+	o.until("the machine comes to rest", func() string {
+		now := o.look(seed)
+		defer func() { before = now }()
+		for unit, state := range now.Units {
+			if strings.HasSuffix(state, "ing") {
+				return unit + " is " + state
+			}
+		}
+		if jobs := o.output("systemctl", "--user", "list-jobs", "--no-legend", "--plain"); strings.Contains(jobs, fmt.Sprintf("g%d-", seed)) {
+			return jobs
+		}
+		return cmp.Diff(before, now)
+	})
+	return before
+}
+
+// until waits until what gives "".
+func (o *observer) until(what string, check func() string) {
+	o.t.Helper()
+	deadline, tick := time.After(time.Minute), time.NewTicker(150*time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := check()
+		if left == "" {
+			return
+		}
+		select {
+		case <-deadline:
+			o.t.Fatalf("%s: not within a minute:\n%s", what, left)
+		case <-tick.C:
+		}
+	}
+}
+
+// boots gives the units of a graph that systemd starts together with
+// default.target, by following its dependencies as it would.
+func (o *observer) boots(seed uint64) []string {
+	o.t.Helper()
+	seen, next := map[string]bool{"default.target": true}, []string{"default.target"}
+	for len(next) > 0 {
+		args := []string{"--user", "show", "--property=Wants,Requires,BindsTo,Upholds", "--"}
+		out := o.output("systemctl", append(args, next...)...)
+		next = nil
+		for line := range strings.Lines(out) {
+			_, names, _ := strings.Cut(strings.TrimSpace(line), "=")
+			for _, name := range strings.Fields(names) {
+				if !seen[name] && (strings.HasSuffix(name, ".target") || strings.HasPrefix(name, fmt.Sprintf("g%d-", seed))) {
+					seen[name], next = true, append(next, name)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(seen)), func(s string) bool { return strings.HasSuffix(s, ".target") })
+}
+
+// startMissed starts the units that failed with "protocol" (see install), and what
+// waited for them.
+func (o *observer) startMissed(seed uint64, now snapshot) {
+	o.t.Helper()
+	for unit, state := range now.Units {
+		if state == "failed" && strings.TrimSpace(o.output("systemctl", "--user", "show", "--value", "--property=Result", unit)) == "protocol" {
+			o.t.Logf("graph %d: systemd missed Podman's message of %s at the boot: started again", seed, unit)
+			for _, other := range append([]string{unit}, o.boots(seed)...) {
+				o.output("systemctl", "--user", "start", other)
+			}
+		}
+	}
+}
