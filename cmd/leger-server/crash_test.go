@@ -111,12 +111,12 @@ func load(t *testing.T, s *server, c *client.Client, ack *acknowledged, round in
 // holds the acknowledged value.
 func checkAcknowledged(t *testing.T, c *client.Client, ack *acknowledged) {
 	t.Helper()
-	list, _, _, err := c.SecretValues(t.Context(), "")
+	list, err := c.SecretValues(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]bool{}
-	for _, s := range list {
+	for _, s := range list.Secrets {
 		secret := s.Name.String()
 		found[secret] = true
 		if s.Version < ack.newest[secret] {

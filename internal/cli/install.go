@@ -200,7 +200,7 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 		return plan, localProblem(err)
 	}
 	if len(plan.Secrets) > 0 && !in.dryRun && !in.planOnly {
-		synced, err := a.freshSecrets(ctx, plan)
+		synced, err := a.freshSecrets(ctx, plan, in)
 		if err != nil {
 			return plan, err
 		}
@@ -219,7 +219,9 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 // freshSecrets syncs when a secret of the plan is missing here or has changed on
 // the server. Without a sign-in what is here has to do. A sync that fails is told
 // and not fatal: the plan says what is missing.
-func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, err error) {
+// One that would take values from this machine is refused: what is installed would
+// run with secrets of another account, or without its own.
+func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan, in install) (synced bool, err error) {
 	f, c, err := a.signedIn()
 	if errors.Is(err, leger.ErrInvalidToken) {
 		return false, nil
@@ -227,14 +229,22 @@ func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, 
 	if err != nil {
 		return false, err
 	}
-	s, err := a.syncer(f, c, false)
+	s, err := a.syncer(f, c, syncOptions{})
 	if err != nil {
 		a.warn("the secrets are not brought up to date: %v", err)
 		return false, nil
 	}
+	release, err := s.Hold(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	todo, err := s.Plan(ctx)
-	if err == nil && !wanted(plan, todo) {
+	if err == nil && todo.Doubt != secretsync.DoubtAccount && !wanted(plan, todo) {
 		return false, nil
+	}
+	if refused := todo.Refusal(); err == nil && refused != nil {
+		return false, syncFirst(refused, in)
 	}
 	if err == nil {
 		a.say("bringing secrets to this machine")
@@ -250,6 +260,14 @@ func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan) (synced bool, 
 		a.warn("the secrets are not brought up to date: %v", err)
 	}
 	return true, nil
+}
+
+// syncFirst leaves a sync that needs consent to the user.
+func syncFirst(refused error, in install) error {
+	if in.unattended {
+		return leger.Wrap(leger.CodeConflict, errWaits, "%v", refused).WithHint("look: leger secrets sync --dry-run")
+	}
+	return refused
 }
 
 // wanted reports whether a sync would do something for the plan.

@@ -183,6 +183,29 @@ func (s store) Create(ctx context.Context, name leger.SecretName, v leger.Versio
 	return s.legerd.CreateVersion(ctx, s.user, name, v, value)
 }
 
+func (s store) Replace(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) error {
+	return localProblem(s.legerd.Replace(ctx, s.user, name, v, value))
+}
+
+func (s store) Leftovers(ctx context.Context) ([]secretsync.Leftover, error) {
+	report, err := s.legerd.Preview(ctx, s.user)
+	if err != nil {
+		return nil, localProblem(err)
+	}
+	var out []secretsync.Leftover
+	for _, o := range report.Secrets {
+		if o.Owner == nil && o.Action != localvault.ActionKept {
+			continue
+		}
+		l := secretsync.Leftover{Name: o.Name, Version: o.Version}
+		if o.Owner != nil {
+			l.Owner = *o.Owner
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
 func (s store) DeleteVersion(ctx context.Context, name leger.SecretName, v leger.Version) error {
 	return s.legerd.DeleteVersion(ctx, s.user, name, v)
 }
@@ -191,8 +214,8 @@ func (s store) Delete(ctx context.Context, name leger.SecretName) error {
 	return s.legerd.Delete(ctx, s.user, name)
 }
 
-func (s store) Reconcile(ctx context.Context) ([]secretsync.Verdict, error) {
-	report, err := s.legerd.Reconcile(ctx, s.user)
+func (s store) Reconcile(ctx context.Context, remove []leger.SecretName) ([]secretsync.Verdict, error) {
+	report, err := s.legerd.Reconcile(ctx, s.user, remove...)
 	if err != nil {
 		return nil, localProblem(err)
 	}
@@ -213,20 +236,22 @@ func (s store) Reconcile(ctx context.Context) ([]secretsync.Verdict, error) {
 // remote is the server's side of a sync.
 type remote struct{ c *client.Client }
 
-func (r remote) SecretValues(ctx context.Context, etag string) ([]secretsync.Value, string, bool, error) {
-	list, newETag, notModified, err := r.c.SecretValues(ctx, etag)
-	if err != nil || notModified {
-		return nil, newETag, notModified, err
+func (r remote) SecretValues(ctx context.Context, etag string) (secretsync.List, error) {
+	got, err := r.c.SecretValues(ctx, etag)
+	if err != nil {
+		return secretsync.List{}, err
 	}
-	values := make([]secretsync.Value, 0, len(list))
-	for _, s := range list {
+	list := secretsync.List{
+		Origin: secretsync.Origin{Installation: got.Installation, Epoch: got.Epoch}, ETag: got.ETag, NotModified: got.NotModified,
+	}
+	for _, s := range got.Secrets {
 		if s.Value == nil {
-			return nil, "", false, leger.Errorf(leger.CodeUnreachable, "the server sent no value for %s", s.Name).
+			return secretsync.List{}, leger.Errorf(leger.CodeUnreachable, "the server sent no value for %s", s.Name).
 				WithHint("update leger: the server may be newer")
 		}
-		values = append(values, secretsync.Value{Name: s.Name, Version: s.Version, Value: leger.NewPlaintext([]byte(*s.Value))})
+		list.Values = append(list.Values, secretsync.Value{Name: s.Name, Version: s.Version, Value: leger.NewPlaintext([]byte(*s.Value))})
 	}
-	return values, newETag, false, nil
+	return list, nil
 }
 
 // secretsAdopt takes over a Podman secret that somebody else made: legerd's value

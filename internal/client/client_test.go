@@ -170,15 +170,38 @@ func TestSecretValuesWithAnETag(t *testing.T) {
 			return
 		}
 		w.Header().Set("ETag", `"e1"`)
-		answer(t, w, http.StatusOK, `{"success":true,"data":{"secrets":[{"name":"a","value":"v","version":3}]}}`)
+		answer(t, w, http.StatusOK, `{"success":true,"data":{"secrets":[{"name":"a","value":"v","version":3}],"installation":"i","epoch":2}}`)
 	})
-	list, etag, notModified, err := c.SecretValues(t.Context(), "")
-	if err != nil || notModified || etag != `"e1"` || len(list) != 1 || *list[0].Value != "v" {
-		t.Fatalf("%v %q %v %v", list, etag, notModified, err)
+	list, err := c.SecretValues(t.Context(), "")
+	if err != nil || list.NotModified || list.ETag != `"e1"` || len(list.Secrets) != 1 || *list.Secrets[0].Value != "v" ||
+		list.Installation != "i" || list.Epoch != 2 {
+		t.Fatalf("%+v %v", list, err)
 	}
-	list, etag, notModified, err = c.SecretValues(t.Context(), etag)
-	if err != nil || !notModified || etag != `"e1"` || len(list) != 0 {
-		t.Errorf("%v %q %v %v", list, etag, notModified, err)
+	list, err = c.SecretValues(t.Context(), list.ETag)
+	if err != nil || !list.NotModified || list.ETag != `"e1"` || len(list.Secrets) != 0 {
+		t.Errorf("%+v %v", list, err)
+	}
+}
+
+// An answer in which the list is missing is not an empty list: a sync would take
+// all secrets from the machine.
+func TestNoListIsNotAnEmptyList(t *testing.T) {
+	t.Parallel()
+	for body, ok := range map[string]bool{
+		`{"success":true,"data":{}}`:                           false,
+		`{"success":true,"data":{"secrets":null}}`:             false,
+		`{"success":true,"data":{"secrets":{}}}`:               false,
+		`{"success":true,"data":{"secrets":[{"name":"a"`:       false,
+		`{"success":true,"data":{"secrets":[{"name":"a/b"}]}}`: false,
+		`{"success":true,"data":{"secrets":[]}}`:               true,
+	} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(t, w, http.StatusOK, body) })
+		if _, err := c.SecretValues(t.Context(), ""); (err == nil) != ok || err != nil && !errors.Is(err, leger.ErrUnreachable) {
+			t.Errorf("%s: %v", body, err)
+		}
+		if _, err := c.Secrets(t.Context()); (err == nil) != ok {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }
 

@@ -38,21 +38,49 @@ func (c *Client) User(ctx context.Context) (wire.User, error) {
 
 // Secrets lists the secrets without their values.
 func (c *Client) Secrets(ctx context.Context) ([]wire.Secret, error) {
-	var out wire.Secrets
-	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/secrets", out: &out})
-	return out.Secrets, err
+	list, err := c.secrets(ctx, request{method: http.MethodGet, path: "/api/secrets"})
+	return list.Secrets, err
+}
+
+// SecretList is the answer with values. The values are the caller's to wipe.
+type SecretList struct {
+	Secrets []wire.Secret
+	// Installation and Epoch say whose data it is and how often that was put back to an
+	// earlier state; empty and 0 from a server that does not tell.
+	Installation string
+	Epoch        int64
+	ETag         string
+	NotModified  bool // nothing changed since the tag that was sent; nothing else is set
 }
 
 // SecretValues lists the secrets with their values. etag is what an earlier call
-// gave, or empty: when nothing changed since, notModified is true and the list
-// empty. The values in the list are the caller's to wipe.
-func (c *Client) SecretValues(ctx context.Context, etag string) (list []wire.Secret, newETag string, notModified bool, err error) {
-	var out wire.Secrets
-	a, err := c.do(ctx, request{
-		method: http.MethodGet, path: "/api/secrets", query: url.Values{"include_values": {"true"}},
-		ifNoneMatch: etag, out: &out,
+// gave, or empty.
+func (c *Client) SecretValues(ctx context.Context, etag string) (SecretList, error) {
+	return c.secrets(ctx, request{
+		method: http.MethodGet, path: "/api/secrets", query: url.Values{"include_values": {"true"}}, ifNoneMatch: etag,
 	})
-	return out.Secrets, a.etag, a.notModified, err
+}
+
+// secrets asks for a list. One that is not there is no empty list: a machine would
+// take every secret for deleted.
+func (c *Client) secrets(ctx context.Context, r request) (SecretList, error) {
+	var out struct {
+		Secrets      *[]wire.Secret `json:"secrets"`
+		Installation string         `json:"installation"`
+		Epoch        int64          `json:"epoch"`
+	}
+	r.out = &out
+	a, err := c.do(ctx, r)
+	switch {
+	case err != nil:
+		return SecretList{}, err
+	case a.notModified:
+		return SecretList{ETag: a.etag, NotModified: true}, nil
+	case out.Secrets == nil:
+		return SecretList{}, leger.Errorf(leger.CodeUnreachable, "%s answered without a list of secrets", c.base).
+			WithHint("is something between this machine and the server? leger doctor")
+	}
+	return SecretList{Secrets: *out.Secrets, Installation: out.Installation, Epoch: out.Epoch, ETag: a.etag}, nil
 }
 
 // Secret gives one secret with its value.

@@ -27,6 +27,7 @@ type Podman interface {
 type Store interface {
 	Secrets(user leger.UserID) ([]localvault.Secret, error)
 	Value(user leger.UserID, name leger.SecretName) (leger.Plaintext, leger.Version, error)
+	Digest(user leger.UserID, name leger.SecretName, value leger.Plaintext) string
 	Changed() <-chan struct{}
 }
 
@@ -128,15 +129,22 @@ func (k *Keeper) Status(context.Context) localvault.Status {
 // Reconcile makes Podman follow the store for this user from now on (zero: the
 // one it knows, ErrNotFound when there is none) and gives the verdict on each
 // secret. ErrMissingPart without Podman; ErrUnavailable when it fails.
-func (k *Keeper) Reconcile(ctx context.Context, user leger.UserID) (localvault.Report, error) {
+func (k *Keeper) Reconcile(ctx context.Context, order localvault.Order) (localvault.Report, error) {
 	if err := k.takeTurn(ctx); err != nil {
 		return localvault.Report{}, err
 	}
 	defer k.giveTurn()
+	var user leger.UserID
+	if order.User != nil {
+		user = *order.User
+	}
+	if order.DryRun {
+		return k.preview(ctx, user)
+	}
 	if err := k.become(user); err != nil {
 		return localvault.Report{}, err
 	}
-	report, err := k.reconcile(ctx)
+	report, err := k.reconcile(ctx, May{Remove: order.Remove})
 	if err != nil || failed(report) {
 		k.askRetry()
 	}
@@ -153,13 +161,13 @@ func (k *Keeper) Adopt(ctx context.Context, name leger.SecretName) (localvault.O
 	if err := k.become(leger.UserID{}); err != nil {
 		return localvault.Outcome{}, err
 	}
-	report, err := k.reconcile(ctx, name)
+	report, err := k.reconcile(ctx, May{Adopt: []leger.SecretName{name}})
 	if err != nil {
 		return localvault.Outcome{}, err
 	}
 	for _, o := range report.Secrets {
-		// A removal is about a secret that was Leger's: not what was asked for.
-		if o.Name == name && o.Action != localvault.ActionRemoved {
+		// One that is kept was Leger's before: not what was asked for.
+		if o.Name == name && o.Action != localvault.ActionKept {
 			return o, o.Error.Err()
 		}
 	}

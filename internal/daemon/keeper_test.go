@@ -85,14 +85,18 @@ func (m *memory) podmanHas() string {
 
 func (m *memory) Changed() <-chan struct{} { return m.changed }
 
-func (m *memory) listed(leger.UserID) ([]localvault.Secret, error) {
+func (m *memory) listed(u leger.UserID) ([]localvault.Secret, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []localvault.Secret
 	for n, v := range m.stored {
-		out = append(out, localvault.Secret{Name: n, Version: v})
+		out = append(out, localvault.Secret{Name: n, Version: v, Digest: m.Digest(u, n, text(valueOf(u, n, v)))})
 	}
 	return out, nil
+}
+
+func (m *memory) Digest(u leger.UserID, n leger.SecretName, value leger.Plaintext) string {
+	return fmt.Sprintf("%s/%s/%d", u, n, value.Len())
 }
 
 func (m *memory) Value(u leger.UserID, n leger.SecretName) (leger.Plaintext, leger.Version, error) {
@@ -102,7 +106,11 @@ func (m *memory) Value(u leger.UserID, n leger.SecretName) (leger.Plaintext, leg
 	if !ok {
 		return leger.Plaintext{}, 0, leger.ErrNotFound
 	}
-	return text(fmt.Sprintf("%s-%s-%d", u.String()[35:], n, v)), v, nil
+	return text(valueOf(u, n, v)), v, nil
+}
+
+func valueOf(u leger.UserID, n leger.SecretName, v leger.Version) string {
+	return fmt.Sprintf("%s-%s-%d", u.String()[35:], n, v)
 }
 
 func (m *memory) Version(context.Context) (podman.Version, error) {
@@ -173,6 +181,12 @@ func keeper(t testing.TB, m *memory, dir string, log *slog.Logger) *daemon.Keepe
 	return k
 }
 
+func forUser(t testing.TB, n int, remove ...leger.SecretName) localvault.Order {
+	t.Helper()
+	u := user(t, n)
+	return localvault.Order{User: &u, Remove: remove}
+}
+
 func wantCode(t testing.TB, err error, want *leger.Error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -200,33 +214,83 @@ func TestReconcileMakesPodmanFollow(t *testing.T) {
 	t.Parallel()
 	m, ctx := newMemory(), t.Context()
 	k := keeper(t, m, t.TempDir(), nil)
-	_, err := k.Reconcile(ctx, leger.UserID{})
+	_, err := k.Reconcile(ctx, localvault.Order{})
 	wantCode(t, err, leger.ErrNotFound)
 
 	m.store(name(t, "a"), 1)
 	m.store(name(t, "b"), 2)
 	m.set(func(m *memory) { m.put("mine", "own", nil) })
-	r, err := k.Reconcile(ctx, user(t, 1))
+	r, err := k.Reconcile(ctx, forUser(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want(t, "first", verdicts(r), "a created; b created")
 	m.store(name(t, "a"), 3)
 	m.store(name(t, "b"), 0)
-	if r, err = k.Reconcile(ctx, leger.UserID{}); err != nil {
+	if r, err = k.Reconcile(ctx, localvault.Order{DryRun: true}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "a look", verdicts(r), "a replaced; b kept")
+	want(t, "Podman after a look", m.podmanHas(), "a=1-a-1@1 b=1-b-2@2 mine=own@")
+	if r, err = k.Reconcile(ctx, localvault.Order{Remove: []leger.SecretName{name(t, "b")}}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "second", verdicts(r), "a replaced; b removed")
 	want(t, "Podman", m.podmanHas(), "a=1-a-3@3 mine=own@")
-	if r, err = k.Reconcile(ctx, leger.UserID{}); err != nil || !r.OK() {
+	if r, err = k.Reconcile(ctx, localvault.Order{}); err != nil || !r.OK() {
 		t.Fatal(err)
 	}
 	want(t, "third", verdicts(r), "a unchanged")
 	// Another user's sync on the same account of the machine.
-	if _, err = k.Reconcile(ctx, user(t, 2)); err != nil {
+	if _, err = k.Reconcile(ctx, forUser(t, 2)); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "the other user's", m.podmanHas(), "a=2-a-3@3 mine=own@")
+}
+
+// The story: signing in as somebody else and syncing took every Podman secret of
+// the former account away from its running containers, with exit 0. And a damaged
+// store that was moved away, as the hint says, did so as soon as legerd started.
+func TestNothingIsRemovedUnasked(t *testing.T) {
+	t.Parallel()
+	for what, test := range map[string]struct {
+		order  localvault.Order
+		then   string
+		podman string
+	}{
+		"a store that was lost": {localvault.Order{}, "a kept; b kept", "a=1-a-1@1 b=1-b-1@1"},
+		"another account":       {forUser(t, 2), "a kept; b kept", "a=1-a-1@1 b=1-b-1@1"},
+		"another account's consent to one": {
+			forUser(t, 2, name(t, "a")), "a removed; b kept", "b=1-b-1@1",
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				k := keeper(t, m, dir, nil)
+				m.store(name(t, "a"), 1)
+				m.store(name(t, "b"), 1)
+				if _, err := k.Reconcile(t.Context(), forUser(t, 1)); err != nil {
+					t.Fatal(err)
+				}
+				m.set(func(m *memory) { clear(m.stored) })
+				r, err := k.Reconcile(t.Context(), test.order)
+				if err != nil || r.OK() {
+					t.Errorf("%+v %v", r, err)
+				}
+				want(t, "verdict", verdicts(r), test.then)
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); k.Run(ctx) }()
+				pass(time.Hour)
+				want(t, "Podman an hour later", m.podmanHas(), test.podman)
+				stop()
+				<-ended
+			})
+		})
+	}
 }
 
 func TestConflictUntilAdopted(t *testing.T) {
@@ -235,7 +299,7 @@ func TestConflictUntilAdopted(t *testing.T) {
 	k := keeper(t, m, t.TempDir(), nil)
 	m.store(name(t, "a"), 1)
 	m.set(func(m *memory) { m.put("a", "own", nil) })
-	r, err := k.Reconcile(ctx, user(t, 1))
+	r, err := k.Reconcile(ctx, forUser(t, 1))
 	if err != nil || r.OK() || len(r.Secrets) != 1 {
 		t.Fatalf("%v %v", r, err)
 	}
@@ -258,7 +322,7 @@ func TestSecretThatAppearsMeanwhileIsAConflict(t *testing.T) {
 	m := newMemory()
 	m.store(name(t, "a"), 1)
 	m.onLook = func(m *memory) { m.put("a", "own", nil) }
-	r, err := keeper(t, m, t.TempDir(), nil).Reconcile(t.Context(), user(t, 1))
+	r, err := keeper(t, m, t.TempDir(), nil).Reconcile(t.Context(), forUser(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +337,7 @@ func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
 		m.store(name(t, n), 1)
 	}
 	m.refuse["b"] = leger.Errorf(leger.CodeUnavailable, "disk full").WithHint("make room")
-	r, err := keeper(t, m, t.TempDir(), nil).Reconcile(t.Context(), user(t, 1))
+	r, err := keeper(t, m, t.TempDir(), nil).Reconcile(t.Context(), forUser(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,14 +351,14 @@ func TestUserSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	m, dir := newMemory(), t.TempDir()
 	m.store(name(t, "a"), 1)
-	if _, err := keeper(t, m, dir, nil).Reconcile(t.Context(), user(t, 1)); err != nil {
+	if _, err := keeper(t, m, dir, nil).Reconcile(t.Context(), forUser(t, 1)); err != nil {
 		t.Fatal(err)
 	}
 	again := keeper(t, m, dir, nil)
 	if s := again.Status(t.Context()); s.User == nil || *s.User != user(t, 1) || s.Secrets != 1 {
 		t.Errorf("forgot: %+v", s)
 	}
-	if _, err := again.Reconcile(t.Context(), leger.UserID{}); err != nil {
+	if _, err := again.Reconcile(t.Context(), localvault.Order{}); err != nil {
 		t.Error(err)
 	}
 	// A file that was damaged is forgotten, not fatal.
@@ -311,7 +375,7 @@ func TestPodmanAwayIsSaidAndRemembered(t *testing.T) {
 	m := newMemory()
 	m.away = leger.Errorf(leger.CodeMissingPart, "no Podman").WithHint("install it")
 	k := keeper(t, m, t.TempDir(), nil)
-	_, err := k.Reconcile(t.Context(), user(t, 1))
+	_, err := k.Reconcile(t.Context(), forUser(t, 1))
 	wantCode(t, err, leger.ErrMissingPart)
 	s := k.Status(t.Context())
 	if s.Podman.Error == nil || s.Podman.Error.Hint != "install it" || s.User == nil {
@@ -376,7 +440,7 @@ func TestLoop(t *testing.T) {
 		"a request that failed is finished by the loop": func(t *testing.T, m *memory, k *daemon.Keeper) {
 			m.set(func(m *memory) { m.refuse["b"] = leger.Errorf(leger.CodeUnavailable, "no") })
 			m.store(name(t, "b"), 1)
-			if r, err := k.Reconcile(t.Context(), leger.UserID{}); err != nil || r.OK() {
+			if r, err := k.Reconcile(t.Context(), localvault.Order{}); err != nil || r.OK() {
 				t.Fatalf("%v %v", r, err)
 			}
 			m.set(func(m *memory) { clear(m.refuse) })
@@ -391,7 +455,7 @@ func TestLoop(t *testing.T) {
 				m := newMemory()
 				k := keeper(t, m, dir, nil)
 				m.store(name(t, "a"), 1)
-				if _, err := k.Reconcile(t.Context(), user(t, 1)); err != nil {
+				if _, err := k.Reconcile(t.Context(), forUser(t, 1)); err != nil {
 					t.Fatal(err)
 				}
 				ctx, stop := context.WithCancel(t.Context())
@@ -415,7 +479,7 @@ func TestAnOutageIsLoggedOnceAndWithoutValues(t *testing.T) {
 		m := newMemory()
 		k := keeper(t, m, dir, slog.New(slog.NewTextHandler(&log, nil)))
 		m.store(name(t, "a"), 1)
-		if _, err := k.Reconcile(t.Context(), user(t, 1)); err != nil {
+		if _, err := k.Reconcile(t.Context(), forUser(t, 1)); err != nil {
 			t.Fatal(err)
 		}
 		m.set(func(m *memory) { m.away = leger.Errorf(leger.CodeUnavailable, "away") })

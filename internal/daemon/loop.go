@@ -49,7 +49,8 @@ func (k *Keeper) once(ctx context.Context) bool {
 	if nobody {
 		return true
 	}
-	report, err := k.reconcile(ctx)
+	// By itself it removes nothing: what is gone from the store may be lost.
+	report, err := k.reconcile(ctx, May{})
 	switch {
 	case ctx.Err() != nil:
 		return true

@@ -104,15 +104,31 @@ func TestMachineAHundredSecrets(t *testing.T) {
 	d = start(t, dir, []string{"--podman-socket", socket})
 	eventually(t, "the secret to come back", func() bool { _, err := c.SecretInfo(ctx, one); return err == nil })
 
+	// A server that was restored gives the version to another value.
+	if err := d.client.Replace(ctx, u, one, 2, text("another")); err != nil {
+		t.Fatal(err)
+	}
+	before, err := c.SecretInfo(ctx, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.client.Reconcile(ctx, u); err != nil || !r.OK() {
+		t.Fatalf("%v %v", r, err)
+	}
+	if after, err := c.SecretInfo(ctx, one); err != nil || after.ID == before.ID && after.Labels[daemon.LabelDigest] == before.Labels[daemon.LabelDigest] {
+		t.Errorf("Podman still has the former value: %+v %+v %v", before, after, err)
+	}
+
+	remove := []leger.SecretName{theirs}
 	for i := range count {
-		if err := d.client.Delete(ctx, u, name(t, fmt.Sprintf("leger_machine_%03d", i))); err != nil {
+		remove = append(remove, name(t, fmt.Sprintf("leger_machine_%03d", i)))
+	}
+	for _, n := range remove {
+		if err := d.client.Delete(ctx, u, n); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.client.Delete(ctx, u, theirs); err != nil {
-		t.Fatal(err)
-	}
-	r, err := d.client.Reconcile(ctx, u)
+	r, err := d.client.Reconcile(ctx, u, remove...)
 	if err != nil || !r.OK() {
 		t.Fatalf("%v %v", r, err)
 	}

@@ -10,21 +10,56 @@ import (
 	"leger.run/leger/internal/podman"
 )
 
-// reconcile compares and applies, once. The caller has the turn, and there is a
-// user.
-func (k *Keeper) reconcile(ctx context.Context, adopt ...leger.SecretName) (localvault.Report, error) {
-	k.mu.Lock()
-	user := k.user
-	k.mu.Unlock()
-	have, err := k.look(ctx)
+// preview compares and changes nothing: what a reconciliation for this user would
+// do; zero is the one it knows. The caller has the turn.
+func (k *Keeper) preview(ctx context.Context, user leger.UserID) (localvault.Report, error) {
+	if user.IsZero() {
+		k.mu.Lock()
+		user = k.user
+		k.mu.Unlock()
+	}
+	steps, err := k.plan(ctx, user, May{})
 	if err != nil {
 		return localvault.Report{}, err
+	}
+	report := localvault.Report{User: user, At: k.cfg.Now().UTC(), Secrets: make([]localvault.Outcome, 0, len(steps))}
+	for _, step := range steps {
+		report.Secrets = append(report.Secrets, outcome(step))
+	}
+	return report, nil
+}
+
+func (k *Keeper) plan(ctx context.Context, user leger.UserID, may May) ([]Step, error) {
+	have, err := k.look(ctx)
+	if err != nil {
+		return nil, err
 	}
 	want, err := k.cfg.Store.Secrets(user)
 	if err != nil {
+		return nil, err
+	}
+	return Plan(user, want, have, may), nil
+}
+
+func outcome(s Step) localvault.Outcome {
+	out := localvault.Outcome{Name: s.Name, Version: s.Version, Action: s.Action}
+	if !s.Owner.IsZero() {
+		owner := s.Owner
+		out.Owner = &owner
+	}
+	return out
+}
+
+// reconcile compares and applies, once. The caller has the turn, and there is a
+// user.
+func (k *Keeper) reconcile(ctx context.Context, may May) (localvault.Report, error) {
+	k.mu.Lock()
+	user := k.user
+	k.mu.Unlock()
+	steps, err := k.plan(ctx, user, may)
+	if err != nil {
 		return localvault.Report{}, err
 	}
-	steps := Plan(user, want, have, adopt...)
 	report := localvault.Report{User: user, Secrets: make([]localvault.Outcome, 0, len(steps))}
 	for _, step := range steps {
 		report.Secrets = append(report.Secrets, k.apply(ctx, user, step))
@@ -56,15 +91,20 @@ func (k *Keeper) look(ctx context.Context) ([]podman.Secret, error) {
 // apply takes one step and says how it went. A step that fails does not stop the
 // others.
 func (k *Keeper) apply(ctx context.Context, user leger.UserID, step Step) localvault.Outcome {
-	out := localvault.Outcome{Name: step.Name, Version: step.Version, Action: step.Action}
+	out := outcome(step)
 	log := k.cfg.Logger.With(slog.String("secret", step.Name.String()), slog.Int64("version", int64(step.Version)))
 	var err error
 	switch step.Action {
 	case localvault.ActionUnchanged, localvault.ActionFailed:
 		return out
+	case localvault.ActionKept:
+		if !k.was(step.Name, localvault.ActionKept) {
+			log.WarnContext(ctx, "Podman has a secret of Leger's that the store does not have; it stays until a sync removes it")
+		}
+		return out
 	case localvault.ActionConflict:
 		out.Error = conflict(step.Name)
-		if !k.wasConflict(step.Name) {
+		if !k.was(step.Name, localvault.ActionConflict) {
 			log.WarnContext(ctx, "Podman has a secret of this name that Leger did not make")
 		}
 		return out
@@ -97,15 +137,16 @@ func (k *Keeper) put(ctx context.Context, user leger.UserID, step Step) (leger.V
 		return step.Version, err
 	}
 	defer value.Wipe()
-	return v, k.cfg.Podman.CreateSecret(ctx, step.Name, value, labelsOf(user, v), step.Action == localvault.ActionReplaced)
+	labels := labelsOf(user, localvault.Secret{Version: v, Digest: k.cfg.Store.Digest(user, step.Name, value)})
+	return v, k.cfg.Podman.CreateSecret(ctx, step.Name, value, labels, step.Action == localvault.ActionReplaced)
 }
 
-// wasConflict reports whether the last reconciliation has said so already.
-func (k *Keeper) wasConflict(name leger.SecretName) bool {
+// was reports whether the last reconciliation said this of the secret already.
+func (k *Keeper) was(name leger.SecretName, action localvault.Action) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.last != nil && slices.ContainsFunc(k.last.Secrets, func(o localvault.Outcome) bool {
-		return o.Name == name && o.Action == localvault.ActionConflict
+		return o.Name == name && o.Action == action
 	})
 }
 

@@ -93,6 +93,13 @@ func (c *Client) CreateVersion(ctx context.Context, user leger.UserID, name lege
 		nil, "store "+name.String())
 }
 
+// Replace stores a value under a version number that may have had another value,
+// and makes it the active one. Cut anywhere, the secret has its old or its new
+// value. Its former versions are forgotten.
+func (c *Client) Replace(ctx context.Context, user leger.UserID, name leger.SecretName, v leger.Version, value leger.Plaintext) error {
+	return c.leger(ctx, http.MethodPost, pathReplace, replaceRequest{user, name, v, value.Reveal()}, nil)
+}
+
 // Activate makes a kept version the active one. ErrNotFound.
 func (c *Client) Activate(ctx context.Context, user leger.UserID, name leger.SecretName, v leger.Version) error {
 	n, err := setecVersion(v)
@@ -143,12 +150,18 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Reconcile makes Podman's secrets follow the store for this user, from now on
-// too, and waits for the verdict on each secret. An error means that nothing
-// could be said about any: ErrMissingPart without Podman, ErrUnavailable when
-// Podman fails.
-func (c *Client) Reconcile(ctx context.Context, user leger.UserID) (Report, error) {
+// too, and waits for the verdict on each secret. Those in remove are removed if the
+// store does not have them. An error means that nothing could be said about any:
+// ErrMissingPart without Podman, ErrUnavailable when Podman fails.
+func (c *Client) Reconcile(ctx context.Context, user leger.UserID, remove ...leger.SecretName) (Report, error) {
 	var r Report
-	return r, c.leger(ctx, http.MethodPost, pathReconcile, reconcileRequest{&user}, &r)
+	return r, c.leger(ctx, http.MethodPost, pathReconcile, Order{User: &user, Remove: remove}, &r)
+}
+
+// Preview tells what Reconcile would do now, and changes nothing; errors as there.
+func (c *Client) Preview(ctx context.Context, user leger.UserID) (Report, error) {
+	var r Report
+	return r, c.leger(ctx, http.MethodPost, pathReconcile, Order{User: &user, DryRun: true}, &r)
 }
 
 // Adopt takes over the Podman secret of this name, which Leger did not make: its

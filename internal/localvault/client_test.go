@@ -25,14 +25,14 @@ type keeper struct {
 	outcome localvault.Outcome
 	err     error
 
-	user leger.UserID
-	name leger.SecretName
+	order localvault.Order
+	name  leger.SecretName
 }
 
 func (k *keeper) Status(context.Context) localvault.Status { return k.status }
 
-func (k *keeper) Reconcile(_ context.Context, u leger.UserID) (localvault.Report, error) {
-	k.user = u
+func (k *keeper) Reconcile(_ context.Context, o localvault.Order) (localvault.Report, error) {
+	k.order = o
 	return k.report, k.err
 }
 
@@ -144,9 +144,15 @@ func TestLegersPartTravelsWhole(t *testing.T) {
 	if diff := cmp.Diff(k.status, status, equal()); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
-	got, err := f.client.Reconcile(t.Context(), u)
-	if diff := cmp.Diff(report, got, equal()); err != nil || diff != "" || k.user != u {
+	got, err := f.client.Reconcile(t.Context(), u, name(t, "gone"))
+	if diff := cmp.Diff(report, got, equal()); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
+	}
+	if diff := cmp.Diff(localvault.Order{User: &u, Remove: []leger.SecretName{name(t, "gone")}}, k.order, equal()); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := f.client.Preview(t.Context(), u); err != nil || !k.order.DryRun || k.order.Remove != nil {
+		t.Errorf("a preview was asked for as %+v, %v", k.order, err)
 	}
 	if got.OK() {
 		t.Error("a conflict is OK")
@@ -219,7 +225,7 @@ func TestLegersPartIsClosedToBrowsersAndGarbage(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", test.what, resp.StatusCode, test.want)
 		}
 	}
-	if !k.user.IsZero() {
-		t.Errorf("a user was made up: %v", k.user)
+	if k.order.User != nil {
+		t.Errorf("a user was made up: %v", k.order.User)
 	}
 }

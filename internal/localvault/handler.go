@@ -21,10 +21,9 @@ const maxRequest = 1 << 20
 type Keeper interface {
 	// Status says how the daemon is; it asks nobody else.
 	Status(ctx context.Context) Status
-	// Reconcile makes Podman's secrets follow the store for this user (zero: the one
-	// it knows) and gives the verdict. An error means that nothing could be said
-	// about any secret.
-	Reconcile(ctx context.Context, user leger.UserID) (Report, error)
+	// Reconcile makes Podman's secrets follow the store and gives the verdict. An
+	// error means that nothing could be said about any secret.
+	Reconcile(ctx context.Context, order Order) (Report, error)
 	// Adopt takes over the Podman secret of this name, which somebody else made.
 	Adopt(ctx context.Context, name leger.SecretName) (Outcome, error)
 }
@@ -65,6 +64,7 @@ func NewHandler(cfg HandlerConfig) http.Handler {
 		mux.Handle("GET "+pathStatus, h.legerCall(h.status))
 		mux.Handle("POST "+pathReconcile, h.legerCall(h.reconcile))
 		mux.Handle("POST "+pathAdopt, h.legerCall(h.adopt))
+		mux.Handle("POST "+pathReplace, h.legerCall(h.replace))
 	}
 	return mux
 }
@@ -165,15 +165,11 @@ func (h *handler) status(r *http.Request) (any, error) {
 }
 
 func (h *handler) reconcile(r *http.Request) (any, error) {
-	var q reconcileRequest
+	var q Order
 	if err := decode(r, &q); err != nil {
 		return nil, err
 	}
-	var user leger.UserID
-	if q.User != nil {
-		user = *q.User
-	}
-	return h.keeper.Reconcile(r.Context(), user)
+	return h.keeper.Reconcile(r.Context(), q)
 }
 
 func (h *handler) adopt(r *http.Request) (any, error) {
@@ -185,6 +181,24 @@ func (h *handler) adopt(r *http.Request) (any, error) {
 		return nil, leger.Invalid("name", "the name of the secret is missing")
 	}
 	return h.keeper.Adopt(r.Context(), q.Name)
+}
+
+func (h *handler) replace(r *http.Request) (any, error) {
+	var q replaceRequest
+	if err := decode(r, &q); err != nil {
+		return nil, err
+	}
+	switch {
+	case q.User.IsZero():
+		return nil, leger.Invalid("user", "whose secret it is, is missing")
+	case q.Name == (leger.SecretName{}):
+		return nil, leger.Invalid("name", "the name of the secret is missing")
+	case len(q.Value) == 0:
+		return nil, leger.Invalid("value", "the value of the secret is missing")
+	}
+	value := leger.NewPlaintext(q.Value)
+	defer value.Wipe()
+	return struct{}{}, h.store.Replace(q.User, q.Name, q.Version, value)
 }
 
 func decode(r *http.Request, into any) error {

@@ -45,7 +45,7 @@ func serveRole() int {
 		fmt.Println(err)
 		return 1
 	}
-	server := localvault.NewServer(localvault.NewHandler(localvault.HandlerConfig{Store: store}), os.Geteuid(), slog.New(slog.DiscardHandler))
+	server := localvault.NewServer(localvault.NewHandler(localvault.HandlerConfig{Store: store, Keeper: &keeper{}}), os.Geteuid(), slog.New(slog.DiscardHandler))
 	fmt.Println("serving")
 	_ = server.Serve(ln)
 	return 0

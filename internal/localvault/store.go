@@ -35,14 +35,20 @@ type Store struct {
 	held    *os.File
 	changed chan struct{}
 
-	mu sync.Mutex
-	db *db.DB
+	digests digester
+
+	mu         sync.Mutex
+	db         *db.DB
+	unfinished bool // a replacement was cut: see finish
 }
 
 // Secret is what the store knows of one of Leger's secrets without its value.
 type Secret struct {
 	Name    leger.SecretName
 	Version leger.Version // the active one
+	// Digest tells this value from every other value of the secret. It is keyed with
+	// the store's key and reveals nothing without it.
+	Digest string
 }
 
 // Open opens the store for this process alone, or makes an empty one. ErrConflict:
@@ -51,6 +57,10 @@ type Secret struct {
 // ErrUnavailable: the disk does not let us.
 func Open(cfg Config) (*Store, error) {
 	cipher, err := cfg.Key.aead()
+	if err != nil {
+		return nil, err
+	}
+	digests, err := newDigester(cfg.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +85,9 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(openError(path, err), release(held))
 	}
-	return &Store{dir: cfg.Dir, held: held, db: database, changed: make(chan struct{}, 1)}, nil
+	s := &Store{dir: cfg.Dir, held: held, digests: digests, db: database, changed: make(chan struct{}, 1)}
+	s.unfinished = true // an earlier process may have been cut
+	return s, nil
 }
 
 func sweepError(err error) error {
@@ -144,17 +156,35 @@ func (s *Store) Changed() <-chan struct{} { return s.changed }
 
 // Secrets lists the user's secrets, in order of name.
 func (s *Store) Secrets(user leger.UserID) ([]Secret, error) {
-	infos, err := s.list()
+	var out []Secret
+	err := s.with(func(d *db.DB) error {
+		infos, err := d.List(self())
+		if err != nil {
+			return err
+		}
+		for _, info := range infos {
+			owner, name, ok := ParseStoredName(info.Name)
+			if !ok || owner != user {
+				continue
+			}
+			v, err := d.Get(self(), info.Name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			out = append(out, Secret{Name: name, Version: leger.Version(v.Version), Digest: s.digests.of(user, name, v.Value)})
+			clear(v.Value)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeUnavailable, err, "list the store")
 	}
-	var out []Secret
-	for _, info := range infos {
-		if owner, name, ok := ParseStoredName(info.Name); ok && owner == user {
-			out = append(out, Secret{Name: name, Version: leger.Version(info.ActiveVersion)})
-		}
-	}
 	return out, nil
+}
+
+// Digest is Secret.Digest of a value that is given.
+func (s *Store) Digest(user leger.UserID, name leger.SecretName, value leger.Plaintext) string {
+	return s.digests.of(user, name, value.Reveal())
 }
 
 // Value gives the active value of a user's secret. ErrNotFound.
@@ -174,7 +204,7 @@ var errClosed = errors.New("the store is closed")
 
 func (s *Store) list() (infos []*api.SecretInfo, err error) {
 	err = s.with(func(d *db.DB) error { infos, err = d.List(self()); return err })
-	return infos, err
+	return withoutWaiting(infos), err
 }
 
 func (s *Store) info(r api.InfoRequest) (info *api.SecretInfo, err error) {
@@ -255,6 +285,11 @@ func (s *Store) with(do func(*db.DB) error) error {
 	defer s.mu.Unlock()
 	if s.db == nil {
 		return errClosed
+	}
+	if s.unfinished {
+		if err := s.finish(s.db); err != nil {
+			return err
+		}
 	}
 	return do(s.db)
 }

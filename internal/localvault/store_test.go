@@ -69,7 +69,8 @@ func TestValuesSurviveAndAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]localvault.Secret{{Name: name(t, "key"), Version: 4}}, got, cmp.Comparer(func(a, b leger.SecretName) bool { return a == b })); diff != "" {
+	digest := again.Digest(alice, name(t, "key"), text(canary+alice.String()))
+	if diff := cmp.Diff([]localvault.Secret{{Name: name(t, "key"), Version: 4, Digest: digest}}, got, cmp.Comparer(func(a, b leger.SecretName) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
 	_, _, err = again.Value(alice, name(t, "other"))

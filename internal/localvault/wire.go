@@ -12,6 +12,7 @@ const (
 	pathStatus    = "/leger/v1/status"
 	pathReconcile = "/leger/v1/reconcile"
 	pathAdopt     = "/leger/v1/adopt"
+	pathReplace   = "/leger/v1/replace"
 )
 
 // noBrowsers is the header that every request carries and no browser can send:
@@ -27,8 +28,9 @@ type Action string
 // The actions.
 const (
 	ActionCreated   Action = "created"   // it was not in Podman
-	ActionReplaced  Action = "replaced"  // Podman had another version, or another user's
-	ActionRemoved   Action = "removed"   // the store has it no more
+	ActionReplaced  Action = "replaced"  // Podman had another value or version, or another user's
+	ActionRemoved   Action = "removed"   // the store does not have it any more
+	ActionKept      Action = "kept"      // nor this one, but nobody has said that it may be removed
 	ActionUnchanged Action = "unchanged" // Podman had this version
 	ActionConflict  Action = "conflict"  // Podman has one of that name which Leger did not make
 	ActionFailed    Action = "failed"    // see Error; the next reconciliation tries again
@@ -46,9 +48,21 @@ type Problem struct {
 // Outcome is the verdict on one secret.
 type Outcome struct {
 	Name    leger.SecretName `json:"name"`
-	Version leger.Version    `json:"version,omitempty"` // of the store's active value; 0 when removed
+	Version leger.Version    `json:"version,omitempty"` // of the store's active value; when it has none, of Podman's
 	Action  Action           `json:"action"`
+	Owner   *leger.UserID    `json:"owner,omitempty"` // whose Podman's secret is, or was, if another user's
 	Error   *Problem         `json:"error,omitempty"` // with conflict and failed
+}
+
+// Order is what a reconciliation is asked to do.
+type Order struct {
+	// User is whose secrets Podman holds from now on; nil: the one it knows.
+	User *leger.UserID `json:"user,omitempty"`
+	// Remove are the secrets that may be removed from Podman if the store does not
+	// have them. Others of Leger's that it does not have are kept.
+	Remove []leger.SecretName `json:"remove,omitempty"`
+	// DryRun asks what it would do, and changes nothing.
+	DryRun bool `json:"dry_run,omitempty"`
 }
 
 // Report is the verdict of one reconciliation: one line per secret, in order of
@@ -62,7 +76,7 @@ type Report struct {
 // OK reports whether Podman now holds exactly what the store does.
 func (r Report) OK() bool {
 	for _, o := range r.Secrets {
-		if o.Action == ActionConflict || o.Action == ActionFailed {
+		if o.Action == ActionConflict || o.Action == ActionFailed || o.Action == ActionKept {
 			return false
 		}
 	}
@@ -86,12 +100,15 @@ type Status struct {
 	Last      *Report       `json:"last_reconcile,omitempty"` // nil: none yet
 }
 
-type reconcileRequest struct {
-	User *leger.UserID `json:"user,omitempty"` // nil: the one it knows
-}
-
 type adoptRequest struct {
 	Name leger.SecretName `json:"name"`
+}
+
+type replaceRequest struct {
+	User    leger.UserID     `json:"user"`
+	Name    leger.SecretName `json:"name"`
+	Version leger.Version    `json:"version"`
+	Value   []byte           `json:"value"` // base64, as in setec's requests
 }
 
 type problemBody struct {

@@ -106,6 +106,7 @@ type finding struct {
 	kind   RiskKind
 	text   string   // what it does, after "Key=Value "
 	files  []string // files of the release whose content is part of it
+	with   string   // other values that it depends on
 }
 
 // risks notes what is risky about one unit.
@@ -150,7 +151,7 @@ func (j *judge) note(a Assignment, f finding) {
 	}
 	f.files = append(f.files, j.named(a.Value)...)
 	text := fmt.Sprintf("%s=%s %s", a.Key, abridged(a.Value), f.text)
-	j.add(a, f, text, j.key1(f, a.Key, a.Value))
+	j.add(a, f, text, j.keyOf(f, a.Key, a.Value))
 }
 
 // add writes a finding down. The content of the files is in the text and in the
@@ -164,9 +165,12 @@ func (j *judge) add(a Assignment, f finding, text, key string) {
 	})
 }
 
-// key1 is what consent to a finding is given to. It can be taken apart in one way
+// keyOf is what consent to a finding is given to. It can be taken apart in one way
 // only: kinds, digests and files' names have no space, and a key no "=".
-func (j *judge) key1(f finding, key, value string) string {
+func (j *judge) keyOf(f finding, key, value string) string {
+	if f.with != "" {
+		value += "\n" + f.with // no value has a line's end
+	}
 	content := ""
 	if len(f.files) > 0 {
 		content = j.l.digest(f.files)
@@ -261,12 +265,16 @@ func (j *judge) dropIns(names []string) {
 // images notes images that may be others tomorrow. Who trusts the tags of a
 // repository trusts the next one.
 func (j *judge) images() {
-	for _, image := range j.u.Images {
+	images := slices.Clone(j.u.Images)
+	if a, ok := j.doc.last("Artifact", "Artifact"); ok && j.u.Kind == Artifact {
+		images = append(images, ref(a))
+	}
+	for _, image := range images {
 		a := Assignment{Key: "Image", Value: image.Value, File: image.File, Line: image.Line}
 		if why := floating(image.Value); why != "" {
 			f := finding{effect: informs, kind: RiskImage}
 			name := ParseImage(image.Value)
-			j.add(a, f, image.Value+" "+why, j.key1(f, "Image", path.Join(name.Registry, name.Repository)))
+			j.add(a, f, image.Value+" "+why, j.keyOf(f, "Image", path.Join(name.Registry, name.Repository)))
 		}
 	}
 }
@@ -293,7 +301,7 @@ func (j *judge) opaque() {
 	a := Assignment{File: j.u.Written, Line: j.u.Line}
 	switch j.u.Kind { //nolint:exhaustive // the others bring nothing of the kind
 	case Kube:
-		j.add(a, f, "its Kubernetes files are not checked: they may mount, share and run anything Podman allows", j.key1(f, "Yaml", ""))
+		j.add(a, f, "its Kubernetes files are not checked: they may mount, share and run anything Podman allows", j.keyOf(f, "Yaml", ""))
 	case Build:
 		var lines []string
 		for _, s := range j.doc.Sections {
@@ -303,7 +311,7 @@ func (j *judge) opaque() {
 				}
 			}
 		}
-		j.add(a, f, "it builds an image on this machine: the steps of the build are not checked", j.key1(f, "Build", strings.Join(lines, "\n")))
+		j.add(a, f, "it builds an image on this machine: the steps of the build are not checked", j.keyOf(f, "Build", strings.Join(lines, "\n")))
 	}
 }
 

@@ -218,10 +218,15 @@ func (j *judge) key(a Assignment) {
 				f.text = text
 			}
 		}
+		if j.at == "Volume" && a.Key == "Device" {
+			kind, _ := j.doc.last(j.at, "Type")
+			options, _ := j.doc.last(j.at, "Options")
+			f.with = kind.Value + "," + options.Value
+		}
 		shown := Assignment{Key: a.Key, Value: word, File: a.File, Line: a.Line}
 		if a.Key == "Creds" {
 			f.effect = harmless
-			j.add(a, finding{effect: informs, kind: rule.kind}, "Creds= "+rule.text, j.key1(f, a.Key, hash(word)))
+			j.add(a, finding{effect: informs, kind: rule.kind}, "Creds= "+rule.text, j.keyOf(f, a.Key, hash(word)))
 		}
 		j.note(shown, f)
 	}

@@ -128,6 +128,11 @@ func (j *judge) place(a Assignment, s source) {
 		mode = ""
 	}
 	clean, unknown := hostPath(s.value, j.u.Service, s.globs)
+	if i := strings.IndexAny(s.value, "%$"); i >= 0 && strings.HasPrefix(s.value, ".") {
+		// Podman joins it to the quadlet's directory before systemd puts anything in:
+		// "./..%f" of etc.container is ../etc.
+		clean, unknown = s.value, s.value[i:min(i+2, len(s.value))]
+	}
 	switch {
 	case unknown != "" && s.globs && strings.ContainsAny(unknown[:1], "*?["):
 		what, _ := placeOf(canonical(path.Clean(clean+"x")), s.readOnly)

@@ -41,29 +41,30 @@ func value(t testing.TB, name string, v leger.Version, text string) secretsync.V
 // server is a server in memory. Its tag changes with its content.
 type server struct {
 	values []secretsync.Value
+	origin secretsync.Origin
 	tag    string
 	err    error
 	asked  []string // the tags that callers sent
 }
 
-func (s *server) SecretValues(_ context.Context, etag string) ([]secretsync.Value, string, bool, error) {
+func (s *server) SecretValues(_ context.Context, etag string) (secretsync.List, error) {
 	s.asked = append(s.asked, etag)
 	if s.err != nil {
-		return nil, "", false, s.err
+		return secretsync.List{}, s.err
 	}
 	if etag != "" && etag == s.tag {
-		return nil, s.tag, true, nil
+		return secretsync.List{ETag: s.tag, NotModified: true}, nil
 	}
-	var out []secretsync.Value
+	list := secretsync.List{ETag: s.tag, Origin: s.origin}
 	for _, v := range s.values { // the caller wipes its copy
 		v.Value = leger.NewPlaintext(slices.Clone(v.Value.Reveal()))
-		out = append(out, v)
+		list.Values = append(list.Values, v)
 	}
-	return out, s.tag, false, nil
+	return list, nil
 }
 
-// copied is a secret of Podman's: as in the daemon, one that carries the right
-// version is taken to have the right value.
+// copied is a secret of Podman's. As in the daemon, its labels tell the version, the
+// owner and, by a digest, the value.
 type copied struct {
 	version leger.Version
 	value   string
@@ -89,11 +90,16 @@ type store struct {
 	fail   func() error // what the failing call answers; nil: it only happens (Ctrl-C)
 	dead   bool         // every call after it fails, too
 
-	noPodman error // what Reconcile answers; nil: Podman is there
+	noPodman error // what Reconcile and Leftovers answer; nil: Podman is there
+	// foreign are those of Podman's secrets that are another account's
+	foreign map[leger.SecretName]leger.UserID
 }
 
 func newStore() *store {
-	return &store{secrets: map[leger.SecretName]*entry{}, podman: map[leger.SecretName]copied{}, verdict: map[leger.SecretName]error{}}
+	return &store{
+		secrets: map[leger.SecretName]*entry{}, podman: map[leger.SecretName]copied{},
+		verdict: map[leger.SecretName]error{}, foreign: map[leger.SecretName]leger.UserID{},
+	}
 }
 
 func (s *store) put(name leger.SecretName, v leger.Version, text string, older ...leger.Version) {
@@ -180,6 +186,30 @@ func (s *store) Create(ctx context.Context, name leger.SecretName, v leger.Versi
 	})
 }
 
+func (s *store) Replace(ctx context.Context, name leger.SecretName, v leger.Version, p leger.Plaintext) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.do("replace", func() error {
+		s.secrets[name] = &entry{
+			active: v, values: map[leger.Version]string{v: string(p.Reveal())}, used: map[leger.Version]bool{v: true},
+		}
+		return nil
+	})
+}
+
+func (s *store) Leftovers(context.Context) (out []secretsync.Leftover, err error) {
+	err = s.do("leftovers", func() error {
+		for name, c := range s.podman {
+			if owner := s.foreign[name]; s.secrets[name] == nil || !owner.IsZero() {
+				out = append(out, secretsync.Leftover{Name: name, Version: c.version, Owner: owner})
+			}
+		}
+		return s.noPodman
+	})
+	return out, err
+}
+
 func (s *store) DeleteVersion(_ context.Context, name leger.SecretName, v leger.Version) error {
 	return s.do("drop", func() error {
 		e := s.secrets[name]
@@ -207,20 +237,22 @@ func (s *store) Delete(ctx context.Context, name leger.SecretName) error {
 	})
 }
 
-func (s *store) Reconcile(context.Context) (out []secretsync.Verdict, err error) {
+func (s *store) Reconcile(_ context.Context, remove []leger.SecretName) (out []secretsync.Verdict, err error) {
 	err = s.do("reconcile", func() error {
 		if s.noPodman != nil {
 			return s.noPodman
 		}
 		for name, e := range s.secrets {
-			if s.verdict[name] == nil && s.podman[name].version != e.active {
+			if s.verdict[name] == nil {
 				s.podman[name] = copied{e.active, e.values[e.active]}
+				delete(s.foreign, name)
 			}
 			out = append(out, secretsync.Verdict{Name: name, State: "ok", Err: s.verdict[name]})
 		}
 		for name := range s.podman {
-			if s.secrets[name] == nil {
+			if s.secrets[name] == nil && slices.Contains(remove, name) {
 				delete(s.podman, name)
+				delete(s.foreign, name)
 			}
 		}
 		return nil

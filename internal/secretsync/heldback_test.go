@@ -53,7 +53,7 @@ func (w *takenBack) serves(v leger.Version, text string) {
 func (w *takenBack) sync(retry bool) secretsync.Report {
 	w.t.Helper()
 	s := secretsync.New(secretsync.Config{
-		Server: w.server, Local: w.store, Retry: retry,
+		Server: w.server, Local: w.store, Retry: retry, Consent: consents,
 		Memory:   secretsync.NewMemory(w.dir, serverURL, user(w.t)),
 		HeldBack: secretsync.NewHeldBack(w.dir, serverURL, user(w.t)),
 	})

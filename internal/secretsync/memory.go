@@ -18,22 +18,51 @@ import (
 // memoryFile is its name within the state directory.
 const memoryFile = "sync.json"
 
-// Memory remembers, across runs, the server's state that this machine wholly
-// holds. It is one file: syncing with another server or as another user makes it
-// forget, because the machine then holds that one's state. It never holds a
-// value, nor a secret's name.
+// Memory remembers, across runs, with whom this machine last synced and the
+// server's state that it wholly holds. It is one file: syncing with another server
+// or as another user replaces it, because the machine then holds that one's state.
+// It never holds a value, nor a secret's name.
 type Memory struct {
 	path   string
 	server string
 	user   leger.UserID
 }
 
+// identity is with whom a machine syncs.
+type identity struct {
+	Server       string       `json:"server"` // its URL
+	User         leger.UserID `json:"user_uuid"`
+	Installation string       `json:"installation,omitempty"` // empty: a server that tells none
+	Epoch        int64        `json:"epoch,omitempty"`
+}
+
 // record is the file.
 type record struct {
-	Server string       `json:"server"`
-	User   leger.UserID `json:"user_uuid"`
-	ETag   string       `json:"etag"`
-	Held   string       `json:"held"` // digest of names and versions on the machine
+	identity
+
+	ETag string `json:"etag,omitempty"` // empty: the last sync did not end well
+	Held string `json:"held,omitempty"` // digest of names and versions on the machine
+}
+
+// known reports whether there is an identity at all.
+func (i identity) known() bool { return i.Server != "" }
+
+// otherServer reports whether the last sync was with other data than this one's. A
+// server that tells no installation is known by its address.
+func (i identity) otherServer(last identity) bool {
+	switch {
+	case !last.known():
+		return false
+	case i.Installation != "" && last.Installation != "":
+		return i.Installation != last.Installation
+	default:
+		return i.Server != last.Server
+	}
+}
+
+// restored reports whether the same server went back to an earlier state since.
+func (i identity) restored(last identity) bool {
+	return i.Installation != "" && i.Installation == last.Installation && i.Epoch != last.Epoch
 }
 
 // NewMemory remembers in dir, for a server (its URL) and a user. Nothing is read
@@ -42,42 +71,57 @@ func NewMemory(dir, server string, user leger.UserID) *Memory {
 	return &Memory{path: filepath.Join(dir, memoryFile), server: server, user: user}
 }
 
-// recall gives the tag of the last sync if that was with this server and user
-// (known) and the machine still holds what it left; else "". A file that cannot
-// be read costs one full sync and nothing more.
-func (m *Memory) recall(held map[leger.SecretName]leger.Version) (etag string, known bool) {
-	b, err := os.ReadFile(m.path)
-	if err != nil {
-		return "", false
-	}
-	var r record
-	if json.Unmarshal(b, &r) != nil || r.Server != m.server || r.User != m.user {
-		return "", false
-	}
-	if r.Held != digest(held) {
-		return "", true
-	}
-	return r.ETag, true
+// identity is that of a sync now.
+func (m *Memory) identity(o Origin) identity {
+	return identity{Server: m.server, User: m.user, Installation: o.Installation, Epoch: o.Epoch}
 }
 
-// keep writes the tag down, in place of what was remembered.
-func (m *Memory) keep(etag string, held map[leger.SecretName]leger.Version) error {
-	if etag == "" {
-		return nil
-	}
-	want := record{Server: m.server, User: m.user, ETag: etag, Held: digest(held)}
-	b, err := json.Marshal(want)
+// recall tells with whom the last sync was, and its tag if that was with this
+// server and user and the machine still holds what it left. A file that cannot be
+// read costs one full sync, and that nobody is asked about another server.
+func (m *Memory) recall(held map[leger.SecretName]leger.Version) (last identity, etag string) {
+	b, err := os.ReadFile(m.path)
 	if err != nil {
-		return leger.Wrap(leger.CodeInternal, err, "encode the sync state")
+		return identity{}, ""
 	}
-	if old, err := os.ReadFile(m.path); err == nil && string(old) == string(b) {
-		return nil
+	var r record
+	if json.Unmarshal(b, &r) != nil {
+		return identity{}, ""
 	}
-	if err := safefile.Write(m.path, b, 0o600); err != nil {
+	if r.Server != m.server || r.User != m.user || r.Held != digest(held) {
+		return r.identity, ""
+	}
+	return r.identity, r.ETag
+}
+
+// begin remembers with whom this machine syncs, before the first step.
+func (m *Memory) begin(now identity) error {
+	if err := m.write(record{identity: now}); err != nil {
+		return leger.Wrap(leger.CodeMissingPart, err, "with which server this machine syncs cannot be remembered; nothing was changed").
+			WithHint("is there room, and may you write to %s?", filepath.Dir(m.path))
+	}
+	return nil
+}
+
+// keep writes down what a sync has left, in place of what was remembered.
+func (m *Memory) keep(now identity, etag string, held map[leger.SecretName]leger.Version) error {
+	want := record{identity: now, ETag: etag, Held: digest(held)}
+	if err := m.write(want); err != nil {
 		return leger.Wrap(leger.CodeMissingPart, err, "the secrets are in place, but the sync state cannot be remembered").
 			WithHint("is there room, and may you write to %s?", filepath.Dir(m.path))
 	}
 	return nil
+}
+
+func (m *Memory) write(r record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(m.path); err == nil && string(old) == string(b) {
+		return nil
+	}
+	return safefile.Write(m.path, b, 0o600)
 }
 
 // digest is of names and versions in order.

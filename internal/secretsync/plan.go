@@ -15,7 +15,7 @@ type Action string
 const (
 	ActionNew       Action = "new"       // the machine does not have it
 	ActionChanged   Action = "changed"   // the server has a later version
-	ActionReplaced  Action = "replaced"  // the server went back, or is another one: its version wins
+	ActionReplaced  Action = "replaced"  // the server went back, or is another one: its value wins
 	ActionRemoved   Action = "removed"   // the server does not have it (any more)
 	ActionUnchanged Action = "unchanged" // both hold the same
 	ActionHeldBack  Action = "held-back" // a unit did not come up with the server's version
@@ -28,13 +28,10 @@ type Step struct {
 	From   leger.Version   // on the machine now; 0: not there
 	To     leger.Version   // on the server; 0: not there; the machine stays at From if it is held back
 	Drop   []leger.Version // old versions the machine need not keep
-	// Via is, for another value under the same version, a free number under which
-	// the value goes first: Podman's side is told apart by number, so it would not
-	// see the change otherwise. 0: none is needed.
-	Via leger.Version
-	// Again tells that the machine has a version of this number already, which is not
-	// the active one: it was held back, or somebody put it there.
-	Again bool
+	// Same: only the number changes, the value is the one that is here.
+	Same bool
+	// Foreign: Podman has a secret of this name that is another account's.
+	Foreign bool
 }
 
 // Changes reports whether the step makes the machine hold another value.
@@ -48,14 +45,24 @@ func (s Step) Reason() string {
 	case s.Action != ActionReplaced:
 		return ""
 	case s.From == s.To:
-		return fmt.Sprintf("the server holds another value under the same version %d: it was restored, or is another server", s.To)
+		return fmt.Sprintf("the server has another value under the same version %d", s.To)
+	case s.Same:
+		return fmt.Sprintf("the server has this value as version %d", s.To)
 	default:
-		return fmt.Sprintf("the server went back from version %d to %d: it was restored, or is another server", s.From, s.To)
+		return fmt.Sprintf("the server went back from version %d to %d", s.From, s.To)
 	}
 }
 
 // Plan is what a sync will do, in order of name.
-type Plan struct{ Steps []Step }
+type Plan struct {
+	Steps []Step
+	// Doubt is why the user has to consent first, and Lost what would not be here any
+	// more. Both are empty where no consent is needed.
+	Doubt Doubt
+	Lost  []Loss
+
+	here int // secrets on the machine before
+}
 
 // Empty reports whether nothing is to be done.
 func (p Plan) Empty() bool {
@@ -89,40 +96,75 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "%-9s %s %d -> %d", s.Action, s.Name, s.From, s.To)
-		if s.Via > 0 {
-			fmt.Fprintf(&b, " via %d", s.Via)
+		if s.Same {
+			b.WriteString(" same")
+		}
+		if s.Foreign {
+			b.WriteString(" foreign")
 		}
 		if len(s.Drop) > 0 {
 			fmt.Fprintf(&b, " drop %v", s.Drop)
 		}
 		b.WriteByte('\n')
 	}
+	if p.Doubt != "" {
+		fmt.Fprintf(&b, "doubt %s: %d lost\n", p.Doubt, len(p.Lost))
+	}
 	return b.String()
 }
 
-// NewPlan compares the server's secrets with the machine's. differs tells for a
-// secret with the same version on both sides whether its values differ; it is
-// asked for no other. heldBack are those of which the server's version stays out.
-func NewPlan(server []Value, local []Held, differs func(leger.SecretName) bool, heldBack map[leger.SecretName]bool) Plan {
+// Sides is what a plan is made of.
+type Sides struct {
+	Server    []Value
+	Local     []Held
+	Leftovers []Leftover
+	// Same tells for a secret that both sides have whether the value that is active
+	// here is the server's.
+	Same func(leger.SecretName) bool
+	// HeldBack are those of which the server's version stays out.
+	HeldBack map[leger.SecretName]bool
+}
+
+// NewPlan compares the server's secrets with the machine's.
+func NewPlan(in Sides) Plan {
 	held := map[leger.SecretName]Held{}
-	for _, h := range local {
+	for _, h := range in.Local {
 		held[h.Name] = h
 	}
-	var p Plan
-	for _, v := range server {
+	p := Plan{here: len(held)}
+	for _, v := range in.Server {
 		h, there := held[v.Name]
 		delete(held, v.Name)
-		if there && heldBack[v.Name] {
+		if there && in.HeldBack[v.Name] {
 			p.Steps = append(p.Steps, Step{Name: v.Name, Action: ActionHeldBack, From: h.Active, To: v.Version, Drop: leftovers(h)})
 			continue
 		}
-		p.Steps = append(p.Steps, step(v, h, there, differs))
+		p.Steps = append(p.Steps, step(v, h, there, in.Same))
 	}
 	for name, h := range held {
 		p.Steps = append(p.Steps, Step{Name: name, Action: ActionRemoved, From: h.Active})
 	}
+	p.addLeftovers(in.Leftovers)
 	p.sort()
 	return p
+}
+
+// addLeftovers adds what only Podman has.
+func (p *Plan) addLeftovers(all []Leftover) {
+	by := map[leger.SecretName]int{}
+	for i, s := range p.Steps {
+		by[s.Name] = i
+	}
+	for _, l := range all {
+		i, known := by[l.Name]
+		switch foreign := !l.Owner.IsZero(); {
+		case known:
+			p.Steps[i].Foreign = foreign
+		default:
+			p.Steps = append(p.Steps, Step{Name: l.Name, Action: ActionRemoved, From: l.Version, Foreign: foreign})
+			p.here++
+		}
+	}
 }
 
 // Tidy is the plan when the server says that nothing changed: every secret stays,
@@ -145,22 +187,23 @@ func (p Plan) sort() {
 	slices.SortFunc(p.Steps, func(a, b Step) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 }
 
-func step(v Value, h Held, there bool, differs func(leger.SecretName) bool) Step {
+func step(v Value, h Held, there bool, same func(leger.SecretName) bool) Step {
 	s := Step{Name: v.Name, From: h.Active, To: v.Version}
-	switch {
-	case !there:
+	if !there {
 		s.Action = ActionNew
 		return s
+	}
+	s.Same = same(v.Name)
+	switch {
 	case v.Version > h.Active:
-		s.Action, s.Again = ActionChanged, slices.Contains(h.Kept, v.Version)
+		s.Action = ActionChanged
 	case v.Version < h.Active:
 		s.Action = ActionReplaced
-	case differs(v.Name):
-		// It is made anew, which drops every old version.
-		s.Action, s.Via = ActionReplaced, slices.Max(append(h.Kept, h.Active))+1
+	case !s.Same:
+		s.Action = ActionReplaced // it is made anew, which drops every old version
 		return s
 	default:
-		s.Action = ActionUnchanged
+		s.Action, s.Same = ActionUnchanged, false
 		s.Drop = leftovers(h)
 		return s
 	}

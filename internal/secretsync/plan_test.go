@@ -63,9 +63,9 @@ func plan(t *testing.T, server []secretsync.Value, local []localSecret) secretsy
 	for _, v := range server {
 		theirs[v.Name] = string(v.Value.Reveal())
 	}
-	return secretsync.NewPlan(server, held, func(n leger.SecretName) bool {
-		return theirs[n] != values[n]
-	}, nil)
+	return secretsync.NewPlan(secretsync.Sides{Server: server, Local: held, Same: func(n leger.SecretName) bool {
+		return theirs[n] == values[n]
+	}})
 }
 
 func sides(t *testing.T, a *txtar.Archive) (server []secretsync.Value, local []localSecret) {

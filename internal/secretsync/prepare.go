@@ -14,7 +14,7 @@ type job struct {
 	values      map[leger.SecretName]leger.Plaintext
 	etag        string
 	notModified bool
-	knownServer bool // the last whole sync was with this server
+	now         identity // with whom this sync is
 }
 
 func (j job) wipe() {
@@ -31,38 +31,75 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
-	tag, known := s.cfg.Memory.recall(present(held))
+	last, tag := s.cfg.Memory.recall(present(held))
 	heldBack := s.cfg.HeldBack.recall()
 	if s.cfg.Retry && len(heldBack) > 0 {
 		tag, heldBack = "", nil
 	}
-	values, etag, notModified, err := s.cfg.Server.SecretValues(ctx, tag)
+	list, err := s.cfg.Server.SecretValues(ctx, tag)
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
 	j := job{
-		values: make(map[leger.SecretName]leger.Plaintext, len(values)),
-		etag:   etag, notModified: notModified, knownServer: known,
+		values: make(map[leger.SecretName]leger.Plaintext, len(list.Values)),
+		etag:   list.ETag, notModified: list.NotModified, now: s.cfg.Memory.identity(list.Origin),
 	}
-	if notModified {
-		j.plan = Tidy(held, heldBack)
+	if list.NotModified {
+		j.plan, j.now = Tidy(held, heldBack), last
 		return j, nil
 	}
-	for _, v := range values {
+	for _, v := range list.Values {
 		j.values[v.Name] = v.Value
 	}
-	differing, err := s.differing(ctx, values, held)
-	if err != nil {
+	if j.plan, err = s.plan(ctx, list.Values, held, heldBack, last, j.now); err != nil {
 		j.wipe()
 		return job{}, stopped(ctx, err, nil)
+	}
+	return j, nil
+}
+
+// plan compares and weighs.
+func (s *Syncer) plan(
+	ctx context.Context, values []Value, held []Held, heldBack map[leger.SecretName]leger.Version, last, now identity,
+) (Plan, error) {
+	if err := noneTwice(values); err != nil {
+		return Plan{}, err
+	}
+	leftovers, err := s.cfg.Local.Leftovers(ctx)
+	// Without Podman nothing of this account's is taken from it; what another one has
+	// there has to be known before it goes.
+	if err != nil && (ctx.Err() != nil || last.known() && last.User != now.User) {
+		return Plan{}, err
+	}
+	numbersHold := !now.otherServer(last) && !now.restored(last)
+	same, err := s.same(ctx, values, held, numbersHold)
+	if err != nil {
+		return Plan{}, err
 	}
 	stay, err := s.stayOut(ctx, values, held, heldBack)
 	if err != nil {
-		j.wipe()
-		return job{}, stopped(ctx, err, nil)
+		return Plan{}, err
 	}
-	j.plan = NewPlan(values, held, func(n leger.SecretName) bool { return differing[n] }, stay)
-	return j, nil
+	p := NewPlan(Sides{
+		Server: values, Local: held, Leftovers: leftovers, HeldBack: stay,
+		Same: func(n leger.SecretName) bool { return same[n] },
+	})
+	p.weigh(last, now)
+	return p, nil
+}
+
+// noneTwice refuses a list that no server of ours makes: the machine would hold
+// whichever value came last.
+func noneTwice(values []Value) error {
+	seen := map[leger.SecretName]bool{}
+	for _, v := range values {
+		if seen[v.Name] {
+			return leger.Errorf(leger.CodeUnreachable, "the server's list has the secret %s twice; nothing was changed", v.Name).
+				WithHint("is something between this machine and the server? leger doctor")
+		}
+		seen[v.Name] = true
+	}
+	return nil
 }
 
 // stayOut tells of which secrets the server still has the version that is held
@@ -103,20 +140,23 @@ func (s *Syncer) holds(ctx context.Context, v Value) (bool, error) {
 	return bytes.Equal(here.Reveal(), v.Value.Reveal()), nil
 }
 
-// differing compares the values of secrets that have one version on both sides.
-// A server that was restored, or another server, may have given a number twice.
-func (s *Syncer) differing(ctx context.Context, values []Value, held []Held) (map[leger.SecretName]bool, error) {
+// same compares the values that are active here with the server's. A later version
+// of the same server has another value, which need not be looked at: the numbers of
+// one history hold. Otherwise every value that both sides have is compared, since
+// a server that was restored, or another one, may have given a number twice.
+func (s *Syncer) same(ctx context.Context, values []Value, held []Held, numbersHold bool) (map[leger.SecretName]bool, error) {
 	active := present(held)
 	out := map[leger.SecretName]bool{}
 	for _, v := range values {
-		if active[v.Name] != v.Version {
+		here, there := active[v.Name]
+		if !there || numbersHold && v.Version > here {
 			continue
 		}
-		same, err := s.holds(ctx, v)
+		same, err := s.holds(ctx, Value{v.Name, here, v.Value})
 		if err != nil {
 			return nil, err
 		}
-		out[v.Name] = !same
+		out[v.Name] = same
 	}
 	return out, nil
 }

@@ -4,35 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"leger.run/leger"
 )
-
-// finish is how long a replacement that has begun may take to end after the user
-// has interrupted: its two halves belong together.
-const finish = 5 * time.Second
 
 // Config wires a Syncer.
 type Config struct {
 	Server Server
 	Local  Local
+	// Lock keeps other processes out meanwhile; nil: nobody has to be.
+	Lock *Lock
 	// Memory remembers the server's state after a sync that wholly succeeded.
 	Memory *Memory
 	// HeldBack are the versions that stay out; nil: none.
 	HeldBack *HeldBack
 	// Retry brings them all the same, and forgets that they were held back.
 	Retry bool
+	// Consent is asked before the first step of a plan that has a Doubt, and gives an
+	// error to refuse it; nil: it is refused with a NeedsConsent.
+	Consent func(context.Context, Plan) error
 	// Planned is told the plan before its first step; nil: nobody.
 	Planned func(Plan)
 	// Done is told each step that ended well; nil: nobody.
 	Done func(Step)
 }
 
-// Syncer syncs one user's secrets: Server and Local are bound to that user.
-type Syncer struct{ cfg Config }
+// Syncer syncs one user's secrets: Server and Local are bound to that user. It is
+// not safe for concurrent use.
+type Syncer struct {
+	cfg  Config
+	held bool // it has the lock
+}
+
+// Hold keeps the lock over several calls of Sync and Restart, until release. Errors
+// as in Lock.Acquire.
+func (s *Syncer) Hold(ctx context.Context) (release func(), err error) {
+	if s.held {
+		return func() {}, nil
+	}
+	unlock, err := s.cfg.Lock.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.held = true
+	return func() {
+		s.held = false
+		unlock()
+	}, nil
+}
 
 // New makes a Syncer.
 func New(c Config) *Syncer {
@@ -45,7 +65,10 @@ func New(c Config) *Syncer {
 	if c.Done == nil {
 		c.Done = func(Step) {}
 	}
-	return &Syncer{c}
+	if c.Lock == nil {
+		c.Lock = &Lock{}
+	}
+	return &Syncer{cfg: c}
 }
 
 // Result is what became of one secret.
@@ -61,6 +84,27 @@ type Report struct {
 	Plan        Plan
 	Results     []Result // one per step of the plan, in its order
 	NotModified bool     // the server's side had not changed since the last sync
+	Begun       bool     // false: it needed consent and did not get it
+}
+
+// ReportOf is the report of a plan of which nothing is done yet.
+func ReportOf(p Plan) Report {
+	r := Report{Plan: p}
+	for _, st := range p.Steps {
+		r.Results = append(r.Results, Result{Step: st})
+	}
+	return r
+}
+
+// removed are the secrets that are gone from the store, or only Podman has.
+func (r Report) removed() []leger.SecretName {
+	var names []leger.SecretName
+	for _, x := range r.Results {
+		if x.Action == ActionRemoved && x.Done {
+			names = append(names, x.Name)
+		}
+	}
+	return names
 }
 
 // Failed gives the results that did not end well.
@@ -104,20 +148,27 @@ func (s *Syncer) Plan(ctx context.Context) (Plan, error) {
 // secrets that failed, ErrInterrupted came from the user, ErrMissingPart from a
 // store that cannot be reached; the server's own errors come as they are.
 func (s *Syncer) Sync(ctx context.Context) (Report, error) {
+	release, err := s.Hold(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer release()
 	job, err := s.prepare(ctx)
 	if err != nil {
 		return Report{}, err
 	}
 	defer job.wipe()
-	s.cfg.Planned(job.plan)
-	report := Report{Plan: job.plan, NotModified: job.notModified}
-	for _, st := range job.plan.Steps {
-		report.Results = append(report.Results, Result{Step: st})
+	report := ReportOf(job.plan)
+	report.NotModified = job.notModified
+	if err := s.consent(ctx, job); err != nil {
+		return report, err
 	}
+	report.Begun = true
+	s.cfg.Planned(job.plan)
 	if err := s.apply(ctx, job, &report); err != nil {
 		return report, err
 	}
-	verdicts, err := s.cfg.Local.Reconcile(ctx)
+	verdicts, err := s.cfg.Local.Reconcile(ctx, report.removed())
 	if err != nil {
 		return report, stopped(ctx, err, &report)
 	}
@@ -128,20 +179,14 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 	if err := s.cfg.HeldBack.keepOnly(job.plan); err != nil {
 		return report, err
 	}
-	return report, s.cfg.Memory.keep(job.etag, afterwards(job.plan))
+	return report, s.cfg.Memory.keep(job.now, job.etag, afterwards(job.plan))
 }
 
 // apply does the plan's steps. A step that fails does not keep the others from
 // being done, unless the user or the store has gone.
 func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
-	if err := s.settle(ctx, j, r); err != nil {
-		return err
-	}
 	for i := range r.Results {
 		res := &r.Results[i]
-		if res.Err != nil {
-			continue
-		}
 		if err := ctx.Err(); err != nil {
 			return stopped(ctx, err, r)
 		}
@@ -162,65 +207,13 @@ func (s *Syncer) apply(ctx context.Context, j job, r *Report) error {
 	return nil
 }
 
-// settle brings Podman level with the store before numbers are used for other
-// values than they had here: Podman's side is compared by number alone, so a
-// number that it has seen must not come back with another value. Values that take
-// the place of another under the same number go there under one of their own.
-func (s *Syncer) settle(ctx context.Context, j job, r *Report) error {
-	var waiting []*Result
-	replaces := j.plan.Count(ActionReplaced) > 0
-	for i := range r.Results {
-		res := &r.Results[i]
-		if res.Via == 0 {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return stopped(ctx, err, r)
-		}
-		if res.Err = s.createFree(ctx, res.Name, res.Via, j.values[res.Name]); res.Err == nil {
-			waiting = append(waiting, res)
-		} else if ctx.Err() != nil || errors.Is(res.Err, leger.ErrMissingPart) {
-			return stopped(ctx, res.Err, r)
-		}
-	}
-	again := slices.ContainsFunc(j.plan.Steps, func(s Step) bool { return s.Again })
-	if !replaces && !again && (j.knownServer || j.plan.Count(ActionNew) == 0) {
-		return nil
-	}
-	verdicts, err := s.cfg.Local.Reconcile(ctx)
-	// Without Podman new secrets wait for it in the store.
-	if err != nil && (replaces || again || ctx.Err() != nil) {
-		return stopped(ctx, err, r)
-	}
-	for _, v := range verdicts {
-		for _, res := range waiting {
-			if res.Name == v.Name && v.Err != nil {
-				res.Err = v.Err
-			}
-		}
-	}
-	return nil
-}
-
-// createFree writes a value under the first number from v on that was never used.
-func (s *Syncer) createFree(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) error {
-	const most = 32
-	var err error
-	for n := range leger.Version(most) {
-		if err = s.cfg.Local.Create(ctx, name, v+n, value); !errors.Is(err, leger.ErrConflict) {
-			return err
-		}
-	}
-	return err
-}
-
 func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error {
 	switch st.Action {
 	case ActionRemoved:
 		return ignoreNotFound(s.cfg.Local.Delete(ctx, st.Name))
 	case ActionNew, ActionChanged, ActionReplaced:
-		created, err := s.create(ctx, st.Name, st.To, value)
-		if err != nil || created {
+		anew, err := s.create(ctx, st, value)
+		if err != nil || anew {
 			return err
 		}
 	case ActionUnchanged, ActionHeldBack:
@@ -234,26 +227,22 @@ func (s *Syncer) step(ctx context.Context, st Step, value leger.Plaintext) error
 }
 
 // create writes the server's version, or makes it the active one where it is there
-// already, held back until now. A number that was used before for another value
-// cannot be written again: then the secret is made anew (and has no old
-// versions), both halves even if the user interrupts between them.
-func (s *Syncer) create(ctx context.Context, name leger.SecretName, v leger.Version, value leger.Plaintext) (anew bool, err error) {
-	err = s.cfg.Local.Create(ctx, name, v, value)
-	if !errors.Is(err, leger.ErrConflict) {
-		return false, err
-	}
-	if there, err := s.holds(ctx, Value{name, v, value}); err != nil || there {
-		if err == nil {
-			err = s.cfg.Local.Activate(ctx, name, v)
+// already, held back until now. A number that was used for another value before
+// takes the new one, and the secret has no old versions then.
+func (s *Syncer) create(ctx context.Context, st Step, value leger.Plaintext) (anew bool, err error) {
+	if st.From != st.To {
+		err = s.cfg.Local.Create(ctx, st.Name, st.To, value)
+		if !errors.Is(err, leger.ErrConflict) {
+			return false, err
 		}
-		return false, err
+		if there, err := s.holds(ctx, Value{st.Name, st.To, value}); err != nil || there {
+			if err == nil {
+				err = s.cfg.Local.Activate(ctx, st.Name, st.To)
+			}
+			return false, err
+		}
 	}
-	pair, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
-	defer cancel()
-	if err := ignoreNotFound(s.cfg.Local.Delete(pair, name)); err != nil {
-		return false, err
-	}
-	return true, s.cfg.Local.Create(pair, name, v, value)
+	return true, s.cfg.Local.Replace(ctx, st.Name, st.To, value)
 }
 
 // judge puts the store's verdicts beside the results.
