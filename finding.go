@@ -33,6 +33,7 @@ const (
 	FindingFileChanged   FindingKind = "file_changed"   // it is not as it was installed
 	FindingFileMissing   FindingKind = "file_missing"   // it is not there any more
 	FindingSecretStale   FindingKind = "secret_stale"   // a unit runs with an older value
+	FindingSecretGone    FindingKind = "secret_gone"    // a unit uses it, and Podman does not have it any more
 	FindingBranchMoved   FindingKind = "branch_moved"   // a newer commit is not installed
 	FindingMore          FindingKind = "more"           // there were more than a report takes
 )

@@ -50,21 +50,6 @@ func (a *app) checkTailscale(ctx context.Context) finding {
 	return f
 }
 
-func (a *app) checkSecret(context.Context) finding {
-	const check = "shared secret"
-	if _, err := a.sharedSecret(); err != nil {
-		return failing(check, err)
-	}
-	from, file, err := a.sharedSecretFile()
-	if err != nil {
-		return failing(check, err)
-	}
-	if file != "" {
-		return fine(check, "%s, only yours", file)
-	}
-	return fine(check, "from %s", from)
-}
-
 // checkServer compares clocks, too: a token from the future is refused
 // (token.Skew), and one from the past ends early.
 func (a *app) checkServer(ctx context.Context) finding {

@@ -22,8 +22,9 @@ func (a *app) deployStatusCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status [NAME]", Short: "Show units and drift; ends with 7 if something is not healthy",
 		Long: `Show the units of one release or all, and what drifted: files edited or removed by
-hand, units that are not up, units that run with an older value of a secret, and a
-branch that has moved on. The last two are news and no fault: the exit code stays 0.`,
+hand, units that are not up, units that use a secret which is gone or run with an
+older value of one, and a branch that has moved on. The last three are news and no
+fault: the exit code stays 0.`,
 		Example: "  leger deploy status\n  leger deploy status my-app --json\n  leger deploy status my-app --history",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -52,6 +53,8 @@ type deploymentJSON struct {
 	Drift       []deploy.FileChange `json:"drift"` // files that are not as they were installed
 	// Stale lists units that run with an older value of a secret.
 	Stale []staleJSON `json:"stale"`
+	// Gone lists units that use a secret which Podman does not have any more.
+	Gone []staleJSON `json:"gone"`
 	// Branch tells whether the branch has moved on; absent when it was not asked.
 	Branch *branchJSON `json:"branch,omitempty"`
 	// Failures is what did not come up, and what was gone back from, the newest first.
@@ -93,7 +96,7 @@ type generationJSON struct {
 func jsonOf(d deploy.Deployment) deploymentJSON {
 	out := deploymentJSON{
 		Release: d.Release, Generation: d.Generation.Number, Source: d.Generation.Source,
-		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{},
+		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{}, Gone: []staleJSON{},
 	}
 	for _, u := range d.Units {
 		out.Units = append(out.Units, unitOf(u))
@@ -185,11 +188,9 @@ func (a *app) deployments(ctx context.Context, m *machine, args []string) ([]dep
 // lookCloser adds what the engine does not know: secrets, the branch, history.
 func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, offline bool) (deploymentJSON, error) {
 	j := jsonOf(d)
-	if secrets, err := m.podman.Secrets(ctx); err == nil {
-		j.Stale = append(j.Stale, staleUnits(d, secrets)...)
-	} else {
-		a.detail("whether units run with older secrets is not known: %v", err)
-	}
+	secrets := a.podmanHas(ctx, m)
+	j.Stale = append(j.Stale, staleUnits(d, secrets)...)
+	j.Gone = append(j.Gone, goneSecrets(d, secrets)...)
 	name, err := leger.ParseReleaseName(d.Release)
 	if err != nil {
 		return j, err
@@ -221,6 +222,39 @@ func staleUnits(d deploy.Deployment, secrets []podman.Secret) []staleJSON {
 		}
 	}
 	return stale
+}
+
+// podmanHas lists Podman's secrets; nil: Podman does not say.
+func (a *app) podmanHas(ctx context.Context, m *machine) []podman.Secret {
+	secrets, err := m.podman.Secrets(ctx)
+	if err != nil {
+		a.detail("whether units run with older secrets, or without them, is not known: %v", err)
+		return nil
+	}
+	if secrets == nil {
+		secrets = []podman.Secret{}
+	}
+	return secrets
+}
+
+// goneSecrets finds the units that run, or should, and use a secret that Podman
+// does not have. secrets nil: nobody knows.
+func goneSecrets(d deploy.Deployment, secrets []podman.Secret) []staleJSON {
+	if secrets == nil {
+		return nil
+	}
+	var gone []staleJSON
+	for _, u := range d.Units {
+		if u.Template || !u.Run && u.State.ActiveState != "active" {
+			continue
+		}
+		for _, name := range u.Secrets {
+			if !slices.ContainsFunc(secrets, func(s podman.Secret) bool { return s.Name == name }) {
+				gone = append(gone, staleJSON{u.Service, name})
+			}
+		}
+	}
+	return gone
 }
 
 // branchOf asks the repository for the newest commit.
@@ -302,6 +336,7 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 		_, what := fileFinding(f)
 		a.warn("%s: %s %s", d.Release, f.Path, what)
 	}
+	a.warnGone(j)
 	for _, s := range j.Stale {
 		a.warn("%s: %s runs with an older value of the secret %s: leger service restart %s", d.Release, s.Unit, s.Secret, s.Unit)
 	}
@@ -313,6 +348,13 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 		a.say("%s: the branch is at commit %s, which is not installed: %s.", d.Release, short(b.Commit), j.Failures[0].Reason)
 	case b.Moved:
 		a.say("%s: the branch has moved on to commit %s: leger deploy update %s", d.Release, short(b.Commit), d.Release)
+	}
+}
+
+// warnGone tells of secrets that units use and that are gone.
+func (a *app) warnGone(j deploymentJSON) {
+	for _, g := range j.Gone {
+		a.warn("%s: %s %s", j.Release, g.Unit, goneText(g))
 	}
 }
 

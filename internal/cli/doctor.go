@@ -56,10 +56,10 @@ func failing(check string, err error) finding {
 
 func (a *app) doctorCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check everything that can be wrong, with the mend",
-		Long: `Check everything leger needs: the sign-in, the server and its clock, legerd,
-Podman, systemd, git, the settings. Nothing is changed. Ends with code 6 if
-something needed is missing.`,
+		Use: "doctor", Short: "Diagnose your setup and suggest fixes",
+		Long: `Check everything leger needs: the settings, room on the disk, the sign-in, the
+server and its clock, legerd, the secrets that units use, Podman, systemd, git.
+Nothing is changed. Ends with code 6 if something needed is missing.`,
 		Example: "  leger doctor\n  leger doctor --json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
@@ -68,8 +68,8 @@ something needed is missing.`,
 
 func (a *app) doctor(ctx context.Context) error {
 	checks := []func(context.Context) finding{
-		a.checkSettings, a.checkTailscale, a.checkSecret, a.checkServer, a.checkSignIn,
-		a.checkLegerd, a.checkPodman, a.checkPodmanSocket, a.checkGenerator, a.checkSystemd, a.checkLinger, a.checkGit,
+		a.checkSettings, a.checkDisk, a.checkTailscale, a.checkSecret, a.checkServer, a.checkSignIn,
+		a.checkLegerd, a.checkUsedSecrets, a.checkPodman, a.checkPodmanSocket, a.checkGenerator, a.checkSystemd, a.checkLinger, a.checkGit,
 	}
 	var found []finding
 	broken := 0
@@ -97,7 +97,7 @@ func (a *app) doctor(ctx context.Context) error {
 	}
 	if broken > 0 {
 		return leger.Errorf(leger.CodeMissingPart, "%s failed", plural(broken, "check")).
-			WithHint("the mend is beside each")
+			WithHint("what to do is beside each")
 	}
 	return nil
 }

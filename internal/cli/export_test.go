@@ -24,6 +24,7 @@ func ReportOf(d deploy.Deployment) wire.HostDeploymentReport { return reportOf(d
 // with the secret of which they have an older value, the branch's newest commit.
 type Around struct {
 	Stale    map[string]string
+	Gone     map[string]string
 	Head     string
 	Failures []deploy.Failure
 }
@@ -34,6 +35,9 @@ func Findings(d deploy.Deployment, around Around) []wire.HostFinding {
 	s := surroundings{head: around.Head, failures: around.Failures}
 	for unit, secret := range around.Stale {
 		s.stale = append(s.stale, staleJSON{unit, secret})
+	}
+	for unit, secret := range around.Gone {
+		s.gone = append(s.gone, staleJSON{unit, secret})
 	}
 	return findingsOf(d, s)
 }

@@ -18,6 +18,7 @@ const maxReportedFindings = 400
 // surroundings is what is known about a deployment besides what the engine tells.
 type surroundings struct {
 	stale    []staleJSON
+	gone     []staleJSON
 	head     string // the newest commit of its branch; empty: nobody asked
 	failures []deploy.Failure
 }
@@ -40,6 +41,9 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 			add(kind, u.Service, "%s", text)
 		}
 	}
+	for _, gone := range s.gone {
+		add(leger.FindingSecretGone, gone.Unit, "%s", goneText(gone))
+	}
 	for _, f := range d.Drift {
 		kind, text := fileFinding(f)
 		add(kind, f.Path, "%s", text)
@@ -51,6 +55,12 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 		add(leger.FindingBranchMoved, "", "the branch has moved on to commit %s%s", short(s.head), whyNotThere(d, s))
 	}
 	return all
+}
+
+// goneText goes on from the name of a unit.
+func goneText(g staleJSON) string {
+	return fmt.Sprintf("uses the secret %[1]s, which is gone from this machine: without it it does not start again. "+
+		"leger secrets set %[1]s, then leger secrets sync", g.Secret)
 }
 
 // whyNotThere says why the newest commit is not installed.

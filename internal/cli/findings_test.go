@@ -75,6 +75,7 @@ func TestHealthAndFindings(t *testing.T) {
 			"file_changed: web.container was changed since it was installed", "file_missing: a/b.env is not there any more",
 		}},
 		{"an older secret", []deploy.UnitStatus{up}, nil, cli.Around{Stale: map[string]string{"web.service": "api_key"}}, leger.HealthGood, []string{"secret_stale: web.service runs with an older value of the secret api_key: leger service restart web.service"}},
+		{"a secret that is gone", []deploy.UnitStatus{up}, nil, cli.Around{Gone: map[string]string{"web.service": "api_key"}}, leger.HealthGood, []string{"secret_gone: web.service uses the secret api_key, which is gone from this machine: without it it does not start again. leger secrets set api_key, then leger secrets sync"}},
 		{"the branch's newest", []deploy.UnitStatus{up}, nil, cli.Around{Head: old}, leger.HealthGood, nil},
 		{"behind its branch", []deploy.UnitStatus{up}, nil, cli.Around{Head: newest}, leger.HealthGood, []string{"branch_moved:  the branch has moved on to commit bbbbbbbbbbbb: leger deploy update app"}},
 		{"behind, as it failed", []deploy.UnitStatus{up}, nil, cli.Around{Head: newest, Failures: []deploy.Failure{{Identity: newest, Reason: canary}}}, leger.HealthGood, []string{"branch_moved:  the branch has moved on to commit bbbbbbbbbbbb, which has failed here"}},

@@ -97,10 +97,7 @@ func (a *app) deploymentsReport(ctx context.Context, m *machine, s seen) (wire.H
 	}
 	var secrets []podman.Secret
 	if len(s.all) > 0 {
-		var err error
-		if secrets, err = m.podman.Secrets(ctx); err != nil {
-			a.detail("whether units run with older secrets is not known: %v", err)
-		}
+		secrets = a.podmanHas(ctx, m)
 	}
 	left := maxReportedFindings
 	for _, d := range s.all {
@@ -108,7 +105,7 @@ func (a *app) deploymentsReport(ctx context.Context, m *machine, s seen) (wire.H
 			a.detail("how %s is the server is not told: %v", d.Release, d.Damage)
 			continue
 		}
-		around := surroundings{stale: staleUnits(d, secrets), head: s.heads[d.Release]}
+		around := surroundings{stale: staleUnits(d, secrets), gone: goneSecrets(d, secrets), head: s.heads[d.Release]}
 		if name, err := leger.ParseReleaseName(d.Release); err == nil && around.head != "" {
 			if around.failures, err = m.engine.Failures(name); err != nil {
 				return report, err

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ func (a *app) secretsCmd() *cobra.Command {
 	var yesDelete bool
 	del := &cobra.Command{
 		Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a secret and all its versions",
+		Long: `Delete a secret and all its versions from the server. Units on this machine that use
+it are named first.`,
 		Example: "  leger secrets delete openai_key --yes",
 		Args:    exactArgs("the name of a secret"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -131,6 +134,14 @@ func (a *app) mustConfirm(ctx context.Context, question string) error {
 	return nil
 }
 
+// deletedJSON is secrets delete in --json.
+type deletedJSON struct {
+	wire.Deleted
+
+	// Units are those on this machine that use the secret.
+	Units []string `json:"units"`
+}
+
 func (a *app) secretsDelete(ctx context.Context, text string, yes bool) error {
 	name, err := leger.ParseSecretName(text)
 	if err != nil {
@@ -140,8 +151,14 @@ func (a *app) secretsDelete(ctx context.Context, text string, yes bool) error {
 	if err != nil {
 		return err
 	}
+	users := a.usersOf(ctx, name)
+	question := fmt.Sprintf("Delete %s and all its versions?", name)
+	if len(users) > 0 {
+		a.warn("on this machine %s is used by %s: after the next sync they do not start again without it", name, strings.Join(users, ", "))
+		question = fmt.Sprintf("Delete %s and all its versions, though it is in use?", name)
+	}
 	if !yes {
-		if err := a.mustConfirm(ctx, fmt.Sprintf("Delete %s and all its versions?", name)); err != nil {
+		if err := a.mustConfirm(ctx, question); err != nil {
 			return err
 		}
 	}
@@ -150,7 +167,33 @@ func (a *app) secretsDelete(ctx context.Context, text string, yes bool) error {
 	}
 	a.say("%s is deleted. Machines forget it at their next leger secrets sync.", name)
 	if a.flags.json {
-		return a.printJSON(wire.Deleted{Deleted: true})
+		return a.printJSON(deletedJSON{wire.Deleted{Deleted: true}, list(users)})
 	}
 	return nil
+}
+
+// usersOf names the units on this machine that use a secret. Where systemd does not
+// answer nothing runs that could use it.
+func (a *app) usersOf(ctx context.Context, name leger.SecretName) []string {
+	m, err := a.openMachine()
+	if err != nil {
+		a.detail("which units use %s is not known: %v", name, err)
+		return nil
+	}
+	defer m.close()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	all, err := m.engine.List(ctx)
+	if err != nil {
+		a.detail("which units use %s may not be known: %v", name, err)
+	}
+	var users []string
+	for _, d := range all {
+		for _, u := range d.Units {
+			if slices.Contains(u.Secrets, name.String()) {
+				users = append(users, u.Service)
+			}
+		}
+	}
+	return users
 }

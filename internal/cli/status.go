@@ -8,6 +8,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/localvault"
+	"leger.run/leger/internal/podman"
 )
 
 func (a *app) statusCmd() *cobra.Command {
@@ -137,8 +138,15 @@ func (a *app) lookAtDeployments(ctx context.Context, s *statusJSON) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all, err := m.engine.List(ctx)
+	var secrets []podman.Secret
+	if len(all) > 0 {
+		secrets = a.podmanHas(ctx, m)
+	}
 	for _, d := range all {
-		s.Deployments = append(s.Deployments, jsonOf(d))
+		j := jsonOf(d)
+		j.Stale = append(j.Stale, staleUnits(d, secrets)...)
+		j.Gone = append(j.Gone, goneSecrets(d, secrets)...)
+		s.Deployments = append(s.Deployments, j)
 	}
 	return localProblem(err)
 }
@@ -173,6 +181,9 @@ func (a *app) printStatus(s statusJSON) error {
 	}
 	if err := a.print(lines(shown...)); err != nil {
 		return err
+	}
+	for _, d := range s.Deployments {
+		a.warnGone(d)
 	}
 	for _, e := range s.Errors {
 		a.warn("%s", e.Message)

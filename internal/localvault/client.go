@@ -32,15 +32,17 @@ type ClientConfig struct {
 // Client reaches the daemon of this user. It is safe for concurrent use.
 //
 // Every method fails with ErrMissingPart when no legerd answers, ErrForbidden
-// when it is another user's, ErrUnavailable when the store cannot be read or
-// written, ErrInterrupted when ctx is done.
+// when it is another user's, ErrInvalid when the socket's path is too long,
+// ErrUnavailable when the store cannot be read or written, ErrInterrupted when ctx
+// is done.
 type Client struct {
-	http *http.Client
+	http   *http.Client
+	socket string
 }
 
 // NewClient makes a Client. It connects at the first call.
 func NewClient(cfg ClientConfig) *Client {
-	return &Client{&http.Client{Transport: &http.Transport{
+	return &Client{socket: cfg.Socket, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", cfg.Socket)
 		},
@@ -246,6 +248,9 @@ func parse(body []byte, into any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, request any) (code int, body []byte, err error) {
+	if err := checkSocketPath(c.socket); err != nil {
+		return 0, nil, err
+	}
 	var sent io.Reader = http.NoBody
 	if request != nil {
 		text, err := json.Marshal(request)

@@ -22,11 +22,28 @@ func SocketPath(runtimeDir string) string {
 	return filepath.Join(runtimeDir, "leger", "legerd.sock")
 }
 
+// maxSocketPath is the longest path of a socket in bytes: sun_path of unix(7) has
+// 108, the last of them NUL. Some systems take less.
+const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
+
+// checkSocketPath refuses a path that is too long for a socket. The kernel only says
+// "invalid argument".
+func checkSocketPath(path string) error {
+	if len(path) <= maxSocketPath {
+		return nil
+	}
+	return leger.Errorf(leger.CodeInvalid, "the path of legerd's socket has %d bytes, and a socket's has at most %d: %s", len(path), maxSocketPath, path).
+		WithHint("choose a shorter one for legerd and leger alike: export LEGERD_SOCKET=/run/user/$(id -u)/legerd.sock")
+}
+
 // ListenUnix listens on a socket that only its owner may open (0600, in a
 // directory made 0700). What an ended process left there is removed; a socket
-// that answers is ErrConflict. ErrUnavailable when the directory or the socket
-// cannot be made.
+// that answers is ErrConflict. ErrInvalid for a path that is too long;
+// ErrUnavailable when the directory or the socket cannot be made.
 func ListenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if err := checkSocketPath(path); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the directory of the socket")
 	}

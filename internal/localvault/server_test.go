@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -155,4 +156,38 @@ func TestFileThatIsNoSocketIsLeftAlone(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
 		t.Errorf("the file is gone: %q %v", b, err)
 	}
+}
+
+// The kernel says "invalid argument" to a path over 107 bytes, which was passed on
+// as "the connection to legerd broke: try again".
+func TestSocketPathThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	for n, ok := range map[int]bool{107: true, 108: false} {
+		path := filepath.Join(dir, strings.Repeat("s", n-len(dir)-1))
+		ln, err := localvault.ListenUnix(t.Context(), path)
+		if ok {
+			if err != nil {
+				t.Errorf("%d bytes: %v", n, err)
+				continue
+			}
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+			_, err = localvault.NewClient(localvault.ClientConfig{Socket: path}).Status(t.Context())
+			wantCode(t, err, leger.ErrMissingPart)
+			continue
+		}
+		for _, err := range []error{err, clientError(t, path)} {
+			if e := codeOf(t, err, leger.ErrInvalid); !strings.Contains(e.Message, "108 bytes") || !strings.Contains(e.Hint, "LEGERD_SOCKET") {
+				t.Errorf("%d bytes: %v, hint %q", n, e, e.Hint)
+			}
+		}
+	}
+}
+
+func clientError(t *testing.T, path string) error {
+	t.Helper()
+	_, err := localvault.NewClient(localvault.ClientConfig{Socket: path}).Status(t.Context())
+	return err
 }

@@ -666,7 +666,8 @@ export interface components {
         HostFindings: {
             /**
              * @description `interrupted`, `unit_failed`, `unit_unhealthy`, `unit_down`, `unit_unknown`,
-             *     `file_changed`, `file_missing`, `secret_stale`, `branch_moved`, `more`; further ones
+             *     `file_changed`, `file_missing`, `secret_stale`, `secret_gone`, `branch_moved`, `more`;
+             *     further ones
              *     may come.
              */
             kind: string;
