@@ -29,7 +29,7 @@ func arrows() map[string][]string {
 		"internal/quadlet":           {""},
 		"internal/run":               {""},
 		"internal/safefile":          {},
-		"internal/podman":            {"", "internal/run"},
+		"internal/podman":            {"", "internal/run", "internal/safefile"},
 		"internal/podman/podmantest": {},
 		"internal/systemd":           {"", "internal/run"},
 		"internal/gitrepo":           {"", "internal/run"},

@@ -39,7 +39,7 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 		return req, err
 	}
 	req.Source.Commit, req.Source.SignedBy = tree.Commit, tree.SignedBy
-	req.Set = quadlet.LoadFilesWith(tree.Files, quadlet.Options{Podman: version()})
+	req.Set = quadlet.LoadFilesWith(tree.Files, quadlet.Options{Podman: version(), Executable: tree.Executable})
 	if tree.SignedBy != "" {
 		a.say("signed by %s", tree.SignedBy)
 	}

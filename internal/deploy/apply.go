@@ -195,7 +195,7 @@ func (a *application) replace(ctx context.Context) error {
 	if err := e.removeFiles(ctx, a.app, known); err != nil {
 		return err
 	}
-	return e.install(ctx, a.app, p.Next, p.request.Set.Files)
+	return e.install(ctx, a.app, p.Next, filesOf(p.request.Set))
 }
 
 // leave ends an interrupted deployment where it is: what it left is recorded as

@@ -31,11 +31,12 @@ type Installer interface {
 	// Path is where a file of app is installed.
 	Path(app, file string) string
 	// Read gives those of the files that are installed now, whoever did it.
-	Read(ctx context.Context, app string, files []string) (map[string][]byte, error)
+	Read(ctx context.Context, app string, files []string) (map[string]leger.File, error)
 	// Install installs the files, none of which is there. When it fails, any of
-	// them may be.
-	Install(ctx context.Context, app string, files map[string][]byte) error
-	// Remove removes those of the files that are there.
+	// them may be. When it has succeeded, they are on the disk, and not only in the
+	// machine's memory.
+	Install(ctx context.Context, app string, files map[string]leger.File) error
+	// Remove removes those of the files that are there, and is on the disk then, too.
 	Remove(ctx context.Context, app string, files []string) error
 }
 

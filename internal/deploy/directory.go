@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // Directory is the installer that needs nothing but a directory: it places the
@@ -37,8 +38,8 @@ func (d *Directory) Path(app, file string) string {
 
 // Read gives those of the files that are there. ErrConflict for one that is a
 // link or a directory.
-func (d *Directory) Read(_ context.Context, app string, files []string) (map[string][]byte, error) {
-	found := map[string][]byte{}
+func (d *Directory) Read(_ context.Context, app string, files []string) (map[string]leger.File, error) {
+	found := map[string]leger.File{}
 	for _, name := range files {
 		path := d.Path(app, name)
 		info, err := os.Lstat(path)
@@ -51,17 +52,20 @@ func (d *Directory) Read(_ context.Context, app string, files []string) (map[str
 		if err != nil {
 			return nil, wrapDisk(err, "read an installed file")
 		}
-		if found[name], err = os.ReadFile(path); err != nil { //nolint:gosec // G304: the quadlet directory is the user's own
+		data, err := os.ReadFile(path) //nolint:gosec // G304: the quadlet directory is the user's own
+		if err != nil {
 			return nil, wrapDisk(err, "read an installed file")
 		}
+		found[name] = leger.File{Data: data, Executable: info.Mode()&0o100 != 0}
 	}
 	return found, nil
 }
 
 // Install writes the files. They are readable by all, as what git checks out is:
 // the users inside containers are others than the one outside.
-func (d *Directory) Install(_ context.Context, app string, files map[string][]byte) error {
-	for name, data := range files {
+func (d *Directory) Install(_ context.Context, app string, files map[string]leger.File) error {
+	dirs := map[string]bool{}
+	for name, file := range files {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
 			return leger.Invalid("file", "%.80q leads out of the release's directory", name)
 		}
@@ -69,16 +73,37 @@ func (d *Directory) Install(_ context.Context, app string, files map[string][]by
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: see above
 			return wrapDisk(err, "install the files")
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // G302, G304: see above
-		if err != nil {
+		if err := writeNew(path, file); err != nil {
 			return wrapDisk(err, "install the files")
 		}
-		_, err = f.Write(data)
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
+		for dir := filepath.Dir(path); strings.HasPrefix(dir, d.root); dir = filepath.Dir(dir) {
+			dirs[dir] = true
 		}
-		if err != nil {
-			return wrapDisk(err, "install the files")
+	}
+	return syncDirs(dirs)
+}
+
+// writeNew makes a file, and waits until it is on the disk. The umask does not
+// matter.
+func writeNew(path string, file leger.File) error {
+	mode := fs.FileMode(0o644)
+	if file.Executable {
+		mode = 0o755
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // G302, G304: see Install
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(file.Data)
+	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+}
+
+// syncDirs waits until the names in directories are on the disk; one that is gone
+// has none.
+func syncDirs(dirs map[string]bool) error {
+	for dir := range dirs {
+		if err := safefile.Sync(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return wrapDisk(err, "write the names of the files")
 		}
 	}
 	return nil
@@ -87,8 +112,10 @@ func (d *Directory) Install(_ context.Context, app string, files map[string][]by
 // Remove removes the files and the directories that are empty then. What
 // somebody else put there stays.
 func (d *Directory) Remove(_ context.Context, app string, files []string) error {
+	dirs := map[string]bool{d.root: true}
 	for _, name := range files {
 		path := d.Path(app, name)
+		dirs[filepath.Dir(path)] = true
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return wrapDisk(err, "remove an installed file")
 		}
@@ -98,5 +125,5 @@ func (d *Directory) Remove(_ context.Context, app string, files []string) error 
 			}
 		}
 	}
-	return nil
+	return syncDirs(dirs)
 }

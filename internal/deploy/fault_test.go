@@ -37,6 +37,10 @@ func scenarios() []scenario {
 			_, err := install(ctx, e, request(t, "App", "c3", "web.container", webV2, "data.volume", volume, "sub/db.container", dbV1))
 			return err
 		}},
+		{"a script becomes executable", func(t testing.TB) *deploy.Request { req := scripted(t, "c1"); return &req }, func(ctx context.Context, t testing.TB, e *deploy.Engine) error {
+			_, err := install(ctx, e, scripted(t, "c2", "run.sh"))
+			return err
+		}},
 		{"remove", first, func(ctx context.Context, t testing.TB, e *deploy.Engine) error {
 			_, err := e.Remove(ctx, releaseName(t, "App"), deploy.RemoveOptions{}, nil)
 			// What was removed before it was cut off is removed.

@@ -62,6 +62,8 @@ type File struct {
 	Path   string `json:"path"`   // in the release's directory
 	SHA256 string `json:"sha256"` // hexadecimal
 	Size   int    `json:"size"`
+	// Executable: it is installed so that it may be executed.
+	Executable bool `json:"executable,omitempty"`
 }
 
 // Unit is one unit of a generation.
@@ -99,7 +101,7 @@ func generationOf(req Request, installer string, number int) Generation {
 	}
 	for _, name := range slices.Sorted(maps.Keys(req.Set.Files)) {
 		data := req.Set.Files[name]
-		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data)})
+		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data), Executable: req.Set.Executable[name]})
 	}
 	start, run, never := req.Set.ToStart(), req.Set.ToRun(), req.Set.NotAtBoot()
 	units := slices.Clone(req.Set.Units)
@@ -172,11 +174,11 @@ func (g Generation) paths() []string {
 	return all
 }
 
-// hashes maps path to hash.
+// hashes maps path to fingerprint.
 func (g Generation) hashes() map[string]string {
 	all := map[string]string{}
 	for _, f := range g.Files {
-		all[f.Path] = f.SHA256
+		all[f.Path] = f.fingerprint()
 	}
 	return all
 }

@@ -42,7 +42,7 @@ type deadlyInstaller struct {
 	k *killer
 }
 
-func (d deadlyInstaller) Install(ctx context.Context, app string, files map[string][]byte) error {
+func (d deadlyInstaller) Install(ctx context.Context, app string, files map[string]leger.File) error {
 	defer d.k.count()
 	return d.Installer.Install(ctx, app, files)
 }

@@ -22,6 +22,7 @@ import (
 type machine struct {
 	mu      sync.Mutex
 	files   map[string]string           // installed, by path
+	execs   map[string]bool             // those of them that may be executed
 	units   map[string]*leger.UnitState // as of the last reload
 	oneshot map[string]bool             // of those
 	content map[string]string           // what each unit was started from
@@ -45,7 +46,7 @@ type machine struct {
 
 func newMachine(secrets ...string) *machine {
 	return &machine{
-		files: map[string]string{}, units: map[string]*leger.UnitState{}, oneshot: map[string]bool{}, content: map[string]string{},
+		files: map[string]string{}, execs: map[string]bool{}, units: map[string]*leger.UnitState{}, oneshot: map[string]bool{}, content: map[string]string{},
 		broken: map[string]leger.UnitState{}, crashes: map[string]int{}, ends: map[string]bool{}, health: map[string]string{}, turns: map[string][]string{}, volumes: map[string]bool{},
 		secrets: secrets, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
@@ -94,25 +95,26 @@ func (i installer) Path(app, file string) string {
 	return path.Join("/q", app, file)
 }
 
-func (i installer) Read(ctx context.Context, app string, files []string) (map[string][]byte, error) {
-	found := map[string][]byte{}
+func (i installer) Read(ctx context.Context, app string, files []string) (map[string]leger.File, error) {
+	found := map[string]leger.File{}
 	return found, i.do(ctx, "read", func() error {
 		for _, f := range files {
 			if data, ok := i.files[i.Path(app, f)]; ok {
-				found[f] = []byte(data)
+				found[f] = leger.File{Data: []byte(data), Executable: i.execs[i.Path(app, f)]}
 			}
 		}
 		return nil
 	})
 }
 
-func (i installer) Install(ctx context.Context, app string, files map[string][]byte) error {
+func (i installer) Install(ctx context.Context, app string, files map[string]leger.File) error {
 	return i.do(ctx, "install", func() error {
 		for _, f := range slices.Sorted(maps.Keys(files)) {
 			if _, there := i.files[i.Path(app, f)]; there {
 				return leger.Errorf(leger.CodeConflict, "%s is there", f) // some are installed by now
 			}
-			i.files[i.Path(app, f)] = string(files[f])
+			i.files[i.Path(app, f)] = string(files[f].Data)
+			i.execs[i.Path(app, f)] = files[f].Executable
 		}
 		return nil
 	})
@@ -122,6 +124,7 @@ func (i installer) Remove(ctx context.Context, app string, files []string) error
 	return i.do(ctx, "remove", func() error {
 		for _, f := range files {
 			delete(i.files, i.Path(app, f))
+			delete(i.execs, i.Path(app, f))
 		}
 		return nil
 	})
@@ -370,7 +373,11 @@ func (m *machine) running() string {
 		}
 	}
 	for file, data := range m.files {
-		lines = append(lines, fmt.Sprintf("%s is %s", file, hashOf(data)))
+		mode := ""
+		if m.execs[file] {
+			mode = ", executable"
+		}
+		lines = append(lines, fmt.Sprintf("%s is %s%s", file, hashOf(data), mode))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

@@ -77,7 +77,7 @@ func TestMachineInstallUpdateFailRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("first install: %v", time.Since(begin))
-	if out.Generation.Installer != "podman" || !slices.Equal(containers(t), []string{"systemd-leger-web"}) {
+	if out.Generation.Installer != "directory" || !slices.Equal(containers(t), []string{"systemd-leger-web"}) {
 		t.Errorf("installed by %s, running %v", out.Generation.Installer, containers(t))
 	}
 	begin = time.Now()

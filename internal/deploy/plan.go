@@ -17,11 +17,11 @@ type Facts struct {
 	Number  int          // the next generation's
 	// Installer is the name of the one that the new files get.
 	Installer string
-	// Disk has, by installer and path, the hash of each file of the new, the current
+	// Disk has, by installer and path, the fingerprint of each file of the new, the current
 	// and the pending generations that is on disk now.
 	Disk map[string]map[string]string
 	// Text has the content of the same files, for showing how they change.
-	Text map[string]map[string][]byte
+	Text map[string]map[string]leger.File
 	// Instances that run of the templates among the same generations, beside those
 	// that are units of their own.
 	Instances map[string][]string
@@ -229,7 +229,7 @@ func (g Generation) identity() string {
 	}
 	var all strings.Builder
 	for _, f := range g.Files {
-		all.WriteString(f.Path + "\x00" + f.SHA256 + "\x00")
+		all.WriteString(f.Path + "\x00" + f.fingerprint() + "\x00")
 	}
 	return "files-" + hash([]byte(all.String()))
 }
@@ -256,7 +256,7 @@ func (p *Plan) changeFiles(facts Facts) (changed map[string]bool) {
 		}
 		p.Files, changed[path] = append(p.Files, FileChange{
 			Path: path, Action: action, Edited: edited(facts, p.Next.Installer, path),
-			Diff: textDiff(path, text[path], p.request.Set.Files[path]),
+			Diff: fileDiff(path, text[path], leger.File{Data: p.request.Set.Files[path], Executable: p.request.Set.Executable[path]}),
 		}), true
 	}
 	for installer, files := range facts.Disk {
@@ -264,7 +264,7 @@ func (p *Plan) changeFiles(facts Facts) (changed map[string]bool) {
 			if _, stays := next[path]; !stays || installer != p.Next.Installer {
 				if !changed[path] {
 					p.Files = append(p.Files, FileChange{
-						Path: path, Action: Drop, Edited: edited(facts, installer, path), Diff: textDiff(path, facts.Text[installer][path], nil),
+						Path: path, Action: Drop, Edited: edited(facts, installer, path), Diff: textDiff(path, facts.Text[installer][path].Data, nil),
 					})
 				}
 				changed[path] = true

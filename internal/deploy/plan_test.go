@@ -34,11 +34,12 @@ func factsOf(t *testing.T, req deploy.Request) deploy.Facts {
 		t.Fatal(err)
 	}
 	facts := deploy.Facts{
-		Current: &out.Generation, Number: 2, Installer: "podman", Disk: map[string]map[string]string{"podman": {}}, Text: map[string]map[string][]byte{"podman": req.Set.Files},
+		Current: &out.Generation, Number: 2, Installer: "podman", Disk: map[string]map[string]string{"podman": {}}, Text: map[string]map[string]leger.File{"podman": {}},
 		States: map[string]leger.UnitState{}, Ours: map[string]bool{},
 	}
 	for _, f := range out.Generation.Files {
 		facts.Disk["podman"][f.Path] = f.SHA256
+		facts.Text["podman"][f.Path] = leger.File{Data: req.Set.Files[f.Path]}
 	}
 	for name, s := range m.units {
 		facts.States[name], facts.Ours[name] = *s, true

@@ -34,7 +34,7 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 		if e.installer(facts.Installer) == nil {
 			facts.Installer = ""
 		}
-	} else if in := e.choose(rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
+	} else if in := e.choose(name, rec.current, slices.Collect(maps.Keys(req.Set.Files))); in != nil {
 		facts.Installer = in.Name()
 	}
 	next := nextOf(req, facts)
@@ -64,22 +64,6 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 	return facts, err
 }
 
-// choose finds the installer for files: the one that the release has, if it takes
-// them. nil: none does.
-func (e *Engine) choose(current *Generation, files []string) Installer {
-	if current != nil {
-		if in := e.installer(current.Installer); in != nil && in.Takes(files) {
-			return in
-		}
-	}
-	for _, in := range e.cfg.Installers {
-		if in.Takes(files) {
-			return in
-		}
-	}
-	return nil
-}
-
 func (e *Engine) installer(name string) Installer {
 	for _, in := range e.cfg.Installers {
 		if in.Name() == name {
@@ -100,12 +84,12 @@ func (e *Engine) installerOf(g Generation) (Installer, error) {
 }
 
 // disk reads which files of the generations are installed.
-func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string][]byte, error) {
+func (e *Engine) disk(ctx context.Context, name string, generations []Generation) (map[string]map[string]leger.File, error) {
 	paths := map[string][]string{}
 	for _, g := range generations {
 		paths[g.Installer] = append(paths[g.Installer], g.paths()...)
 	}
-	disk := map[string]map[string][]byte{}
+	disk := map[string]map[string]leger.File{}
 	for installer, files := range paths {
 		in := e.installer(installer)
 		if in == nil {
@@ -120,12 +104,12 @@ func (e *Engine) disk(ctx context.Context, name string, generations []Generation
 	return disk, nil
 }
 
-func hashesOf(disk map[string]map[string][]byte) map[string]map[string]string {
+func hashesOf(disk map[string]map[string]leger.File) map[string]map[string]string {
 	hashes := map[string]map[string]string{}
 	for installer, files := range disk {
 		hashes[installer] = map[string]string{}
-		for path, data := range files {
-			hashes[installer][path] = hash(data)
+		for path, file := range files {
+			hashes[installer][path] = fingerprint(hash(file.Data), file.Executable)
 		}
 	}
 	return hashes
@@ -229,14 +213,8 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 					facts.Resources[u.Resource] = g.Release
 				}
 			}
-			in := e.installer(g.Installer)
-			if in == nil || here == nil {
-				continue
-			}
-			for _, path := range next.paths() {
-				if slices.Contains(g.paths(), path) && in.Path(other, path) == here.Path(name, path) {
-					facts.Owners[path] = g.Release
-				}
+			for _, path := range e.sharedPaths(name, here, next, other, g) {
+				facts.Owners[path] = g.Release
 			}
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"leger.run/leger"
-	"leger.run/leger/internal/quadlet"
 )
 
 // Generations lists the generations of a release that one can go back to, the
@@ -70,7 +69,7 @@ func (e *Engine) PrepareRollback(ctx context.Context, release leger.ReleaseName,
 		return Plan{}, err
 	}
 	g := all[i]
-	return e.Prepare(ctx, Request{Release: release, Source: g.Source, Set: quadlet.LoadFiles(files), recorded: &g})
+	return e.Prepare(ctx, Request{Release: release, Source: g.Source, Set: setOf(files), recorded: &g})
 }
 
 // former is the generation to go back to when none is named, 0 for none.

@@ -77,7 +77,7 @@ func readTree(root string) (map[string][]byte, error) {
 func present(generations []Generation, disk map[string]map[string]string) []Generation {
 	var all []Generation
 	for _, g := range generations {
-		g.Files = slices.DeleteFunc(slices.Clone(g.Files), func(f File) bool { return disk[g.Installer][f.Path] != f.SHA256 })
+		g.Files = slices.DeleteFunc(slices.Clone(g.Files), func(f File) bool { return disk[g.Installer][f.Path] != f.fingerprint() })
 		here := g.paths()
 		g.Units = slices.DeleteFunc(slices.Clone(g.Units), func(u Unit) bool { return !slices.Contains(here, u.File) })
 		all = append(all, g)

@@ -128,7 +128,7 @@ func (e *Engine) deployment(ctx context.Context, name string, health map[string]
 	disk := hashesOf(text)
 	for _, f := range d.Generation.Files {
 		switch got := disk[d.Generation.Installer][f.Path]; got {
-		case f.SHA256:
+		case f.fingerprint():
 		case "":
 			d.Drift = append(d.Drift, FileChange{Path: f.Path, Action: Drop})
 		default:

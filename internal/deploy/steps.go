@@ -31,7 +31,7 @@ func (e *Engine) stop(ctx context.Context, units []string, as Step, progress Pro
 }
 
 // install installs a generation's files with its installer.
-func (e *Engine) install(ctx context.Context, name string, g Generation, files map[string][]byte) error {
+func (e *Engine) install(ctx context.Context, name string, g Generation, files map[string]leger.File) error {
 	in, err := e.installerOf(g)
 	if err != nil {
 		return err

@@ -154,8 +154,8 @@ func (s store) manifest(app string, n int) (Generation, error) {
 }
 
 // files gives the content of a generation's files, held against its hashes.
-func (s store) files(app string, g Generation) (map[string][]byte, error) {
-	files := map[string][]byte{}
+func (s store) files(app string, g Generation) (map[string]leger.File, error) {
+	files := map[string]leger.File{}
 	for _, f := range g.Files {
 		data, err := os.ReadFile(filepath.Join(s.generation(app, g.Number), "files", filepath.FromSlash(f.Path)))
 		if err != nil {
@@ -165,7 +165,7 @@ func (s store) files(app string, g Generation) (map[string][]byte, error) {
 			return nil, leger.Errorf(leger.CodeInternal, "the recorded %s of generation %d was changed", f.Path, g.Number).
 				WithHint("install the release anew: leger deploy install")
 		}
-		files[f.Path] = data
+		files[f.Path] = leger.File{Data: data, Executable: f.Executable}
 	}
 	return files, nil
 }

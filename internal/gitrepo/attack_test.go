@@ -92,6 +92,12 @@ func TestLinksWithinTheReleaseAreCopies(t *testing.T) {
 	if err != nil || len(tree.Files) != 3 || string(tree.Files["web@a.container"]) != "[Container]" || string(tree.Files["sub/b.container"]) != "[Container]" {
 		t.Errorf("%q, %v", tree.Files, err)
 	}
+	r.repo("modes.git", commitTo("main", file("100755", "app/run.sh", "#!/bin/sh"), file("100644", "app/web.container", "[Container]"),
+		file("120000", "app/start", "run.sh"), file("120000", "app/copy.container", "web.container")))
+	tree, err = client.Fetch(t.Context(), r.source("modes.git", "main", "app"))
+	if err != nil || len(tree.Executable) != 2 || !tree.Executable["run.sh"] || !tree.Executable["start"] {
+		t.Errorf("executable are %v, %v", tree.Executable, err)
+	}
 	for i, target := range []string{"../other", "/etc/passwd", "link", "sub", "", "nothing", "sub/../../other", ".git/config", strings.Repeat("x", 5000)} {
 		repo := "outside" + string(rune('a'+i)) + ".git"
 		r.repo(repo, commitTo("main", file("100644", "app/sub/f", "x"), file("100644", "other", "x"), file("120000", "app/link", target)))

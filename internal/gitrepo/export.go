@@ -15,8 +15,12 @@ import (
 	"leger.run/leger"
 )
 
-// modeLink is git's mode of a symbolic link; its content is the target.
-const modeLink = "120000"
+// git's modes of a symbolic link, whose content is the target, and of a file that
+// may be executed.
+const (
+	modeLink       = "120000"
+	modeExecutable = "100755"
+)
 
 // entry is one line of git ls-tree.
 type entry struct {
@@ -25,7 +29,7 @@ type entry struct {
 }
 
 // export reads the files below the release's directory from git's objects.
-func (s *session) export(ctx context.Context, commit string) (map[string][]byte, error) {
+func (s *session) export(ctx context.Context, commit string) (map[string]leger.File, error) {
 	tree := commit
 	if p := s.src.Path.String(); p != "" {
 		tree = commit + ":" + p
@@ -125,7 +129,7 @@ func (s *session) checkEntry(e entry) error {
 		return bad("rename it in the repository", "the file name %s is not one that can be installed", showName(strconv.QuoteToASCII(e.path)))
 	}
 	switch e.mode {
-	case "100644", "100755", "100664":
+	case "100644", modeExecutable, "100664":
 	case modeLink:
 		const most = 4096 // PATH_MAX
 		if e.size > most {
@@ -164,9 +168,9 @@ func badLink(name, target string) error {
 // follow puts a copy of the file in the place of each link to one below the
 // release's directory: instances of a template are made that way. Any other link is
 // refused. git's objects are all that is looked at, never the file system.
-func (s *session) follow(files map[string][]byte, links map[string]string) error {
+func (s *session) follow(files map[string]leger.File, links map[string]string) error {
 	const most = 8 // links in a row
-	copies, total := map[string][]byte{}, int64(0)
+	copies, total := map[string]leger.File{}, int64(0)
 	for _, name := range slices.Sorted(maps.Keys(links)) {
 		at := name
 		for range most {
@@ -178,12 +182,12 @@ func (s *session) follow(files map[string][]byte, links map[string]string) error
 				at = ""
 			}
 		}
-		data, ok := files[at]
+		file, ok := files[at]
 		if !ok {
 			return badLink(name, showName(strconv.QuoteToASCII(links[name])))
 		}
-		copies[name] = data
-		if total += int64(len(data)); total > s.client.cfg.MaxTotalSize {
+		copies[name] = file
+		if total += int64(len(file.Data)); total > s.client.cfg.MaxTotalSize {
 			return s.tooLarge("more than %d bytes behind symbolic links", s.client.cfg.MaxTotalSize)
 		}
 	}
@@ -201,8 +205,8 @@ func (s *session) tooLarge(format string, args ...any) error {
 }
 
 // read gives the contents of the entries, through one git cat-file.
-func (s *session) read(ctx context.Context, entries []entry) (map[string][]byte, error) {
-	files, links := make(map[string][]byte, len(entries)), map[string]string{}
+func (s *session) read(ctx context.Context, entries []entry) (map[string]leger.File, error) {
+	files, links := make(map[string]leger.File, len(entries)), map[string]string{}
 	if len(entries) == 0 {
 		return files, nil
 	}
@@ -231,8 +235,8 @@ func (s *session) read(ctx context.Context, entries []entry) (map[string][]byte,
 			links[e.path] = string(body[:e.size])
 			continue
 		}
-		files[e.path] = body[:e.size:e.size]
-		if bytes.HasPrefix(files[e.path], []byte("version https://git-lfs.github.com/spec/")) {
+		files[e.path] = leger.File{Data: body[:e.size:e.size], Executable: e.mode == modeExecutable}
+		if bytes.HasPrefix(files[e.path].Data, []byte("version https://git-lfs.github.com/spec/")) {
 			return nil, leger.Errorf(leger.CodeInvalid, "%s is kept in Git LFS, and only a pointer to it is in the repository", e.path).
 				WithHint("commit the file itself: files of LFS are never fetched")
 		}

@@ -85,9 +85,10 @@ type Tree struct {
 	Ref    string // "refs/heads/main"; empty when a commit was asked for
 	// SignedBy is who signed it, where Config.AllowedSigners was set.
 	SignedBy string
-	// Files by path relative to Source.Path, with slashes. Regular files only; a
-	// file's mode is not kept.
+	// Files by path relative to Source.Path, with slashes. Regular files only.
 	Files map[string][]byte
+	// Executable has those of Files that may be executed.
+	Executable map[string]bool
 }
 
 // Fetch gets the files of a source. A symbolic link to one of them is a copy of it;
@@ -128,9 +129,16 @@ func (c *Client) Fetch(ctx context.Context, src Source) (Tree, error) {
 			return Tree{}, err
 		}
 	}
-	tree.Files, err = s.export(ctx, tree.Commit)
+	files, err := s.export(ctx, tree.Commit)
 	if err != nil {
 		return Tree{}, err
+	}
+	tree.Files, tree.Executable = make(map[string][]byte, len(files)), map[string]bool{}
+	for name, f := range files {
+		tree.Files[name] = f.Data
+		if f.Executable {
+			tree.Executable[name] = true
+		}
 	}
 	return tree, nil
 }

@@ -31,7 +31,7 @@ func TestFetchGivesTheFilesBelowThePath(t *testing.T) {
 	}
 	want := gitrepo.Tree{Commit: r.commit(dir, "main"), Ref: "refs/heads/main", Files: map[string][]byte{
 		"web.container": []byte("[Container]\n"), "conf/run.sh": []byte("#!/bin/sh\n"), "empty": {},
-	}}
+	}, Executable: map[string]bool{"conf/run.sh": true}}
 	if diff := cmp.Diff(want, tree); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/safefile"
 )
 
 // QuadletVersion is the oldest Podman with "podman quadlet install".
@@ -74,16 +75,16 @@ func (q *Quadlets) appFile(app string) string { return filepath.Join(q.cfg.Dir, 
 
 // Read gives those of the named files that are in the quadlet directory, whoever
 // put them there.
-func (q *Quadlets) Read(_ context.Context, app string, files []string) (map[string][]byte, error) {
-	found := map[string][]byte{}
+func (q *Quadlets) Read(_ context.Context, app string, files []string) (map[string]leger.File, error) {
+	found := map[string]leger.File{}
 	for _, name := range files {
-		data, err := readRegular(q.Path(app, name))
+		file, err := readRegular(q.Path(app, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, leger.Wrap(leger.CodeConflict, err, "read the installed %s", name)
 		default:
-			found[name] = data
+			found[name] = file
 		}
 	}
 	return found, nil
@@ -91,23 +92,25 @@ func (q *Quadlets) Read(_ context.Context, app string, files []string) (map[stri
 
 var errNotRegular = errors.New("it is not a regular file")
 
-func readRegular(path string) ([]byte, error) {
+func readRegular(path string) (leger.File, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return nil, err
+		return leger.File{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errNotRegular
+		return leger.File{}, errNotRegular
 	}
-	return os.ReadFile(path) //nolint:gosec // G304: the quadlet directory is the user's own
+	data, err := os.ReadFile(path) //nolint:gosec // G304: the quadlet directory is the user's own
+	return leger.File{Data: data, Executable: info.Mode()&0o100 != 0}, err
 }
 
 // Install hands the files to Podman as the application app. None of them may be
 // there yet: Podman refuses to overwrite, and its --replace would keep what the
 // new set dropped. It checks what arrived, because Podman installs a part and
 // ends with an error, and installs files that it will not understand without
-// one. systemd is not reloaded.
-func (q *Quadlets) Install(ctx context.Context, app string, files map[string][]byte) error {
+// one; and it drops the mode of each file (all seen on 5.8.6). systemd is not
+// reloaded.
+func (q *Quadlets) Install(ctx context.Context, app string, files map[string]leger.File) error {
 	if len(files) == 0 {
 		return nil
 	}
@@ -115,7 +118,11 @@ func (q *Quadlets) Install(ctx context.Context, app string, files map[string][]b
 		return leger.Errorf(leger.CodeConflict, "Podman has an application %s already", app).
 			WithHint("if it is not needed any more: podman quadlet rm --force .%s.app", app)
 	}
-	dir, remove, err := q.layOut(app, files)
+	contents := make(map[string][]byte, len(files))
+	for name, f := range files {
+		contents[name] = f.Data
+	}
+	dir, remove, err := q.layOut(app, contents)
 	if err != nil {
 		return err
 	}
@@ -129,13 +136,31 @@ func (q *Quadlets) Install(ctx context.Context, app string, files map[string][]b
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if data, ok := arrived[name]; !ok || !bytes.Equal(data, files[name]) {
+		if got, ok := arrived[name]; !ok || !bytes.Equal(got.Data, files[name].Data) {
 			return leger.Wrap(leger.CodeConflict, errors.New(lastLine(res.Stderr)), "podman quadlet install left %s out, or another file in its place", name).
 				WithHint("look for %s in %s", name, q.cfg.Dir)
 		}
 	}
 	if res.Code != 0 {
 		return failed(res, "install the quadlets")
+	}
+	return q.settle(app, files)
+}
+
+// settle gives the installed files their modes and waits until they are on the
+// disk, with their names.
+func (q *Quadlets) settle(app string, files map[string]leger.File) error {
+	for name, file := range files {
+		path, mode := q.Path(app, name), fs.FileMode(0o644)
+		if file.Executable {
+			mode = 0o755
+		}
+		if err := errors.Join(os.Chmod(path, mode), safefile.Sync(path)); err != nil {
+			return leger.Wrap(leger.CodeUnavailable, err, "install the quadlets")
+		}
+	}
+	if err := safefile.Sync(q.cfg.Dir); err != nil {
+		return leger.Wrap(leger.CodeUnavailable, err, "install the quadlets")
 	}
 	return nil
 }
@@ -154,6 +179,9 @@ func (q *Quadlets) Remove(_ context.Context, app string, files []string) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return leger.Wrap(leger.CodeUnavailable, err, "remove an installed quadlet")
 		}
+	}
+	if err := safefile.Sync(q.cfg.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return leger.Wrap(leger.CodeUnavailable, err, "remove an installed quadlet")
 	}
 	return nil
 }

@@ -59,7 +59,16 @@ func set() map[string][]byte {
 	}
 }
 
-func names(files map[string][]byte) []string {
+// asFiles makes files of contents; the first of the names may be executed.
+func asFiles(contents map[string][]byte) map[string]leger.File {
+	files := map[string]leger.File{}
+	for name, data := range contents {
+		files[name] = leger.File{Data: data, Executable: name == names(contents)[0]}
+	}
+	return files
+}
+
+func names[T any](files map[string]T) []string {
 	var all []string
 	for name := range files {
 		all = append(all, name)
@@ -71,7 +80,7 @@ func names(files map[string][]byte) []string {
 // quadletContract is what an application's installation comes to.
 func quadletContract(t *testing.T, q *podman.Quadlets, dir string) {
 	t.Helper()
-	ctx, files := t.Context(), set()
+	ctx, files := t.Context(), asFiles(set())
 	if err := q.Usable(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +95,7 @@ func quadletContract(t *testing.T, q *podman.Quadlets, dir string) {
 	if err := q.Install(ctx, "leger-app", files); !errors.Is(err, leger.ErrConflict) {
 		t.Errorf("again: %v, want conflict", err)
 	}
-	other := map[string][]byte{"leger-b.container": []byte("[Container]\nImage=localhost/x:1\n"), "leger-v.volume": []byte("[Volume]\nLabel=a=b\n")}
+	other := asFiles(map[string][]byte{"leger-b.container": []byte("[Container]\nImage=localhost/x:1\n"), "leger-v.volume": []byte("[Volume]\nLabel=a=b\n")})
 	if err := q.Install(ctx, "leger-other", other); !errors.Is(err, leger.ErrConflict) || !strings.Contains(err.Error(), "leger-v.volume") {
 		t.Errorf("other: %v, want conflict that names leger-v.volume", err)
 	}
@@ -142,7 +151,7 @@ func TestFilesNeverLeaveTheirDirectory(t *testing.T) {
 	t.Parallel()
 	q, _ := standIn(t)
 	for _, name := range []string{"../x.container", "/etc/x.container", "a/../../x"} {
-		if err := q.Install(t.Context(), "app", map[string][]byte{name: nil}); !errors.Is(err, leger.ErrInvalid) {
+		if err := q.Install(t.Context(), "app", map[string]leger.File{name: {}}); !errors.Is(err, leger.ErrInvalid) {
 			t.Errorf("%s: %v, want invalid_request", name, err)
 		}
 	}

@@ -48,6 +48,8 @@ type Options struct {
 	// file (so are instances of templates made: "web@a.container" → "web@.container");
 	// any other is a problem.
 	Links map[string]string
+	// Executable has those of the files that may be executed.
+	Executable map[string]bool
 }
 
 // Load reads the quadlets of a directory and everything below it, except Git's
@@ -60,8 +62,9 @@ func Load(fsys fs.FS) (*Set, error) { return LoadWith(fsys, Options{}) }
 // LoadWith is Load for a machine that something is known of. The links that it
 // finds are added to those of the options.
 func LoadWith(fsys fs.FS, options Options) (*Set, error) {
-	w := walker{fsys: fsys, files: map[string][]byte{}, links: map[string]string{}}
+	w := walker{fsys: fsys, files: map[string][]byte{}, links: map[string]string{}, executable: map[string]bool{}}
 	maps.Copy(w.links, options.Links)
+	maps.Copy(w.executable, options.Executable)
 	err := fs.WalkDir(fsys, ".", w.visit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,7 +74,7 @@ func LoadWith(fsys fs.FS, options Options) (*Set, error) {
 	case err != nil:
 		return nil, err
 	}
-	options.Links = w.links
+	options.Links, options.Executable = w.links, w.executable
 	set := LoadFilesWith(w.files, options)
 	set.Problems = append(set.Problems, w.problems...)
 	sortProblems(set.Problems)
@@ -79,11 +82,12 @@ func LoadWith(fsys fs.FS, options Options) (*Set, error) {
 }
 
 type walker struct {
-	fsys     fs.FS
-	files    map[string][]byte
-	links    map[string]string
-	problems []leger.Problem
-	total    int
+	fsys       fs.FS
+	files      map[string][]byte
+	links      map[string]string
+	executable map[string]bool
+	problems   []leger.Problem
+	total      int
 }
 
 func (w *walker) visit(name string, entry fs.DirEntry, err error) error {
@@ -106,11 +110,14 @@ func (w *walker) visit(name string, entry fs.DirEntry, err error) error {
 		w.problems = append(w.problems, leger.Problem{File: name, Message: "it is not a regular file", Hint: "put the file itself there"})
 		return nil
 	default:
-		data, err := readFile(w.fsys, name, entry)
+		data, executable, err := readFile(w.fsys, name, entry)
 		if err != nil {
 			return err
 		}
 		w.files[name] = data
+		if executable {
+			w.executable[name] = true
+		}
 		w.total += len(data)
 	}
 	if w.total > MaxTotalSize || len(w.files)+len(w.links) > MaxFiles {
@@ -119,15 +126,18 @@ func (w *walker) visit(name string, entry fs.DirEntry, err error) error {
 	return nil
 }
 
-func readFile(fsys fs.FS, name string, entry fs.DirEntry) ([]byte, error) {
+// readFile gives a file's content, and whether its owner may execute it: that is
+// what Git would keep of its mode.
+func readFile(fsys fs.FS, name string, entry fs.DirEntry) (data []byte, executable bool, err error) {
 	info, err := entry.Info()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if info.Size() > MaxFileSize {
-		return nil, tooLarge("%s has more than %d MiB", name, MaxFileSize>>20)
+		return nil, false, tooLarge("%s has more than %d MiB", name, MaxFileSize>>20)
 	}
-	return fs.ReadFile(fsys, name)
+	data, err = fs.ReadFile(fsys, name)
+	return data, info.Mode()&0o100 != 0, err
 }
 
 func tooLarge(format string, args ...any) error {
@@ -142,13 +152,15 @@ func LoadFiles(files map[string][]byte) *Set { return LoadFilesWith(files, Optio
 // LoadFilesWith is LoadFiles for a machine that something is known of.
 func LoadFilesWith(files map[string][]byte, options Options) *Set {
 	l := loader{
-		files: maps.Clone(files), podman: options.Podman, set: &Set{Files: map[string][]byte{}},
+		files: maps.Clone(files), executable: map[string]bool{}, podman: options.Podman,
+		set:  &Set{Files: map[string][]byte{}, Executable: map[string]bool{}},
 		docs: map[string]Document{}, byBase: map[string]string{}, named: map[string]naming{},
 		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{}, hashes: map[string]string{}, told: map[string]bool{},
 	}
 	if l.files == nil {
 		l.files = map[string][]byte{}
 	}
+	maps.Copy(l.executable, options.Executable)
 	l.follow(options.Links)
 	l.below = below(l.files)
 	for _, name := range slices.SortedFunc(maps.Keys(l.files), comparePaths) {
@@ -159,8 +171,12 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 	})
 	l.units()
 	for _, name := range slices.Sorted(maps.Keys(l.files)) {
-		if _, ok := l.set.Files[name]; !ok && !l.split[name] {
+		_, ok := l.set.Files[name]
+		switch {
+		case !ok && !l.split[name]:
 			l.set.Ignored = append(l.set.Ignored, name)
+		case ok && l.executable[name]:
+			l.set.Executable[name] = true
 		}
 	}
 	sortProblems(l.set.Problems)
@@ -172,18 +188,19 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 }
 
 type loader struct {
-	podman  Version
-	files   map[string][]byte   // what is in the directory, links followed
-	split   map[string]bool     // files of several quadlets, which their parts replace
-	below   map[string][]string // files below each directory
-	needed  map[[2]string]bool  // what was noted already: quadlet, file
-	set     *Set
-	more    int                 // problems over MaxProblems
-	docs    map[string]Document // by the quadlet's path
-	byBase  map[string]string   // path of the quadlet that Podman takes for a name
-	named   map[string]naming   // by the quadlet's path
-	dropIns []dropIn
-	keys    map[string]map[string]Version // tables of sections, read once
+	podman     Version
+	files      map[string][]byte   // what is in the directory, links followed
+	executable map[string]bool     // those of them that may be executed
+	split      map[string]bool     // files of several quadlets, which their parts replace
+	below      map[string][]string // files below each directory
+	needed     map[[2]string]bool  // what was noted already: quadlet, file
+	set        *Set
+	more       int                 // problems over MaxProblems
+	docs       map[string]Document // by the quadlet's path
+	byBase     map[string]string   // path of the quadlet that Podman takes for a name
+	named      map[string]naming   // by the quadlet's path
+	dropIns    []dropIn
+	keys       map[string]map[string]Version // tables of sections, read once
 
 	rulesByKey map[string]keyRule
 	told       map[string]bool     // drop-ins for several quadlets that were noted
@@ -254,6 +271,9 @@ func (l *loader) follow(links map[string]string) {
 		case ok:
 			found[name] = data
 			total += len(data)
+			if l.executable[at] {
+				l.executable[name] = true
+			}
 		case at == ".." || strings.HasPrefix(at, "../"):
 			l.problem(name, 0, "put the file itself there", "it is a symbolic link that leaves the release's directory")
 		default:

@@ -211,6 +211,13 @@ func TestLoadLeavesOutGitsDirectory(t *testing.T) {
 
 func TestLoadHasLimits(t *testing.T) {
 	t.Parallel()
+	modes, err := quadlet.Load(fstest.MapFS{
+		"a.container": {Data: []byte("[Container]\nImage=x:1\nVolume=./run.sh:/run.sh:ro\n")}, "run.sh": {Data: []byte("#!/bin/sh\n"), Mode: 0o755},
+		"unused.sh": {Data: []byte("#!/bin/sh\n"), Mode: 0o755},
+	})
+	if err != nil || len(modes.Executable) != 1 || !modes.Executable["run.sh"] {
+		t.Errorf("executable are %v, %v", modes.Executable, err)
+	}
 	many := fstest.MapFS{}
 	for i := range quadlet.MaxFiles + 1 {
 		many[fmt.Sprintf("f%d", i)] = &fstest.MapFile{}

@@ -90,6 +90,12 @@ func dirEndsInD(dir string) bool {
 // lastPart is what follows the last dot, or all of it.
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
+// IsQuadlet reports whether Podman reads a file of this name as a quadlet.
+func IsQuadlet(file string) bool {
+	_, ok := kindOf(path.Base(file))
+	return ok
+}
+
 // kindOf tells a quadlet by its file's suffix.
 func kindOf(base string) (Kind, bool) {
 	stem, ext, ok := cutLast(base, ".")

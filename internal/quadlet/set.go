@@ -14,6 +14,8 @@ type Set struct {
 	// Files is what belongs on the machine: the quadlets, their drop-ins and the
 	// files that they name by a relative path. Key: path relative to the directory.
 	Files map[string][]byte
+	// Executable has those of Files that may be executed.
+	Executable map[string]bool
 	// Ignored lists the files that nothing names (a README, a licence); they are
 	// not installed. Sorted.
 	Ignored  []string
