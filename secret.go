@@ -2,6 +2,7 @@ package leger
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"time"
@@ -99,7 +100,14 @@ type SecretInfo struct {
 	CreatedAt    time.Time // when the secret was first made
 	UpdatedAt    time.Time // when its current version was made
 	LastAccessed time.Time // when its value last left the server, to the minute; zero: never
+	// ValueID is ValueIDOf the version's nonce: the same number with another value, as
+	// after a restored backup, has another one.
+	ValueID string
 }
+
+// ValueIDOf names a sealed value by its nonce, which is random, never used twice and
+// says nothing about the value.
+func ValueIDOf(nonce []byte) string { return base64.StdEncoding.EncodeToString(nonce) }
 
 // SealedSecret is one version of a secret, encrypted: the only form in which a
 // value reaches a store.

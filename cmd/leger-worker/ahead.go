@@ -17,6 +17,9 @@ func readAhead(ctx context.Context, r *http.Request) context.Context {
 	if r.URL.Path == "/api/secrets" && r.Method == http.MethodGet {
 		return cloudflare.ReadAhead(ctx, cloudflare.ExpectSecrets)
 	}
+	if r.URL.Path == "/api/user" && r.Method == http.MethodGet {
+		return cloudflare.ReadAhead(ctx, cloudflare.ExpectInstallation)
+	}
 	last, ok := strings.CutPrefix(r.URL.Path, "/api/secrets/")
 	name, err := leger.ParseSecretName(last)
 	if !ok || err != nil {

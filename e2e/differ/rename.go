@@ -152,6 +152,8 @@ func (r *renamer) text(name, v string) string {
 		return v
 	case name == "request_id":
 		return r.known("request", v)
+	case name == "value_id":
+		return r.name("value id", v)
 	case name == "next_cursor":
 		return r.name("cursor", v)
 	case name == "at", name == "timestamp", strings.HasSuffix(name, "_at"), name == "last_seen":

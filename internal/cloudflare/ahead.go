@@ -23,7 +23,12 @@ func ReadAhead(ctx context.Context, reads Expected) context.Context {
 
 // ExpectSecrets is for a request that lists the secrets.
 func ExpectSecrets(user leger.UserID) []ledger.Statement {
-	return []ledger.Statement{ledger.SecretsRead(user)}
+	return []ledger.Statement{ledger.InstallationRead(), ledger.SecretsRead(user)}
+}
+
+// ExpectInstallation is for a request that only tells who is asking, and whom.
+func ExpectInstallation(leger.UserID) []ledger.Statement {
+	return []ledger.Statement{ledger.InstallationRead()}
 }
 
 // ExpectSecret is for a request that reads a secret.

@@ -67,12 +67,12 @@ func secretEntry(s *leger.SealedSecret) entry {
 
 // sealedOf opens a KV record for what the ledger says is current. false: there is
 // none, it is of another version or, after the database was put back to an earlier
-// time, another value of that version, or it is damaged.
+// time, of another value of that version, or it is damaged.
 func sealedOf(info leger.SecretInfo, value, metadata string) (leger.SealedSecret, bool) {
 	var m secretMetadata
 	var r secretRecord
 	if json.Unmarshal([]byte(metadata), &m) != nil || m.Version != info.Version || m.UpdatedAt != ledger.Timestamp(info.UpdatedAt) ||
-		json.Unmarshal([]byte(value), &r) != nil || r.Version != info.Version || r.SecretID != info.ID ||
+		json.Unmarshal([]byte(value), &r) != nil || r.Version != info.Version || r.SecretID != info.ID || r.Nonce != info.ValueID ||
 		r.User != info.User || r.Name != info.Name || r.sum() != m.Sum {
 		return leger.SealedSecret{}, false
 	}

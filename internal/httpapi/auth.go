@@ -233,10 +233,14 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	in, err := a.Stores.Installation(r.Context())
+	if err != nil {
+		return err
+	}
 	if session != nil {
 		a.cookie.set(w, id, session.ExpiresAt)
 	}
-	return ok(w, wire.Validated{User: wire.UserOf(u)})
+	return ok(w, wire.Validated{User: wire.UserOf(u), Installation: wire.InstallationOf(in)})
 }
 
 // checkValidAfter refuses what "sign out everywhere" ended.

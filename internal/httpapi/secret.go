@@ -30,12 +30,16 @@ func (a *API) secrets(w http.ResponseWriter, r *http.Request, c caller) error {
 	if c.session != nil {
 		return a.forbid(r, c, errValuesForCLI())
 	}
+	in, err := a.Stores.Installation(r.Context())
+	if err != nil {
+		return err
+	}
 	if wanted := r.Header.Get("If-None-Match"); wanted != "" {
 		infos, err := a.Vault.List(r.Context(), c.user.ID)
 		if err != nil {
 			return err
 		}
-		if etag := secretsETag("values", infos); matches(wanted, etag) {
+		if etag := secretsETag("values", in, infos); matches(wanted, etag) {
 			return notModified(w, etag)
 		}
 	}
@@ -43,12 +47,12 @@ func (a *API) secrets(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
-	return a.openedSecrets(w, opened)
+	return a.openedSecrets(w, in, opened)
 }
 
-func (a *API) openedSecrets(w http.ResponseWriter, opened []vault.Opened) error {
+func (a *API) openedSecrets(w http.ResponseWriter, in leger.Installation, opened []vault.Opened) error {
 	infos := make([]leger.SecretInfo, len(opened))
-	out := wire.Secrets{Secrets: make([]wire.Secret, len(opened))}
+	out := wire.Secrets{Secrets: make([]wire.Secret, len(opened)), Installation: wire.InstallationOf(in)}
 	for i, o := range opened {
 		infos[i] = o.SecretInfo
 		value := string(o.Value.Reveal())
@@ -56,20 +60,24 @@ func (a *API) openedSecrets(w http.ResponseWriter, opened []vault.Opened) error 
 		out.Secrets[i] = wire.SecretOf(o.SecretInfo)
 		out.Secrets[i].Value = &value
 	}
-	setETag(w, secretsETag("values", infos))
+	setETag(w, secretsETag("values", in, infos))
 	return ok(w, out)
 }
 
 func (a *API) secretInfos(w http.ResponseWriter, r *http.Request, c caller) error {
+	in, err := a.Stores.Installation(r.Context())
+	if err != nil {
+		return err
+	}
 	infos, err := a.Vault.List(r.Context(), c.user.ID)
 	if err != nil {
 		return err
 	}
-	etag := secretsETag("names", infos)
+	etag := secretsETag("names", in, infos)
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		return notModified(w, etag)
 	}
-	out := wire.Secrets{Secrets: make([]wire.Secret, len(infos))}
+	out := wire.Secrets{Secrets: make([]wire.Secret, len(infos)), Installation: wire.InstallationOf(in)}
 	for i, s := range infos {
 		out.Secrets[i] = wire.SecretOf(s)
 	}
@@ -178,7 +186,7 @@ func (a *API) restoreSecret(w http.ResponseWriter, r *http.Request, c caller) er
 
 func writtenSecret(s vault.Written) wire.SecretWritten {
 	return wire.SecretWritten{
-		Name: s.Name, Version: s.Version, Changed: s.Changed,
+		Name: s.Name, Version: s.Version, ValueID: s.ValueID, Changed: s.Changed,
 		CreatedAt: wire.At(s.CreatedAt), UpdatedAt: wire.At(s.UpdatedAt),
 	}
 }
@@ -191,6 +199,11 @@ func (a *API) batchSecrets(w http.ResponseWriter, r *http.Request, c caller) err
 	}
 	if n := len(body.Secrets); n < 1 || n > leger.MaxSecretsPerUser {
 		return leger.Invalid("secrets", "secrets must hold 1 to %d items, not %d", leger.MaxSecretsPerUser, n)
+	}
+	for i, it := range body.Secrets {
+		if it.Version != nil && *it.Version < 0 {
+			return leger.Invalid(fmt.Sprintf("secrets[%d].version", i), "version must be a whole number from 0")
+		}
 	}
 	out := wire.SecretBatchResult{Results: make([]wire.SecretBatchState, len(body.Secrets))}
 	items, valid := parseBatch(body.Secrets, out.Results)
@@ -205,14 +218,20 @@ func (a *API) batchSecrets(w http.ResponseWriter, r *http.Request, c caller) err
 		if res.State == wire.BatchInvalid {
 			continue
 		}
-		res.State, res.Version = batchState(written[next]), written[next].Version
+		one := written[next]
 		next++
+		res.State, res.Version, res.Current = batchState(one), one.Version, one.Before
+		if one.Conflict != nil {
+			out.Applied, res.Message = false, one.Conflict.Message
+		}
 	}
 	return ok(w, out)
 }
 
 func batchState(s vault.Written) wire.BatchState {
 	switch {
+	case s.Conflict != nil:
+		return wire.BatchConflict
 	case !s.Changed:
 		return wire.BatchUnchanged
 	case s.Created:
@@ -242,7 +261,7 @@ func parseBatch(in []wire.SecretBatchItem, results []wire.SecretBatchState) (ite
 			continue
 		}
 		seen[name] = true
-		items = append(items, vault.Item{Name: name, Value: value})
+		items = append(items, vault.Item{Name: name, Value: value, Expect: it.Version})
 	}
 	return items, valid
 }
@@ -258,13 +277,14 @@ func boolParam(r *http.Request, name string) (bool, error) {
 	}
 }
 
-// secretsETag changes when any name, version or identity in the list does, and
-// with the kind of list. It is known without opening a value.
-func secretsETag(kind string, infos []leger.SecretInfo) string {
+// secretsETag changes when any name, version, value or identity in the list does,
+// with the installation and its epoch, and with the kind of list. It is known
+// without opening a value.
+func secretsETag(kind string, in leger.Installation, infos []leger.SecretInfo) string {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s\n", kind)
+	_, _ = fmt.Fprintf(h, "%s %s %d\n", kind, in.ID, in.Epoch)
 	for _, s := range infos {
-		_, _ = fmt.Fprintf(h, "%s %d %s\n", s.Name, s.Version, s.ID)
+		_, _ = fmt.Fprintf(h, "%s %d %s %s\n", s.Name, s.Version, s.ID, s.ValueID)
 	}
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }

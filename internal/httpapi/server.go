@@ -33,6 +33,7 @@ type Stores interface {
 	leger.ReleaseStore
 	leger.HostStore
 	leger.AuditLog
+	leger.InstallationStore
 	// Ping says whether the storage answers, within ctx.
 	Ping(ctx context.Context) error
 }

@@ -40,8 +40,20 @@ type server struct {
 // on its parts.
 func startServer(t *testing.T, change func(*httpapi.Config)) *server {
 	t.Helper()
-	s := &server{log: &syncBuffer{}, path: filepath.Join(t.TempDir(), "leger.db")}
-	s.key, s.shared = randomText(t), randomText(t)
+	s := &server{path: filepath.Join(t.TempDir(), "leger.db"), key: randomText(t), shared: randomText(t)}
+	return s.start(t, change)
+}
+
+// startOn runs another API, of the same keys, over another database.
+func (s *server) startOn(t *testing.T, path string) *server {
+	t.Helper()
+	other := &server{path: path, key: s.key, shared: s.shared}
+	return other.start(t, nil)
+}
+
+func (s *server) start(t *testing.T, change func(*httpapi.Config)) *server {
+	t.Helper()
+	s.log = &syncBuffer{}
 	ring, err := vault.ParseKeyRing(s.key, "")
 	must(t, err)
 	s.secret, err = token.ParseSecret([]byte(s.shared))

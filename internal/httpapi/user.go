@@ -10,8 +10,16 @@ import (
 	"leger.run/leger/internal/wire"
 )
 
-func (a *API) user(w http.ResponseWriter, _ *http.Request, c caller) error {
-	return ok(w, wire.UserOf(c.user))
+func (a *API) user(w http.ResponseWriter, r *http.Request, c caller) error {
+	return a.profile(w, r, c.user)
+}
+
+func (a *API) profile(w http.ResponseWriter, r *http.Request, u leger.User) error {
+	in, err := a.Stores.Installation(r.Context())
+	if err != nil {
+		return err
+	}
+	return ok(w, wire.Profile{User: wire.UserOf(u), Installation: wire.InstallationOf(in)})
 }
 
 func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -29,7 +37,7 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c caller) error 
 	if err != nil {
 		return err
 	}
-	return ok(w, wire.UserOf(u))
+	return a.profile(w, r, u)
 }
 
 // deleteUser removes the account and all it owns. The e-mail must be typed, so

@@ -64,7 +64,7 @@ func (*UndecidedError) Error() string   { return "a condition of the write did n
 func (e *UndecidedError) Unwrap() error { return e.Err }
 
 // Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore,
-// HostStore and AuditLog on an engine. Safe for concurrent use.
+// HostStore, AuditLog and InstallationStore on an engine. Safe for concurrent use.
 type Store struct {
 	engine Engine
 	now    func() time.Time
@@ -77,6 +77,8 @@ var (
 	_ leger.ReleaseStore = (*Store)(nil)
 	_ leger.HostStore    = (*Store)(nil)
 	_ leger.AuditLog     = (*Store)(nil)
+
+	_ leger.InstallationStore = (*Store)(nil)
 )
 
 // New makes a store on an engine whose database has the schema of package

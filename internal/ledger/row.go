@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"leger.run/leger"
 )
 
 // Row reads the columns of one row from left to right. The first column that
@@ -140,3 +142,10 @@ func textOrNull(s string) driver.Value {
 }
 
 func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+// damaged is the error of a database whose parts contradict each other: no request
+// can make that, so nothing read from it may pass for the truth.
+func damaged(format string, args ...any) error {
+	return leger.Errorf(leger.CodeInternal, "the database is damaged: "+format, args...).
+		WithHint("put back the newest backup")
+}

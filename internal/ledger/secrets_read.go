@@ -12,10 +12,61 @@ import (
 // Secrets implements leger.SecretStore.
 func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretInfo, error) {
 	var list []leger.SecretInfo
+	var check listCheck
 	err := s.engine.Read(ctx, SecretsRead(user), func(r *Row) {
-		list = append(list, secretInfo(r, user))
+		if !check.there(r) {
+			return
+		}
+		whole := r.Integer() != 0
+		info := secretInfo(r, user)
+		if !whole {
+			check.torn(info)
+		}
+		list = append(list, info)
 	})
-	return list, err
+	if err := check.verdict(err, len(list)); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// listCheck finds out whether a list of secrets is whole: a secret that damage took
+// out of it would look like one that was deleted, and be removed from machines.
+type listCheck struct {
+	known    bool  // the account was found
+	expected int64 // how many secrets the account counts
+	broken   error
+}
+
+// there reads the columns before a secret's own, and tells whether there is one.
+func (c *listCheck) there(r *Row) bool {
+	c.known, c.expected = true, r.Integer()
+	return r.Integer() != 0
+}
+
+// torn notes a secret whose ledger row and versions do not belong together.
+func (c *listCheck) torn(info leger.SecretInfo) {
+	c.broken = damaged("it does not hold version %d of secret %s", info.Version, info.Name)
+}
+
+// verdict gives the error of the list, err being that of reading it.
+func (c *listCheck) verdict(err error, listed int) error {
+	switch {
+	case err != nil:
+		return err
+	case !c.known:
+		return noUser()
+	case c.broken != nil:
+		return c.broken
+	case c.expected != int64(listed):
+		return damaged("the account counts %d secrets, and %d are listed", c.expected, listed)
+	}
+	return nil
+}
+
+// holdsValue tells whether the version's row is that of the value the ledger names.
+func holdsValue(s *leger.SealedSecret) bool {
+	return s.ValueID != "" && s.ValueID == leger.ValueIDOf(s.Nonce)
 }
 
 // SecretsRead is what Secrets reads, for engines that can read ahead.
@@ -24,10 +75,21 @@ func SecretsRead(user leger.UserID) Statement { return statement(selectSecrets, 
 // SealedSecrets implements leger.SecretStore.
 func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.SealedSecret, error) {
 	var list []leger.SealedSecret
+	var check listCheck
 	err := s.read(ctx, selectSealedSecrets, []driver.Value{user.String()}, func(r *Row) {
-		list = append(list, sealedSecret(r, user))
+		if !check.there(r) {
+			return
+		}
+		sealed := sealedSecret(r, user)
+		if !holdsValue(&sealed) {
+			check.torn(sealed.SecretInfo)
+		}
+		list = append(list, sealed)
 	})
-	return list, err
+	if err := check.verdict(err, len(list)); err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // SealedSecret implements leger.SecretStore.
@@ -52,13 +114,31 @@ func (s *Store) oneSealed(ctx context.Context, name leger.SecretName, read State
 	err := s.engine.Read(ctx, read, func(r *Row) {
 		sealed, found = sealedSecret(r, user), true
 	})
-	if err == nil && !found {
-		err = noSecret(name)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return leger.SealedSecret{}, err
+	case !found:
+		return leger.SealedSecret{}, s.whyAbsent(ctx, user, name)
+	case !holdsValue(&sealed):
+		return leger.SealedSecret{}, damaged("it does not hold version %d of secret %s", sealed.Version, name)
 	}
 	return sealed, nil
+}
+
+// whyAbsent gives the error of a secret that was not found: it is not there, or its
+// row was lost and its versions were not.
+func (s *Store) whyAbsent(ctx context.Context, user leger.UserID, name leger.SecretName) error {
+	var live, kept bool
+	err := s.read(ctx, selectWhyAbsent, []driver.Value{user.String(), name.String()}, func(r *Row) {
+		live, kept = r.Integer() != 0, r.Integer() != 0
+	})
+	if err == nil && live != kept {
+		return damaged("its ledger and the versions it keeps disagree about secret %s", name)
+	}
+	if err != nil {
+		return err
+	}
+	return noSecret(name)
 }
 
 // SecretStates implements leger.SecretStore.
@@ -101,22 +181,28 @@ func (s *Store) SecretVersions(ctx context.Context, user leger.UserID, name lege
 			Version: leger.Version(r.Integer()), CreatedAt: r.Time(), Current: r.Integer() != 0,
 		})
 	})
-	if err == nil && len(list) == 0 {
-		err = noSecret(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(list) == 0:
+		return nil, s.whyAbsent(ctx, user, name)
+	case !list[0].Current: // the newest version is always the current one
+		return nil, damaged("it does not hold the current version of secret %s", name)
 	}
-	return list, err
+	return list, nil
 }
 
-// secretInfo reads the first six of sealedColumns. A struct literal's calls run
-// in the order they are written.
+// secretInfo reads infoColumns. A struct literal's calls run in the order they are
+// written.
 func secretInfo(r *Row, user leger.UserID) leger.SecretInfo {
 	return leger.SecretInfo{
 		ID: r.Text(), User: user, Name: parsed(r, leger.ParseSecretName), Version: leger.Version(r.Integer()),
 		CreatedAt: r.Time(), UpdatedAt: r.Time(), LastAccessed: r.Time(),
+		ValueID: r.Text(),
 	}
 }
 
-// sealedSecret reads sealedColumns.
+// sealedSecret reads infoColumns and valueColumns.
 func sealedSecret(r *Row, user leger.UserID) leger.SealedSecret {
 	return leger.SealedSecret{
 		SecretInfo: secretInfo(r, user),

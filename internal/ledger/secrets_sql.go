@@ -4,21 +4,43 @@ package ledger
 // decides, and each later one writes only if the one before it wrote
 // ("changes() > 0"), or is right whatever was decided.
 
-// sealedColumns are read by sealedSecret.
-const sealedColumns = `secret_id, name, version, created_at, updated_at, last_accessed, encrypted_value, nonce, encryption_version, key_id`
-
 const (
+	// infoColumns are read by secretInfo, and with valueColumns by sealedSecret.
+	infoColumns  = `s.secret_id, s.name, s.version, s.created_at, s.updated_at, s.last_accessed, s.value_id`
+	valueColumns = `v.encrypted_value, v.nonce, v.encryption_version, v.key_id`
+
+	currentVersion = `v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = s.version`
+
+	// A list has a first row even when it is empty, so that the number of secrets
+	// there should be is always known. The two columns before the others say it, and
+	// whether the row holds a secret.
+	fromLiveSecrets = `
+FROM users AS u
+LEFT JOIN secrets AS s ON s.user_uuid = u.user_uuid AND s.deleted_at IS NULL`
+	ofUserByName = ` WHERE u.user_uuid = ?1 ORDER BY s.name`
+
 	selectSecrets = `
-SELECT secret_id, name, version, created_at, updated_at, last_accessed
-FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL ORDER BY name`
+SELECT u.secret_count, s.name IS NOT NULL AS there,
+       EXISTS (SELECT 1 FROM secret_versions AS v WHERE ` + currentVersion + `) AS whole, ` + infoColumns +
+		fromLiveSecrets + ofUserByName
 
-	selectSealedSecrets = `SELECT ` + sealedColumns + ` FROM secret_records WHERE user_uuid = ?1 ORDER BY name`
+	selectSealedSecrets = `
+SELECT u.secret_count, s.name IS NOT NULL AS there, ` + infoColumns + `, ` + valueColumns + fromLiveSecrets + `
+LEFT JOIN secret_versions AS v ON ` + currentVersion + ofUserByName
 
-	selectSealedSecret = `SELECT ` + sealedColumns + ` FROM secret_records WHERE user_uuid = ?1 AND name = ?2`
+	selectSealedSecret = `
+SELECT ` + infoColumns + `, ` + valueColumns + `
+FROM secrets AS s LEFT JOIN secret_versions AS v ON ` + currentVersion + `
+WHERE s.user_uuid = ?1 AND s.name = ?2 AND s.deleted_at IS NULL`
+
+	// A secret is there exactly when versions of it are kept.
+	selectWhyAbsent = `
+SELECT EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL) AS live,
+       EXISTS (SELECT 1 FROM secret_versions WHERE user_uuid = ?1 AND name = ?2) AS kept`
 
 	// The time of the version asked for stands in for updated_at.
 	selectSealedVersion = `
-SELECT s.secret_id, s.name, v.version, s.created_at, v.created_at, s.last_accessed,
+SELECT s.secret_id, s.name, v.version, s.created_at, v.created_at, s.last_accessed, v.nonce AS value_id,
        v.encrypted_value, v.nonce, v.encryption_version, v.key_id
 FROM secrets AS s
 JOIN secret_versions AS v ON v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = ?3
@@ -30,12 +52,11 @@ WHERE s.user_uuid = ?1 AND s.name = ?2 AND s.deleted_at IS NULL`
 	// for each. No two columns have the same name: D1's batches would give one of them.
 	selectStates = `
 SELECT s.name AS asked_name, s.version AS last_version, s.deleted_at IS NOT NULL AS gone,
-       s.secret_id, s.name, s.version, s.created_at, s.updated_at, s.last_accessed,
-       v.encrypted_value, v.nonce, v.encryption_version, v.key_id
+       ` + infoColumns + `, ` + valueColumns + `
 FROM json_each(?2) AS asked
 CROSS JOIN secrets AS s ON s.user_uuid = ?1 AND s.name = asked.value
 LEFT JOIN secret_versions AS v
-       ON v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = s.version AND s.deleted_at IS NULL`
+       ON ` + currentVersion + ` AND s.deleted_at IS NULL`
 
 	selectVersions = `
 SELECT v.version, v.created_at, v.version = s.version
@@ -45,24 +66,33 @@ WHERE s.user_uuid = ?1 AND s.name = ?2 AND s.deleted_at IS NULL
 ORDER BY v.version DESC`
 )
 
-// To put a secret: insertVersion decides, updateLedger, insertAudit and
-// pruneVersions follow.
+// To put a secret: insertVersion decides, countNewSecret, updateLedger, insertAudit
+// and pruneVersions follow.
 const (
-	// ?3 is the new version, ?9 the most live secrets a user may own.
+	// ?3 is the new version, ?9 the most live secrets a user may own. Kept versions
+	// that the ledger does not know of are damage, to which nothing is added.
 	insertVersion = `
 INSERT INTO secret_versions (user_uuid, name, version, encrypted_value, nonce, encryption_version, key_id, created_at)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
 WHERE EXISTS (SELECT 1 FROM users WHERE user_uuid = ?1)
   AND coalesce((SELECT version FROM secrets WHERE user_uuid = ?1 AND name = ?2), 0) = ?3 - 1
+  AND NOT EXISTS (SELECT 1 FROM secret_versions WHERE user_uuid = ?1 AND name = ?2 AND version >= ?3)
   AND (EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL)
        OR (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL) < ?9)`
 
+	// It writes its row when it counts nothing, too: what follows goes by that.
+	countNewSecret = `
+UPDATE users SET secret_count = secret_count
+    + NOT EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL)
+WHERE user_uuid = ?1 AND changes() > 0`
+
 	// A secret that comes back after its deletion is a new one with old numbers.
 	updateLedger = `
-INSERT INTO secrets (user_uuid, name, version, secret_id, created_at, updated_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE changes() > 0
+INSERT INTO secrets (user_uuid, name, version, secret_id, created_at, updated_at, value_id)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE changes() > 0
 ON CONFLICT (user_uuid, name) DO UPDATE SET
     version = excluded.version,
+    value_id = excluded.value_id,
     updated_at = excluded.updated_at,
     secret_id = CASE WHEN deleted_at IS NULL THEN secret_id ELSE excluded.secret_id END,
     created_at = CASE WHEN deleted_at IS NULL THEN created_at ELSE excluded.created_at END,
@@ -78,14 +108,18 @@ DELETE FROM secret_versions WHERE user_uuid = ?1 AND name = ?2
 SELECT (SELECT count(*) FROM users WHERE user_uuid = ?1),
        coalesce((SELECT version FROM secrets WHERE user_uuid = ?1 AND name = ?2), 0),
        (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NOT NULL),
-       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL)`
+       (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL),
+       (SELECT count(*) FROM secret_versions WHERE user_uuid = ?1 AND name = ?2 AND version > ?3)`
 )
 
-// To delete a secret: markDeleted decides, insertAudit and forgetVersions follow.
+// To delete a secret: markDeleted decides, countDeleted, insertAudit and
+// forgetVersions follow.
 const (
 	markDeleted = `
 UPDATE secrets SET deleted_at = ?4, updated_at = ?4
 WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL AND (?3 = 0 OR version = ?3)`
+
+	countDeleted = `UPDATE users SET secret_count = secret_count - 1 WHERE user_uuid = ?1 AND changes() > 0`
 
 	forgetVersions = `
 DELETE FROM secret_versions WHERE user_uuid = ?1 AND name = ?2

@@ -20,7 +20,7 @@ func (s *Store) PutSecrets(ctx context.Context, writes []leger.SecretWrite) erro
 			return err
 		}
 	}
-	list := make([]Statement, 0, 4*len(writes))
+	list := make([]Statement, 0, 5*len(writes))
 	for i := range writes {
 		list = append(list, s.putSecret(&writes[i])...)
 	}
@@ -73,7 +73,8 @@ func (s *Store) putSecret(w *leger.SecretWrite) []Statement {
 		deciding(insertVersion, user, name, version,
 			encoded(sealed.Ciphertext), encoded(sealed.Nonce), int64(sealed.EncryptionVersion), sealed.KeyID, updated,
 			int64(leger.MaxSecretsPerUser)),
-		statement(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated),
+		statement(countNewSecret, user, name),
+		statement(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated, encoded(sealed.Nonce)),
 		s.auditChange(w.Audit),
 		statement(pruneVersions, user, name, int64(leger.KeptSecretVersions)),
 	}
@@ -85,9 +86,10 @@ func (s *Store) whyNotPut(ctx context.Context, writes []leger.SecretWrite) error
 	created := int64(0)
 	for i := range writes {
 		w := &writes[i]
-		var users, current, deleted, live int64
-		err := s.read(ctx, selectWhyNotPut, []driver.Value{w.Sealed.User.String(), w.Sealed.Name.String()}, func(r *Row) {
-			users, current, deleted, live = r.Integer(), r.Integer(), r.Integer(), r.Integer()
+		var users, current, deleted, live, unknown int64
+		args := []driver.Value{w.Sealed.User.String(), w.Sealed.Name.String(), int64(w.Expect)}
+		err := s.read(ctx, selectWhyNotPut, args, func(r *Row) {
+			users, current, deleted, live, unknown = r.Integer(), r.Integer(), r.Integer(), r.Integer(), r.Integer()
 		})
 		switch {
 		case err != nil:
@@ -96,6 +98,8 @@ func (s *Store) whyNotPut(ctx context.Context, writes []leger.SecretWrite) error
 			return noUser()
 		case current != int64(w.Expect):
 			return staleSecret(w.Sealed.Name, leger.Version(current), w.Expect, deleted != 0)
+		case unknown != 0:
+			return damaged("it keeps versions of secret %s that its ledger does not know of", w.Sealed.Name)
 		}
 		if current == 0 || deleted != 0 {
 			created++
@@ -123,6 +127,7 @@ func staleSecret(name leger.SecretName, current, expect leger.Version, deleted b
 func (s *Store) DeleteSecret(ctx context.Context, user leger.UserID, name leger.SecretName, expect leger.Version, audit leger.AuditEvent) error {
 	list := []Statement{
 		deciding(markDeleted, user.String(), name.String(), int64(expect), Timestamp(s.eventTime(audit))),
+		statement(countDeleted, user.String()),
 		s.auditChange(audit),
 		statement(forgetVersions, user.String(), name.String()),
 	}
@@ -138,8 +143,10 @@ func (s *Store) whyNotDeleted(ctx context.Context, user leger.UserID, name leger
 	switch {
 	case err != nil:
 		return err
-	case current == 0, expect == 0, current == expect:
-		return noSecret(name) // or it was not there a moment ago, and came back since
+	case current == 0:
+		return s.whyAbsent(ctx, user, name)
+	case expect == 0, current == expect:
+		return noSecret(name) // it was not there a moment ago, and came back since
 	}
 	return staleSecret(name, current, expect, false)
 }

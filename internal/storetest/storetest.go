@@ -20,7 +20,7 @@ import (
 	"leger.run/leger"
 )
 
-// Stores are the contracts under test, usually one value six times.
+// Stores are the contracts under test, usually one value seven times.
 type Stores struct {
 	Secrets  leger.SecretStore
 	Users    leger.UserStore
@@ -28,6 +28,8 @@ type Stores struct {
 	Releases leger.ReleaseStore
 	Hosts    leger.HostStore
 	Audit    leger.AuditLog
+
+	Installation leger.InstallationStore
 }
 
 // Run runs the suite. open gives empty stores that share nothing with those of
@@ -37,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, group := range map[string]map[string]func(*harness){
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
 		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
+		"Installation": installationTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +123,7 @@ func (h *harness) write(user leger.UserID, name string, expect leger.Version, va
 		Sealed: leger.SealedSecret{
 			SecretInfo: leger.SecretInfo{
 				ID: h.id(), User: user, Name: h.secretName(name), Version: expect + 1, CreatedAt: when, UpdatedAt: when,
+				ValueID: leger.ValueIDOf(nonce),
 			},
 			Ciphertext: []byte(value), Nonce: nonce, EncryptionVersion: 1, KeyID: "key1",
 		},

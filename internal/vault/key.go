@@ -101,6 +101,7 @@ func (k *KeyRing) seal(random io.Reader, info leger.SecretInfo, value leger.Plai
 	if _, err := io.ReadFull(random, nonce); err != nil {
 		return leger.SealedSecret{}, leger.Wrap(leger.CodeInternal, err, "read random bytes")
 	}
+	info.ValueID = leger.ValueIDOf(nonce)
 	ad := AdditionalData(info.User, info.Name, info.Version, k.current.id)
 	return leger.SealedSecret{
 		SecretInfo: info, Nonce: nonce,

@@ -188,9 +188,10 @@ func TestMovedRecordsStayShut(t *testing.T) {
 	}
 }
 
-// The rollback of the ledger to an older version together with its own ciphertext
-// is what additional data cannot see; it is the ledger's version that the machine
-// compares. Documented here so that nobody takes the refusals above for more.
+// A ledger whose version number alone was set back contradicts its value id. The
+// rollback of both, together with the ciphertext of then, is what nothing here can
+// see: the machine compares versions and values with what it had. Documented here so
+// that nobody takes the refusals above for more.
 func TestRollbackOfLedgerAndValueTogetherOpens(t *testing.T) {
 	t.Parallel()
 	s := newSafe(t)
@@ -199,6 +200,12 @@ func TestRollbackOfLedgerAndValueTogetherOpens(t *testing.T) {
 	db, err := sql.Open("sqlite", s.path)
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), `UPDATE secrets SET version = 1 WHERE name = 'a'`)
+	must(t, err)
+	if _, err := s.Open(t.Context(), s.user, secretName(t, "a"), s.event()); leger.CodeOf(err) != leger.CodeInternal {
+		t.Errorf("the version alone was set back: %v", err)
+	}
+	_, err = db.ExecContext(t.Context(), `
+UPDATE secrets SET value_id = (SELECT nonce FROM secret_versions WHERE name = 'a' AND version = 1) WHERE name = 'a'`)
 	must(t, err)
 	must(t, db.Close())
 	o, err := s.Open(t.Context(), s.user, secretName(t, "a"), s.event())

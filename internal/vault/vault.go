@@ -46,9 +46,7 @@ type Precondition struct {
 // check fails with CodeConflict and the current version.
 func (p Precondition) check(name leger.SecretName, current leger.Version) error {
 	if p.Absent && current != 0 {
-		e := leger.Errorf(leger.CodeConflict, "secret %s exists already, at version %d", name, current)
-		e.Version = current
-		return e.WithHint("choose another name, or replace its value on purpose")
+		return exists(name, current)
 	}
 	if (p.Version != 0 && p.Version != current) || (p.Exists && current == 0) {
 		return moved(name, current)
@@ -56,7 +54,24 @@ func (p Precondition) check(name leger.SecretName, current leger.Version) error 
 	return nil
 }
 
-func moved(name leger.SecretName, current leger.Version) error {
+func exists(name leger.SecretName, current leger.Version) *leger.Error {
+	e := leger.Errorf(leger.CodeConflict, "secret %s exists already, at version %d", name, current)
+	e.Version = current
+	return e.WithHint("choose another name, or replace its value on purpose")
+}
+
+// check gives the conflict of an item that expects another version.
+func (it Item) check(current leger.Version) *leger.Error {
+	switch {
+	case it.Expect == nil || *it.Expect == current:
+		return nil
+	case *it.Expect == 0:
+		return exists(it.Name, current)
+	}
+	return moved(it.Name, current)
+}
+
+func moved(name leger.SecretName, current leger.Version) *leger.Error {
 	e := leger.Errorf(leger.CodeConflict, "secret %s is at version %d now", name, current)
 	if current == 0 {
 		e = leger.Errorf(leger.CodeConflict, "secret %s does not exist now", name)
@@ -76,6 +91,11 @@ type Written struct {
 	leger.SecretInfo
 	Changed bool // false: the secret held this value already
 	Created bool // there was no live secret of the name before
+	// Before is the version that was current; 0: there was no live secret.
+	Before leger.Version
+	// Conflict, when not nil, says that the item expected another version than Before,
+	// and that its value is not the current one. Nothing was written then.
+	Conflict *leger.Error
 }
 
 // List gives the live secrets without values, in order of name.
@@ -140,10 +160,14 @@ func (v *Vault) Put(ctx context.Context, user leger.UserID, name leger.SecretNam
 type Item struct {
 	Name  leger.SecretName
 	Value leger.Plaintext
+	// Expect, when not nil, is the version that must be current; 0: the secret must
+	// not exist.
+	Expect *leger.Version
 }
 
 // PutAll writes all items or none, and gives their outcomes in order. Names must
-// be unique. With dryRun it writes nothing and tells what would happen.
+// be unique. With dryRun, or when an item does not meet the version it expects, it
+// writes nothing and tells what would happen.
 func (v *Vault) PutAll(ctx context.Context, user leger.UserID, items []Item, dryRun bool, audit leger.AuditEvent) ([]Written, error) {
 	var out []Written
 	err := v.retry(ctx, Precondition{}, func() error {
@@ -152,7 +176,7 @@ func (v *Vault) PutAll(ctx context.Context, user leger.UserID, items []Item, dry
 			return err
 		}
 		out = plan.written
-		if dryRun {
+		if dryRun || plan.conflict {
 			return v.checkRoom(ctx, user, out)
 		}
 		return v.commit(ctx, plan)
@@ -225,8 +249,9 @@ func (v *Vault) Versions(ctx context.Context, user leger.UserID, name leger.Secr
 
 // plan is what a write will do, decided against the state of one moment.
 type plan struct {
-	writes  []leger.SecretWrite
-	written []Written
+	writes   []leger.SecretWrite
+	written  []Written
+	conflict bool // an item's Expect does not hold
 }
 
 func (v *Vault) plan(ctx context.Context, user leger.UserID, items []Item, pre Precondition, audit leger.AuditEvent) (plan, error) {
@@ -250,7 +275,14 @@ func (v *Vault) plan(ctx context.Context, user leger.UserID, items []Item, pre P
 			return plan{}, err
 		}
 		if v.holds(st.Current, it.Value) {
-			p.written[i] = Written{SecretInfo: st.Current.SecretInfo}
+			p.written[i] = Written{SecretInfo: st.Current.SecretInfo, Before: live}
+			continue
+		}
+		if err := it.check(live); err != nil {
+			p.conflict = true
+			p.written[i] = Written{
+				SecretInfo: leger.SecretInfo{User: user, Name: it.Name, Version: live}, Before: live, Conflict: err,
+			}
 			continue
 		}
 		write, err := v.next(user, it, st, now, audit)
@@ -258,7 +290,7 @@ func (v *Vault) plan(ctx context.Context, user leger.UserID, items []Item, pre P
 			return plan{}, err
 		}
 		p.writes = append(p.writes, write)
-		p.written[i] = Written{SecretInfo: write.Sealed.SecretInfo, Changed: true, Created: live == 0}
+		p.written[i] = Written{SecretInfo: write.Sealed.SecretInfo, Changed: true, Created: live == 0, Before: live}
 	}
 	return p, nil
 }

@@ -118,7 +118,10 @@ func TestPutAllWritesAllOrNothing(t *testing.T) {
 	s := newSafe(t)
 	s.put(t, "same", "same")
 	s.put(t, "other", "before")
-	items := []vault.Item{{secretName(t, "same"), text("same")}, {secretName(t, "other"), text("after")}, {secretName(t, "new"), text("new")}}
+	items := []vault.Item{
+		{Name: secretName(t, "same"), Value: text("same")}, {Name: secretName(t, "other"), Value: text("after")},
+		{Name: secretName(t, "new"), Value: text("new")},
+	}
 	want := []struct {
 		version          leger.Version
 		changed, created bool

@@ -5,6 +5,7 @@ import "leger.run/leger"
 // Secrets is the answer of GET /api/secrets, in order of name.
 type Secrets struct {
 	Secrets []Secret `json:"secrets"`
+	Installation
 }
 
 // Secret is one secret. Value is there only when values were asked for.
@@ -14,11 +15,14 @@ type Secret struct {
 	Version   leger.Version    `json:"version"`
 	CreatedAt Time             `json:"created_at"`
 	UpdatedAt Time             `json:"updated_at"`
+	// ValueID changes whenever the value does, even where the number repeats, and says
+	// nothing about the value. "" from a server that does not know it.
+	ValueID string `json:"value_id,omitempty"`
 }
 
 // SecretOf converts what is known without opening the secret.
 func SecretOf(s leger.SecretInfo) Secret {
-	return Secret{Name: s.Name, Version: s.Version, CreatedAt: At(s.CreatedAt), UpdatedAt: At(s.UpdatedAt)}
+	return Secret{Name: s.Name, Version: s.Version, CreatedAt: At(s.CreatedAt), UpdatedAt: At(s.UpdatedAt), ValueID: s.ValueID}
 }
 
 // SecretPut is the body of POST /api/secrets/:name.
@@ -32,6 +36,7 @@ type SecretWritten struct {
 	Version   leger.Version    `json:"version"`
 	CreatedAt Time             `json:"created_at"`
 	UpdatedAt Time             `json:"updated_at"`
+	ValueID   string           `json:"value_id,omitempty"`
 	Changed   bool             `json:"changed"` // false: it held this value already
 }
 
@@ -62,6 +67,8 @@ type SecretBatch struct {
 type SecretBatchItem struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+	// Version is the version that must be current, 0 for none; nil asks nothing.
+	Version *leger.Version `json:"version,omitempty"`
 }
 
 // BatchState says what a batch does, or would do, with one of its items.
@@ -73,10 +80,11 @@ const (
 	BatchChanged   BatchState = "changed"
 	BatchUnchanged BatchState = "unchanged"
 	BatchInvalid   BatchState = "invalid"
+	BatchConflict  BatchState = "conflict" // it expected another version
 )
 
 // SecretBatchResult is the answer of POST /api/secrets:batch, in the order sent.
-// With one invalid item nothing is applied.
+// With one item that is invalid or a conflict nothing is applied.
 type SecretBatchResult struct {
 	Applied bool               `json:"applied"`
 	Results []SecretBatchState `json:"results"`
@@ -87,5 +95,6 @@ type SecretBatchState struct {
 	Name    string        `json:"name"`
 	State   BatchState    `json:"state"`
 	Version leger.Version `json:"version,omitempty"` // the current one, after the write
-	Message string        `json:"message,omitempty"` // why it is invalid
+	Current leger.Version `json:"current_version"`   // the one before the write; 0: none
+	Message string        `json:"message,omitempty"` // why it is invalid or a conflict
 }

@@ -12,6 +12,25 @@ type ValidateRequest struct {
 // Validated is the answer of POST /api/auth/validate.
 type Validated struct {
 	User User `json:"user"`
+	Installation
+}
+
+// Installation says whose data an answer is, beside the answer's other fields.
+// Version numbers can be compared only while both stay the same.
+type Installation struct {
+	Installation string `json:"installation"`
+	Epoch        int64  `json:"epoch"`
+}
+
+// InstallationOf converts what the store knows.
+func InstallationOf(in leger.Installation) Installation {
+	return Installation{Installation: in.ID, Epoch: in.Epoch}
+}
+
+// Profile is the answer of GET and PATCH /api/user.
+type Profile struct {
+	User
+	Installation
 }
 
 // User is an account as its owner sees it.

@@ -40,7 +40,7 @@ func shapes(t *testing.T) map[string]any {
 	}
 	unnamed := user
 	unnamed.DisplayName = ""
-	secret := wire.SecretOf(leger.SecretInfo{Name: parse(t, leger.ParseSecretName, "openai_api_key"), Version: 2, CreatedAt: made, UpdatedAt: edited})
+	secret := wire.SecretOf(leger.SecretInfo{Name: parse(t, leger.ParseSecretName, "openai_api_key"), Version: 2, CreatedAt: made, UpdatedAt: edited, ValueID: "AAECAwQFBgcICQoL"})
 	withValue := secret
 	withValue.Value = &text
 	release := leger.Release{
@@ -63,22 +63,24 @@ func shapes(t *testing.T) map[string]any {
 			Release: release.Name, State: leger.HostUnknown, InstalledAt: made, UpdatedAt: edited,
 		}},
 	}
+	installation := wire.InstallationOf(leger.Installation{ID: "b1946ac9-2b4d-4f52-9c1b-0a5b5f1d2c3e", Epoch: 1})
 	bare := leger.Host{DeviceID: "local-0a", Name: "box-2", CreatedAt: made, LastSeen: made}
 	return map[string]any{
-		"validated":       envelope(wire.Validated{User: wire.UserOf(user)}),
-		"user":            envelope(wire.UserOf(unnamed)),
+		"validated":       envelope(wire.Validated{User: wire.UserOf(user), Installation: installation}),
+		"profile":         envelope(wire.Profile{User: wire.UserOf(unnamed), Installation: installation}),
 		"sessions":        envelope(wire.Sessions{Sessions: []wire.Session{{ID: release.ID, Current: true, CreatedAt: wire.At(made), LastSeen: wire.At(edited), ExpiresAt: wire.At(edited), UserAgent: "Firefox", RemoteAddr: "192.0.2.7"}}}),
 		"signed_out":      envelope(wire.SignedOut{Deleted: true, Sessions: 2}),
 		"deleted":         envelope(wire.Deleted{Deleted: true}),
-		"secrets":         envelope(wire.Secrets{Secrets: []wire.Secret{secret}}),
-		"secrets_none":    envelope(wire.Secrets{Secrets: []wire.Secret{}}),
-		"secrets_values":  envelope(wire.Secrets{Secrets: []wire.Secret{withValue}}),
-		"secret_written":  envelope(wire.SecretWritten{Name: secret.Name, Version: 2, CreatedAt: secret.CreatedAt, UpdatedAt: secret.UpdatedAt, Changed: true}),
+		"secrets":         envelope(wire.Secrets{Secrets: []wire.Secret{secret}, Installation: installation}),
+		"secrets_none":    envelope(wire.Secrets{Secrets: []wire.Secret{}, Installation: installation}),
+		"secrets_values":  envelope(wire.Secrets{Secrets: []wire.Secret{withValue}, Installation: installation}),
+		"secret_written":  envelope(wire.SecretWritten{Name: secret.Name, Version: 2, ValueID: secret.ValueID, CreatedAt: secret.CreatedAt, UpdatedAt: secret.UpdatedAt, Changed: true}),
 		"secret_versions": envelope(wire.SecretVersions{Versions: []wire.SecretVersion{{Version: 2, CreatedAt: wire.At(edited), Current: true}, {Version: 1, CreatedAt: wire.At(made)}}}),
 		"batch_result": envelope(wire.SecretBatchResult{Applied: true, Results: []wire.SecretBatchState{
-			{Name: "a", State: wire.BatchNew, Version: 1},
-			{Name: "b", State: wire.BatchChanged, Version: 2},
-			{Name: "c", State: wire.BatchUnchanged, Version: 3},
+			{Name: "a", State: wire.BatchNew, Version: 1, Current: 0},
+			{Name: "b", State: wire.BatchChanged, Version: 2, Current: 1},
+			{Name: "c", State: wire.BatchUnchanged, Version: 3, Current: 3},
+			{Name: "d", State: wire.BatchConflict, Version: 4, Current: 4, Message: "why"},
 			{Name: "", State: wire.BatchInvalid, Message: "why"},
 		}}),
 		"release":          envelope(wire.ReleaseOf(release)),
@@ -104,7 +106,7 @@ func shapes(t *testing.T) map[string]any {
 		"request_deletion":  wire.UserDelete{Email: "alice@github"},
 		"request_secret":    wire.SecretPut{Value: text},
 		"request_restore":   wire.SecretRestore{Version: 1},
-		"request_batch":     wire.SecretBatch{Secrets: []wire.SecretBatchItem{{Name: "a", Value: text}}, DryRun: true},
+		"request_batch":     wire.SecretBatch{Secrets: []wire.SecretBatchItem{{Name: "a", Value: text, Version: new(leger.Version)}, {Name: "b", Value: text}}, DryRun: true},
 		"request_release":   wire.ReleaseCreate{Name: "x", GitURL: "https://example.com/x", GitBranch: "main", GitPath: "a", Description: "d"},
 		"request_release_1": wire.ReleaseCreate{Name: "x", GitURL: "https://example.com/x"},
 		"request_update":    wire.ReleaseUpdate{Description: &text},

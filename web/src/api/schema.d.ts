@@ -200,8 +200,9 @@ export interface paths {
         /**
          * All secrets, in order of name
          * @description Without values, or with `include_values=true` with them, which needs a token:
-         *     a browser session is 403 then. If one stored value cannot be opened the whole
-         *     answer is 500, so that nobody takes a gap for a deletion.
+         *     a browser session is 403 then. If one stored value cannot be opened, or a secret
+         *     is missing that the account counts, the whole answer is 500, so that nobody
+         *     takes a gap for a deletion.
          */
         get: operations["listSecrets"];
         put?: never;
@@ -223,9 +224,13 @@ export interface paths {
         put?: never;
         /**
          * Write many secrets at once, all or none
-         * @description Gives a verdict on each item, in the order sent. With one invalid item, or with
-         *     `dry_run`, nothing is written and `applied` is false; the verdicts then tell
-         *     what would have happened to the others.
+         * @description Gives a verdict on each item, in the order sent. With one item that is invalid or
+         *     a conflict, or with `dry_run`, nothing is written and `applied` is false; the
+         *     verdicts then tell what would have happened to the others.
+         *
+         *     An item may say which version it means to replace, as `current_version` of a dry
+         *     run told it. If the secret is at another one by now, and does not hold the item's
+         *     value already, that is the item's `conflict`.
          */
         post: operations["writeSecrets"];
         delete?: never;
@@ -545,17 +550,35 @@ export interface components {
             request_id?: string;
             detail?: string;
         };
+        /**
+         * @description Made at random with the database: another server, or this one with a new
+         *     database, has another one.
+         */
+        Installation: components["schemas"]["Id"];
+        /**
+         * @description Grows whenever the data of the installation is put back to an earlier state.
+         *     Version numbers can be compared only within one installation and one epoch.
+         */
+        Epoch: number;
         Secret: {
             name: components["schemas"]["SecretName"];
             value?: components["schemas"]["SecretValue"];
             version: components["schemas"]["Version"];
             created_at: components["schemas"]["Time"];
             updated_at: components["schemas"]["Time"];
+            value_id: components["schemas"]["ValueID"];
         };
+        /**
+         * @description Random, and another one with every new value: where a version number repeats with
+         *     another value, as after a restored backup, this differs. It says nothing about the
+         *     value.
+         */
+        ValueID: string;
         SecretPut: {
             value: components["schemas"]["SecretValue"];
         };
         SecretWritten: {
+            value_id: components["schemas"]["ValueID"];
             name: components["schemas"]["SecretName"];
             version: components["schemas"]["Version"];
             created_at: components["schemas"]["Time"];
@@ -575,6 +598,11 @@ export interface components {
             secrets: {
                 name: string;
                 value: string;
+                /**
+                 * @description The version that must be current; 0 when the secret must not exist.
+                 *     Absent asks nothing.
+                 */
+                version?: number;
             }[];
             /** @default false */
             dry_run?: boolean;
@@ -583,9 +611,11 @@ export interface components {
             /** @description As sent, cut to 128 bytes. */
             name: string;
             /** @enum {unknown} */
-            state: "new" | "changed" | "unchanged" | "invalid";
+            state: "new" | "changed" | "unchanged" | "invalid" | "conflict";
             version?: components["schemas"]["Version"];
-            /** @description Why it is invalid. */
+            /** @description The version before the write; 0 when there was no secret. */
+            current_version: number;
+            /** @description Why it is invalid or a conflict. */
             message?: string;
         };
         Release: {
@@ -784,15 +814,18 @@ export interface components {
                 };
             };
         };
-        /** @description The account. */
-        User: {
+        /** @description The account, and whose data it is. */
+        Profile: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
             };
             content: {
                 "application/json": components["schemas"]["Success"] & {
-                    data?: components["schemas"]["User"];
+                    data?: components["schemas"]["User"] & {
+                        installation: components["schemas"]["Installation"];
+                        epoch: components["schemas"]["Epoch"];
+                    };
                 };
             };
         };
@@ -1115,6 +1148,8 @@ export interface operations {
                     "application/json": components["schemas"]["Success"] & {
                         data?: {
                             user: components["schemas"]["User"];
+                            installation: components["schemas"]["Installation"];
+                            epoch: components["schemas"]["Epoch"];
                         };
                     };
                 };
@@ -1156,7 +1191,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["User"];
+            200: components["responses"]["Profile"];
             401: components["responses"]["InvalidToken"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
@@ -1200,7 +1235,7 @@ export interface operations {
             };
         };
         responses: {
-            200: components["responses"]["User"];
+            200: components["responses"]["Profile"];
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["InvalidToken"];
             403: components["responses"]["Forbidden"];
@@ -1357,6 +1392,8 @@ export interface operations {
                     "application/json": components["schemas"]["Success"] & {
                         data?: {
                             secrets: components["schemas"]["Secret"][];
+                            installation: components["schemas"]["Installation"];
+                            epoch: components["schemas"]["Epoch"];
                         };
                     };
                 };

@@ -15,7 +15,9 @@ const largest = 512 * 1024; // bytes; what the server takes at once
 
 interface Verdict {
 	name: string;
-	state: "new" | "changed" | "unchanged" | "invalid";
+	state: "new" | "changed" | "unchanged" | "invalid" | "conflict";
+	/** The version it was at when this was found out; 0: there was none. */
+	current_version: number;
 	message?: string;
 }
 
@@ -169,12 +171,19 @@ function DropArea({
 	);
 }
 
-const stateText = { new: "New", changed: "Changed", unchanged: "Unchanged", invalid: "Invalid" };
+const stateText = {
+	new: "New",
+	changed: "Changed",
+	unchanged: "Unchanged",
+	invalid: "Invalid",
+	conflict: "Changed elsewhere",
+};
 const stateClass = {
 	new: "text-accent",
 	changed: "text-warn",
 	unchanged: "text-muted",
 	invalid: "text-danger",
+	conflict: "text-danger",
 };
 
 interface PreviewProps {
@@ -185,20 +194,30 @@ interface PreviewProps {
 
 function PreviewDialog({ preview, onBack, onClose }: PreviewProps) {
 	const queries = useQueryClient();
-	const { entries, verdicts, problems } = preview;
-	const useful = verdicts.filter(({ state }) => state === "new" || state === "changed");
+	const { entries, problems } = preview;
+	const [verdicts, setVerdicts] = useState(preview.verdicts);
+	const useful = verdicts.filter(({ state }) => state !== "unchanged" && state !== "invalid");
 	const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
 	const chosen = useful.filter(({ name }) => !left.has(name));
 
 	const save = useMutation({
+		// Only what the preview showed is replaced: the server refuses an item whose
+		// secret was written, made or deleted since.
 		mutationFn: () => {
-			const names = new Set(chosen.map(({ name }) => name));
+			const seen = new Map(chosen.map(({ name, current_version }) => [name, current_version]));
 			const secrets = entries
-				.filter(({ name }) => names.has(name))
-				.map(({ name, value }) => ({ name, value }));
+				.filter(({ name }) => seen.has(name))
+				.map(({ name, value }) => ({ name, value, version: seen.get(name) }));
 			return call("post", "/api/secrets:batch", { body: { secrets } });
 		},
-		onSuccess: ({ results }) => {
+		onSuccess: ({ applied, results }) => {
+			if (!applied) {
+				const found = new Map(results.map((result) => [result.name, result]));
+				setVerdicts(verdicts.map((verdict) => found.get(verdict.name) ?? verdict));
+				const conflicts = results.filter(({ state }) => state === "conflict");
+				setLeft(new Set([...left, ...conflicts.map(({ name }) => name)]));
+				return;
+			}
 			toast.success(results.length === 1 ? "1 secret imported" : `${results.length} secrets imported`);
 			onClose();
 		},
@@ -239,6 +258,12 @@ function PreviewDialog({ preview, onBack, onClose }: PreviewProps) {
 					{explain(save.error)}
 				</p>
 			)}
+			{save.data?.applied === false && (
+				<p role="alert" className="mb-3 text-danger">
+					Nothing was imported, because what is marked below was changed elsewhere after this preview. Choose
+					it again to replace it all the same, or import the others without it.
+				</p>
+			)}
 			<ul className="divide-y divide-line border-y border-line">
 				{verdicts.map(({ name, state, message }) => (
 					<li key={name} className="lazy-row py-1.5">
@@ -270,10 +295,10 @@ function PreviewDialog({ preview, onBack, onClose }: PreviewProps) {
 }
 
 function summary(verdicts: readonly Verdict[], skipped: number): string {
-	const counts = (["new", "changed", "unchanged", "invalid"] as const)
+	const counts = (["new", "changed", "unchanged", "invalid", "conflict"] as const)
 		.map((state) => [verdicts.filter((verdict) => verdict.state === state).length, state] as const)
 		.filter(([n]) => n > 0)
-		.map(([n, state]) => `${n} ${state}`);
+		.map(([n, state]) => `${n} ${stateText[state].toLowerCase()}`);
 	if (skipped > 0) counts.push(skipped === 1 ? "1 line skipped" : `${skipped} lines skipped`);
 	return `${counts.join(", ")}. Nothing is saved yet.`;
 }
