@@ -3,6 +3,8 @@ package leger
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 )
 
 // Code classifies an error. It is the same word in Go, in the API's JSON and
@@ -29,6 +31,8 @@ const (
 	CodeUnhealthy   Code = "unhealthy"    // a unit did not start or did not become healthy
 	CodeUnreachable Code = "unreachable"  // the server did not answer
 	CodeInterrupted Code = "interrupted"  // the user stopped the command
+	CodeDeclined    Code = "declined"     // the user answered a question with no
+	CodeDisk        Code = "disk"         // a file of this machine cannot be written or read: disk full, read-only, failing
 )
 
 // Sentinels for errors.Is: two *Error values match when their codes match, so a
@@ -50,6 +54,8 @@ var (
 	ErrUnhealthy        = &Error{Code: CodeUnhealthy}
 	ErrUnreachable      = &Error{Code: CodeUnreachable}
 	ErrInterrupted      = &Error{Code: CodeInterrupted}
+	ErrDeclined         = &Error{Code: CodeDeclined}
+	ErrDisk             = &Error{Code: CodeDisk}
 )
 
 // Error is the one error type that crosses package and process borders.
@@ -65,6 +71,7 @@ type Error struct {
 	Version Version // with CodeConflict: the version that is current, if known
 
 	RequestID  string // set by the client from the server's answer
+	FromServer bool   // set by the client: it is the server's answer, not the word of a part of this machine
 	RetryAfter int    // seconds; with CodeRateLimited and CodeUnavailable
 	Err        error
 }
@@ -107,6 +114,32 @@ func Errorf(code Code, format string, args ...any) *Error {
 // goes to a client of the API.
 func Wrap(code Code, cause error, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Err: cause}
+}
+
+// WrapFile makes an *Error about a file of this machine: CodeDisk where the disk is
+// to blame (see [DiskFault]), otherwise code, which says what the file was for.
+// The system names the file again in its own words, so that part of cause is left
+// out: format should name it.
+func WrapFile(code Code, cause error, format string, args ...any) *Error {
+	if p, ok := errors.AsType[*fs.PathError](cause); ok {
+		cause = p.Err
+	}
+	if DiskFault(cause) {
+		return Wrap(CodeDisk, cause, format, args...).
+			WithHint("free some space (df -h), or make the file system writable, then run the command again")
+	}
+	return Wrap(code, cause, format, args...)
+}
+
+// DiskFault reports whether err says that the disk is full, over its quota,
+// read-only or failing: nothing that other input to the same command would change.
+func DiskFault(err error) bool {
+	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
 }
 
 // Invalid makes a CodeInvalid error about one field of the input.

@@ -33,7 +33,7 @@ type keys struct {
 func (p program) keys(data string) (keys, error) {
 	var k keys
 	if err := os.MkdirAll(data, 0o700); err != nil {
-		return k, leger.Wrap(leger.CodeInvalid, err, "make the data directory").WithHint("name another one with --data DIR")
+		return k, leger.WrapFile(leger.CodeInvalid, err, "make the data directory").WithHint("name another one with --data DIR")
 	}
 	encryption, made, err := p.key("ENCRYPTION_KEY", data, encryptionKeyFile, func() (string, error) {
 		if _, err := os.Stat(filepath.Join(data, databaseFile)); err == nil {
@@ -89,18 +89,18 @@ func (p program) key(name, data, file string, create func() (string, error)) (te
 	case err == nil:
 		text, err = readSecretFile(file)
 		if err != nil {
-			return "", nil, leger.Wrap(leger.CodeInvalid, err, "read %s", file)
+			return "", nil, leger.WrapFile(leger.CodeInvalid, err, "read %s", file)
 		}
 		return text, nil, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return "", nil, leger.Wrap(leger.CodeInvalid, err, "look for %s", file)
+		return "", nil, leger.WrapFile(leger.CodeInvalid, err, "look for %s", file)
 	}
 	if text, err = create(); err != nil {
 		return "", nil, err
 	}
 	// Never in place of one: of two first starts at once only one may keep its key.
 	if err := safefile.Create(file, []byte(text+"\n"), 0o600); err != nil {
-		return "", nil, leger.Wrap(leger.CodeUnavailable, err, "write %s", file)
+		return "", nil, leger.WrapFile(leger.CodeUnavailable, err, "write %s", file)
 	}
 	return text, []string{file}, nil
 }

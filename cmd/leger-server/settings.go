@@ -102,7 +102,7 @@ func (p program) lookup(name string) (string, error) {
 	if file := p.getenv(name + "_FILE"); file != "" {
 		v, err := readSecretFile(file)
 		if err != nil {
-			return "", leger.Wrap(leger.CodeInvalid, err, "read the file named by %s_FILE", name)
+			return "", leger.WrapFile(leger.CodeInvalid, err, "read the file named by %s_FILE", name)
 		}
 		return v, nil
 	}
@@ -113,7 +113,7 @@ func (p program) lookup(name string) (string, error) {
 			return v, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return "", leger.Wrap(leger.CodeInvalid, err, "read the credential %s", name)
+			return "", leger.WrapFile(leger.CodeInvalid, err, "read the credential %s", name)
 		}
 	}
 	return "", nil

@@ -72,7 +72,7 @@ func (a *app) logout(ctx context.Context) error {
 		a.say("You were not signed in.")
 		return nil
 	case err != nil:
-		return leger.Wrap(leger.CodeInvalid, fileCause(err), "delete %s", path)
+		return leger.WrapFile(leger.CodeDisk, err, "delete %s", path)
 	}
 	if unreadable == nil {
 		a.say("%s is signed out of %s.", f.Email, f.Server)

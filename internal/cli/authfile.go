@@ -53,7 +53,7 @@ func (a *app) readAuth() (authFile, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return authFile{}, notSignedIn("you are not signed in on this machine")
 	case err != nil:
-		return authFile{}, leger.Wrap(leger.CodeInvalidToken, fileCause(err), "read %s", path).WithHint("leger auth login")
+		return authFile{}, leger.WrapFile(leger.CodeInvalidToken, err, "read %s", path).WithHint("leger auth login")
 	}
 	if err := onlyOwner(path); err != nil {
 		return authFile{}, err
@@ -75,7 +75,7 @@ func (a *app) writeAuth(f authFile) error {
 		return leger.Wrap(leger.CodeInternal, err, "encode the sign-in")
 	}
 	if err := safefile.Write(path, append(b, '\n'), 0o600); err != nil {
-		return leger.Wrap(leger.CodeInvalid, fileCause(err), "write %s", path).
+		return leger.WrapFile(leger.CodeDisk, err, "write %s", path).
 			WithHint("is there room, and may you write there?")
 	}
 	return nil

@@ -133,7 +133,7 @@ func (a *app) dropTimer(ctx context.Context, m *machine) error {
 	a.runs(ctx, "systemctl", "--user", "disable", "--quiet", "--now", autoUnit+".timer")
 	for _, suffix := range []string{".timer", ".service"} {
 		if err := os.Remove(filepath.Join(dir, autoUnit+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return leger.Wrap(leger.CodeUnavailable, fileCause(err), "remove the timer's unit")
+			return leger.WrapFile(leger.CodeDisk, err, "remove the timer's unit")
 		}
 	}
 	a.runs(ctx, "systemctl", "--user", "daemon-reload")
@@ -198,7 +198,7 @@ WantedBy=timers.target
 	for suffix, text := range units {
 		path := filepath.Join(dir, autoUnit+suffix)
 		if err := safefile.Write(path, []byte(text), 0o644); err != nil {
-			return leger.Wrap(leger.CodeUnavailable, fileCause(err), "write the timer's unit %s", path)
+			return leger.WrapFile(leger.CodeDisk, err, "write the timer's unit %s", path)
 		}
 	}
 	return nil

@@ -109,14 +109,14 @@ func (a *app) configSet(name, value string) error {
 	path := filepath.Join(dir, configName)
 	before, err := os.ReadFile(path) //nolint:gosec // the user's own settings file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return leger.Wrap(leger.CodeInvalid, fileCause(err), "read the settings file %s", path)
+		return leger.WrapFile(leger.CodeInvalid, err, "read the settings file %s", path)
 	}
 	after, err := setTOML(before, k, value)
 	if err != nil {
 		return err
 	}
 	if err := safefile.Write(path, after, 0o600); err != nil {
-		return leger.Wrap(leger.CodeInvalid, fileCause(err), "write the settings file %s", path)
+		return leger.WrapFile(leger.CodeDisk, err, "write the settings file %s", path)
 	}
 	a.say("%s is set in %s", name, path)
 	if s, err := a.setting(name); err == nil && s.from != path && s.value != value {

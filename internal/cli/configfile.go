@@ -30,7 +30,7 @@ func readConfig(path string) (configFile, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return configFile{}, nil
 	case err != nil:
-		return configFile{}, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the settings file %s", path)
+		return configFile{}, leger.WrapFile(leger.CodeInvalid, err, "read the settings file %s", path)
 	}
 	c, err := parseConfig(b)
 	if err != nil {

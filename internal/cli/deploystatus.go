@@ -90,7 +90,7 @@ type generationJSON struct {
 	Current   bool           `json:"current"`
 	Source    deploy.Source  `json:"source"`
 	Consent   deploy.Consent `json:"consent,omitempty"`
-	CreatedAt time.Time      `json:"created_at"`
+	CreatedAt time.Time      `json:"created_at,omitzero"`
 }
 
 func jsonOf(d deploy.Deployment) deploymentJSON {

@@ -71,7 +71,7 @@ func (e Env) lookup(name string) (value, from string, err error) {
 	if file := e.get(name + "_FILE"); file != "" {
 		v, err := readSmall(file)
 		if err != nil {
-			return "", "", leger.Wrap(leger.CodeInvalid, fileCause(err), "read %s, which %s_FILE names", file, name)
+			return "", "", leger.WrapFile(leger.CodeInvalid, err, "read %s, which %s_FILE names", file, name)
 		}
 		return v, name + "_FILE", nil
 	}
@@ -81,7 +81,7 @@ func (e Env) lookup(name string) (value, from string, err error) {
 			return v, "systemd credential " + name, nil
 		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return "", "", leger.Wrap(leger.CodeInvalid, fileCause(err), "read the systemd credential %s", name)
+			return "", "", leger.WrapFile(leger.CodeInvalid, err, "read the systemd credential %s", name)
 		}
 	}
 	return "", "", nil
@@ -100,14 +100,6 @@ func readSmall(file string) (string, error) {
 	}
 	s := strings.TrimSuffix(string(b), "\n")
 	return strings.TrimSuffix(s, "\r"), nil
-}
-
-// fileCause drops operation and path, which our messages say already.
-func fileCause(err error) error {
-	if p, ok := errors.AsType[*os.PathError](err); ok {
-		return p.Err
-	}
-	return err
 }
 
 // xdg gives a base directory of the XDG specification with leger's part in it;

@@ -1,6 +1,10 @@
 package cli
 
-import "leger.run/leger"
+import (
+	"errors"
+
+	"leger.run/leger"
+)
 
 // The exit codes of leger (leger help exit-codes).
 const (
@@ -20,7 +24,7 @@ const (
 const exitCodesHelp = `leger ends with one of these codes:
 
     0  done
-    1  failed for a reason that has no code of its own
+    1  failed: the disk is full, you answered no, or another reason without a code of its own
     2  wrong usage or input
     3  not found
     4  not signed in, or not allowed
@@ -30,9 +34,9 @@ const exitCodesHelp = `leger ends with one of these codes:
     8  the server cannot be reached, or cannot answer now
   130  interrupted; running the command again continues`
 
-// exitCode gives the exit code of an error's code.
-func exitCode(c leger.Code) int {
-	switch c {
+// exitCode gives the exit code of an error.
+func exitCode(err error) int {
+	switch leger.CodeOf(err) {
 	case "":
 		return exitDone
 	case leger.CodeInvalid, leger.CodeTooLarge:
@@ -47,12 +51,30 @@ func exitCode(c leger.Code) int {
 		return exitMissing
 	case leger.CodeUnhealthy:
 		return exitUnhealthy
-	case leger.CodeUnreachable, leger.CodeUnavailable:
+	case leger.CodeUnavailable:
+		if fromServer(err) {
+			return exitUnreachable
+		}
+		return exitMissing // systemd, Podman or legerd does not answer
+	case leger.CodeUnreachable:
 		return exitUnreachable
 	case leger.CodeInterrupted:
 		return exitInterrupted
+	case leger.CodeDisk, leger.CodeDeclined:
+		return exitFailed
 	case leger.CodeMethodNotAllowed, leger.CodeUnsupportedMedia, leger.CodeRateLimited, leger.CodeInternal:
 		return exitFailed
 	}
 	return exitFailed // a newer server's code
+}
+
+// fromServer reports whether the server gave the error, or one of its causes.
+func fromServer(err error) bool {
+	for {
+		e, ok := errors.AsType[*leger.Error](err)
+		if !ok || e.FromServer {
+			return ok
+		}
+		err = e.Err
+	}
 }

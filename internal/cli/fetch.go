@@ -58,7 +58,7 @@ func (in install) complete(from *deploy.Source) error {
 		return leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.allowedSigners)
 	}
 	if _, err := os.Stat(abs); err != nil {
-		return leger.Wrap(leger.CodeInvalid, fileCause(err), "read the allowed signers in %s", abs)
+		return leger.WrapFile(leger.CodeInvalid, err, "read the allowed signers in %s", abs)
 	}
 	from.AllowedSigners = abs
 	return nil
@@ -102,13 +102,13 @@ func (a *app) source(ctx context.Context, name leger.ReleaseName, in install) (g
 func (a *app) readDir(src gitrepo.Source, version quadlet.Version) (*quadlet.Set, error) {
 	root, err := os.OpenRoot(src.Dir)
 	if err != nil {
-		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "open %s", src.Dir)
+		return nil, leger.WrapFile(leger.CodeInvalid, err, "open %s", src.Dir)
 	}
 	defer func() { _ = root.Close() }()
 	if src.Path.String() != "" {
 		sub, err := root.OpenRoot(src.Path.String())
 		if err != nil {
-			return nil, leger.Wrap(leger.CodeNotFound, fileCause(err), "open %s in %s", src.Path, src.Dir)
+			return nil, leger.WrapFile(leger.CodeNotFound, err, "open %s in %s", src.Path, src.Dir)
 		}
 		defer func() { _ = sub.Close() }()
 		root = sub

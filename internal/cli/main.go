@@ -44,9 +44,13 @@ func (a *app) run(ctx context.Context) int {
 	root := a.root() //nolint:contextcheck // cobra hands the context to each command
 	root.SetArgs(e.Args)
 	root.SetIn(e.Stdin)
-	root.SetOut(e.Stdout)
+	help := &helpWriter{to: e.Stdout}
+	root.SetOut(help)
 	root.SetErr(e.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = wrote(help.err)
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -54,7 +58,7 @@ func (a *app) run(ctx context.Context) int {
 		err = leger.Errorf(leger.CodeInterrupted, "interrupted")
 	}
 	a.printError(cmd, err)
-	return exitCode(leger.CodeOf(err))
+	return exitCode(err)
 }
 
 // app is one run of the command.

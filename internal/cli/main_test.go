@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -55,7 +56,7 @@ func TestEveryCodeHasItsExitCode(t *testing.T) {
 	want := map[leger.Code]int{
 		leger.CodeInvalid: 2, leger.CodeTooLarge: 2, leger.CodeNotFound: 3, leger.CodeInvalidToken: 4, leger.CodeForbidden: 4,
 		leger.CodeConflict: 5, leger.CodePartial: 5, leger.CodeMissingPart: 6, leger.CodeUnhealthy: 7,
-		leger.CodeUnreachable: 8, leger.CodeUnavailable: 8, leger.CodeInterrupted: 130,
+		leger.CodeUnreachable: 8, leger.CodeUnavailable: 6, leger.CodeInterrupted: 130, leger.CodeDeclined: 1, leger.CodeDisk: 1,
 		leger.CodeMethodNotAllowed: 1, leger.CodeUnsupportedMedia: 1, leger.CodeRateLimited: 1, leger.CodeInternal: 1,
 	}
 	codes := legerCodes(t)
@@ -63,12 +64,20 @@ func TestEveryCodeHasItsExitCode(t *testing.T) {
 		t.Errorf("there are %d codes, this test knows %d", len(codes), len(want))
 	}
 	for _, c := range codes {
-		if got := cli.ExitCode(c); got != want[c] {
+		if got := cli.ExitCode(leger.Errorf(c, "it failed")); got != want[c] {
 			t.Errorf("%s ends with %d, want %d", c, got, want[c])
 		}
 	}
-	if cli.ExitCode("") != 0 || cli.ExitCode("from_a_newer_server") != 1 {
+	if cli.ExitCode(nil) != 0 || cli.ExitCode(leger.Errorf("from_a_newer_server", "it failed")) != 1 {
 		t.Error("no error is 0, an unknown code is 1")
+	}
+	// "Unavailable" is the server's word too: only then is it the server that is away.
+	// A systemd that took too long used to end with "server unreachable".
+	away := &leger.Error{Code: leger.CodeUnavailable, FromServer: true}
+	for _, err := range []error{away, leger.Wrap(leger.CodeUnavailable, away, "report"), errors.Join(away, io.EOF)} {
+		if got := cli.ExitCode(err); got != 8 {
+			t.Errorf("%v ends with %d, want 8", err, got)
+		}
 	}
 }
 

@@ -24,7 +24,21 @@ func wrote(err error) error {
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return nil
 	}
-	return leger.Wrap(leger.CodeUnavailable, fileCause(err), "write to standard output")
+	return leger.WrapFile(leger.CodeDisk, err, "write to standard output")
+}
+
+// helpWriter remembers a failed write: cobra prints help and does not look.
+type helpWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *helpWriter) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 // printJSON writes one JSON value to stdout. The shapes are the types of package

@@ -129,7 +129,7 @@ func (a *app) mustConfirm(ctx context.Context, question string) error {
 		return err
 	}
 	if !ok {
-		return leger.Errorf(leger.CodeInterrupted, "not confirmed: nothing was changed")
+		return leger.Errorf(leger.CodeDeclined, "you answered no: nothing was changed")
 	}
 	return nil
 }

@@ -114,12 +114,12 @@ func (a *app) readValue(ctx context.Context, name leger.SecretName, src setSourc
 func readFileValue(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the user names their own file
 	if err != nil {
-		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the value from %s", path)
+		return nil, leger.WrapFile(leger.CodeInvalid, err, "read the value from %s", path)
 	}
 	defer func() { _ = f.Close() }()
 	b, err := readBounded(f)
 	if err != nil && !errors.Is(err, leger.ErrTooLarge) {
-		return nil, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the value from %s", path)
+		return nil, leger.WrapFile(leger.CodeInvalid, err, "read the value from %s", path)
 	}
 	return b, err
 }

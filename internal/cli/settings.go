@@ -197,7 +197,7 @@ func (a *app) sharedSecret() (token.Secret, error) {
 	}
 	text, err := readSmall(file)
 	if err != nil {
-		return token.Secret{}, leger.Wrap(leger.CodeInvalid, fileCause(err), "read the shared secret from %s (%s)", file, from)
+		return token.Secret{}, leger.WrapFile(leger.CodeInvalid, err, "read the shared secret from %s (%s)", file, from)
 	}
 	return token.ParseSecret([]byte(text))
 }
@@ -207,7 +207,7 @@ func onlyOwner(file string) error {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
-		return leger.Wrap(leger.CodeInvalid, fileCause(err), "read %s", file)
+		return leger.WrapFile(leger.CodeInvalid, err, "read %s", file)
 	case !info.Mode().IsRegular():
 		return leger.Errorf(leger.CodeInvalid, "%s is not a file", file)
 	case info.Mode().Perm()&0o077 != 0:

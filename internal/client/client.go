@@ -173,6 +173,7 @@ func (c *Client) decode(res *http.Response, body []byte, out any) error {
 	}
 	if !env.Success {
 		e := env.Error.Leger()
+		e.FromServer = true
 		if e.RequestID == "" {
 			e.RequestID = res.Header.Get(wire.HeaderRequestID)
 		}

@@ -105,7 +105,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	if !ok || !errors.Is(err, leger.ErrConflict) {
 		t.Fatalf("error = %v", err)
 	}
-	want := leger.Error{Code: leger.CodeConflict, Message: "moved on", Hint: "look again", Field: "name", Version: 9, RequestID: "req-1", RetryAfter: 3}
+	want := leger.Error{Code: leger.CodeConflict, Message: "moved on", Hint: "look again", Field: "name", Version: 9, RequestID: "req-1", RetryAfter: 3, FromServer: true}
 	if *e != want {
 		t.Errorf("error = %+v, want %+v", *e, want)
 	}

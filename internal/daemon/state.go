@@ -25,7 +25,7 @@ func (f stateFile) load() (state, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return state{}, nil
 	case err != nil:
-		return state{}, leger.Wrap(leger.CodeUnavailable, err, "read what legerd remembers")
+		return state{}, leger.WrapFile(leger.CodeUnavailable, err, "read what legerd remembers")
 	}
 	var s state
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -41,7 +41,7 @@ func (f stateFile) save(s state) error {
 		return leger.Wrap(leger.CodeInternal, err, "encode what legerd remembers")
 	}
 	if err := safefile.Write(f.path, append(text, '\n'), 0o600); err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "write what legerd remembers")
+		return leger.WrapFile(leger.CodeUnavailable, err, "write what legerd remembers")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ type Generation struct {
 	// Risks are those that the user accepted with it.
 	Risks     []quadlet.Risk `json:"risks"`
 	Consent   Consent        `json:"consent,omitempty"`
-	CreatedAt time.Time      `json:"created_at"`
+	CreatedAt time.Time      `json:"created_at,omitzero"`
 }
 
 // Consent tells how the user agreed to a generation. It holds for its commit.

@@ -63,7 +63,7 @@ func (s store) lock() (unlock func(), err error) {
 }
 
 func wrapDisk(err error, what string) error {
-	return leger.Wrap(leger.CodeUnavailable, err, "%s", what).WithHint("check the space and the permissions of the directory")
+	return leger.WrapFile(leger.CodeDisk, err, "%s", what).WithHint("check the space and the permissions of the directory")
 }
 
 // apps lists the releases that something is recorded of.

@@ -52,7 +52,7 @@ func (s *session) credentials() (*os.File, error) {
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "make a pipe for git")
+		return nil, leger.WrapFile(leger.CodeUnavailable, err, "make a pipe for git")
 	}
 	text := slices.Concat([]byte("username="+tokenUser+"\npassword="), token, []byte("\n"))
 	defer clear(text)

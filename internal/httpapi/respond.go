@@ -39,7 +39,7 @@ func Status(c leger.Code) int {
 	case leger.CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case leger.CodeInternal, leger.CodeMissingPart, leger.CodePartial, leger.CodeUnhealthy,
-		leger.CodeUnreachable, leger.CodeInterrupted:
+		leger.CodeUnreachable, leger.CodeInterrupted, leger.CodeDeclined, leger.CodeDisk:
 		return http.StatusInternalServerError
 	}
 	return http.StatusInternalServerError

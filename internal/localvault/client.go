@@ -199,6 +199,9 @@ func (c *Client) setec(ctx context.Context, path string, request, into any, what
 		return leger.Errorf(leger.CodeInvalid, "legerd could not %s: it did not take the request", what)
 	case http.StatusRequestEntityTooLarge:
 		return leger.Errorf(leger.CodeTooLarge, "legerd could not %s: the value is too long", what)
+	case http.StatusInsufficientStorage:
+		return leger.Errorf(leger.CodeDisk, "legerd could not %s: its disk is full, read-only or failing", what).
+			WithHint("free some space (df -h); its log says more: journalctl --user -u legerd")
 	default:
 		const most = 300
 		said := strings.TrimSpace(string(body))

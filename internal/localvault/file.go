@@ -14,11 +14,11 @@ import (
 // that others may.
 func makePrivateDir(dir string) error {
 	if err := safefile.MakeDir(dir, 0o700); err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "make the directory %s", dir)
+		return leger.WrapFile(leger.CodeUnavailable, err, "make the directory %s", dir)
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "look at the directory %s", dir)
+		return leger.WrapFile(leger.CodeUnavailable, err, "look at the directory %s", dir)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return leger.Invalid("data", "others may enter the data directory %s: its mode is %04o", dir, mode).

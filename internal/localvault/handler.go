@@ -125,8 +125,12 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, "version already set", http.StatusPreconditionFailed)
 	default:
 		h.log.ErrorContext(r.Context(), "request to the store failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		code := http.StatusInternalServerError
+		if leger.DiskFault(err) {
+			code = http.StatusInsufficientStorage
+		}
 		// The caller owns the store: why the disk refused is theirs to know.
-		http.Error(w, "internal error: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "internal error: "+err.Error(), code)
 	}
 }
 
@@ -245,6 +249,8 @@ func statusOf(c leger.Code) int {
 		return http.StatusRequestEntityTooLarge
 	case leger.CodeUnavailable, leger.CodeMissingPart, leger.CodeInterrupted:
 		return http.StatusServiceUnavailable
+	case leger.CodeDisk:
+		return http.StatusInsufficientStorage
 	default:
 		return http.StatusInternalServerError
 	}

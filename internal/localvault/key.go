@@ -132,12 +132,12 @@ func readKey(path string, guarded bool) (Key, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return Key{}, leger.Wrap(leger.CodeNotFound, err, "there is no key file")
 	case err != nil:
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "open the key file")
+		return Key{}, leger.WrapFile(leger.CodeUnavailable, err, "open the key file")
 	}
 	defer f.Close() // only read
 	info, err := f.Stat()
 	if err != nil {
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "look at the key file")
+		return Key{}, leger.WrapFile(leger.CodeUnavailable, err, "look at the key file")
 	}
 	if mode := info.Mode().Perm(); guarded && mode&0o077 != 0 {
 		return Key{}, leger.Invalid("key", "others may read the key file %s: its mode is %04o", path, mode).
@@ -146,7 +146,7 @@ func readKey(path string, guarded bool) (Key, error) {
 	// Longer than any key, so that a wrong file is malformed and not cut to fit.
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "read the key file")
+		return Key{}, leger.WrapFile(leger.CodeUnavailable, err, "read the key file")
 	}
 	key, err := ParseKey(text)
 	if err != nil {
@@ -175,7 +175,7 @@ func (src KeySource) makeKey(path string) (Key, error) {
 	case errors.Is(err, fs.ErrExist):
 		return readKey(path, true)
 	case err != nil:
-		return Key{}, leger.Wrap(leger.CodeUnavailable, err, "write a new key")
+		return Key{}, leger.WrapFile(leger.CodeUnavailable, err, "write a new key")
 	}
 	return k, nil
 }

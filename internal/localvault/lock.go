@@ -27,7 +27,7 @@ func lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // G304: the data directory
 	if err != nil {
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "open the lock of the store")
+		return nil, leger.WrapFile(leger.CodeUnavailable, err, "open the lock of the store")
 	}
 	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK):
@@ -37,7 +37,7 @@ func lock(dir string) (*os.File, error) {
 			WithHint("one legerd per data directory: use the one that runs, or stop it (systemctl --user stop legerd)")
 	case err != nil:
 		_ = f.Close()
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "lock the store")
+		return nil, leger.WrapFile(leger.CodeUnavailable, err, "lock the store")
 	}
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // only for the error above

@@ -45,7 +45,7 @@ func ListenUnix(ctx context.Context, path string) (net.Listener, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the directory of the socket")
+		return nil, leger.WrapFile(leger.CodeUnavailable, err, "make the directory of the socket")
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "unix", path)

@@ -94,7 +94,7 @@ func sweepError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return leger.Wrap(leger.CodeUnavailable, err, "remove what an interrupted write left behind")
+	return leger.WrapFile(leger.CodeUnavailable, err, "remove what an interrupted write left behind")
 }
 
 // checkFile tells a file that cannot be a store from one that the key does not
@@ -105,7 +105,7 @@ func checkFile(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return leger.Wrap(leger.CodeUnavailable, err, "read the store")
+		return leger.WrapFile(leger.CodeUnavailable, err, "read the store")
 	}
 	damaged := func(cause error) error {
 		return leger.Wrap(leger.CodeInternal, cause, "the store %s is damaged", path).
@@ -130,7 +130,7 @@ func checkFile(path string) error {
 
 func openError(path string, err error) error {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return leger.Wrap(leger.CodeUnavailable, err, "make the store")
+		return leger.WrapFile(leger.CodeUnavailable, err, "make the store")
 	}
 	return leger.Wrap(leger.CodeInvalid, err, "the key does not open the store %s: it was made with another key, or it is damaged", path).
 		WithHint("legerd looks for the key in LEGERD_KEY, LEGERD_KEY_FILE, the credential legerd-key and then in the data directory: give it the one the store was made with")
@@ -145,7 +145,7 @@ func (s *Store) Close() error {
 	}
 	s.db = nil
 	if err := release(s.held); err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "close the store")
+		return leger.WrapFile(leger.CodeUnavailable, err, "close the store")
 	}
 	return nil
 }

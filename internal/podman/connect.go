@@ -193,11 +193,11 @@ func (c *Client) startService(ctx context.Context) (socket string, err error) {
 	}
 	dir := filepath.Join(c.cfg.RuntimeDir, "leger")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", leger.Wrap(leger.CodeUnavailable, err, "make the directory of Podman's socket")
+		return "", leger.WrapFile(leger.CodeUnavailable, err, "make the directory of Podman's socket")
 	}
 	socket = filepath.Join(dir, "podman.sock")
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", leger.Wrap(leger.CodeUnavailable, err, "remove the old socket of Podman")
+		return "", leger.WrapFile(leger.CodeUnavailable, err, "remove the old socket of Podman")
 	}
 	// The service outlives the call that needs it: it ends by itself, or with Close.
 	process, err := c.cfg.Runner.Start(context.WithoutCancel(ctx), run.Command{

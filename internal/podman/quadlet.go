@@ -177,7 +177,7 @@ func (q *Quadlets) Remove(_ context.Context, app string, files []string) error {
 	}
 	for _, path := range left {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return leger.Wrap(leger.CodeUnavailable, err, "remove an installed quadlet")
+			return leger.WrapFile(leger.CodeUnavailable, err, "remove an installed quadlet")
 		}
 	}
 	if err := safefile.Sync(q.cfg.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -195,7 +195,7 @@ func (q *Quadlets) podman(ctx context.Context, args ...string) (run.Result, erro
 func (q *Quadlets) layOut(app string, files map[string][]byte) (dir string, remove func(), err error) {
 	top, err := os.MkdirTemp(q.cfg.TempDir, "leger-quadlets-")
 	if err != nil {
-		return "", nil, leger.Wrap(leger.CodeUnavailable, err, "make a directory for the quadlets")
+		return "", nil, leger.WrapFile(leger.CodeUnavailable, err, "make a directory for the quadlets")
 	}
 	remove = func() { _ = os.RemoveAll(top) }
 	dir = filepath.Join(top, app)
@@ -210,7 +210,7 @@ func (q *Quadlets) layOut(app string, files map[string][]byte) (dir string, remo
 		}
 		if err != nil {
 			remove()
-			return "", nil, leger.Wrap(leger.CodeUnavailable, err, "lay out the quadlets")
+			return "", nil, leger.WrapFile(leger.CodeUnavailable, err, "lay out the quadlets")
 		}
 	}
 	return dir, remove, nil

@@ -90,7 +90,7 @@ func (h *HeldBack) write(versions map[leger.SecretName]leger.Version) error {
 	if err == nil {
 		return nil
 	}
-	return leger.Wrap(leger.CodeMissingPart, err, "which versions of secrets are held back cannot be remembered").
+	return leger.WrapFile(leger.CodeDisk, err, "which versions of secrets are held back cannot be remembered").
 		WithHint("is there room, and may you write to %s? until then the next sync brings them again", filepath.Dir(h.path))
 }
 

@@ -97,7 +97,7 @@ func (m *Memory) recall(held map[leger.SecretName]leger.Version) (last identity,
 // begin remembers with whom this machine syncs, before the first step.
 func (m *Memory) begin(now identity) error {
 	if err := m.write(record{identity: now}); err != nil {
-		return leger.Wrap(leger.CodeMissingPart, err, "with which server this machine syncs cannot be remembered; nothing was changed").
+		return leger.WrapFile(leger.CodeDisk, err, "with which server this machine syncs cannot be remembered; nothing was changed").
 			WithHint("is there room, and may you write to %s?", filepath.Dir(m.path))
 	}
 	return nil
@@ -107,7 +107,7 @@ func (m *Memory) begin(now identity) error {
 func (m *Memory) keep(now identity, etag string, held map[leger.SecretName]leger.Version) error {
 	want := record{identity: now, ETag: etag, Held: digest(held)}
 	if err := m.write(want); err != nil {
-		return leger.Wrap(leger.CodeMissingPart, err, "the secrets are in place, but the sync state cannot be remembered").
+		return leger.WrapFile(leger.CodeDisk, err, "the secrets are in place, but the sync state cannot be remembered").
 			WithHint("is there room, and may you write to %s?", filepath.Dir(m.path))
 	}
 	return nil

@@ -26,7 +26,7 @@ var complaint = regexp.MustCompile(`^(?:(/[^:]*):(\d+): |([^\s:]+): )(.*)$`)
 func Verify(ctx context.Context, runner *run.Runner, env []string, tempDir string, units map[string][]byte) ([]leger.Problem, error) {
 	dir, err := os.MkdirTemp(tempDir, "leger-verify-")
 	if err != nil {
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "make a directory for the units")
+		return nil, leger.WrapFile(leger.CodeUnavailable, err, "make a directory for the units")
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	args := []string{"--user", "--recursive-errors=no", "--man=no", "verify", "--"}
@@ -36,7 +36,7 @@ func Verify(ctx context.Context, runner *run.Runner, env []string, tempDir strin
 		}
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
-			return nil, leger.Wrap(leger.CodeUnavailable, err, "lay out the units")
+			return nil, leger.WrapFile(leger.CodeUnavailable, err, "lay out the units")
 		}
 		args = append(args, path)
 	}
