@@ -133,7 +133,7 @@ func (a *app) checkDisk(context.Context) finding {
 	}
 	for _, dir := range []string{data, state, legerd} {
 		if err := probe(dir); err != nil {
-			return failing(check, leger.Wrap(leger.CodeMissingPart, fileCause(err), "cannot write to %s", dir).
+			return failing(check, leger.WrapFile(leger.CodeMissingPart, err, "cannot write to %s", dir).
 				WithHint("see how full it is and whether it is read-only: df -h '%s'; findmnt -T '%s'", dir, dir))
 		}
 	}
