@@ -8,16 +8,16 @@ import (
 
 // arguments tells the worst among arguments for Podman. They always ask: what is
 // not known here may do anything.
-func arguments(value string) (effect, string) {
+func (j *judge) arguments(value string) (effect, string) {
 	words, _ := splitArgs(value)
 	worst, text := asks, "hands arguments to Podman"
 	var found []string
-	for i := 0; i < len(words); i++ {
+	for i := range words {
 		flag, value, joined := cutFlag(words[i])
 		if !joined && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
 			value = words[i+1]
 		}
-		if e, why := argument(flag, value, joined); why != "" {
+		if e, why := j.argument(flag, value, joined); why != "" {
 			worst = max(worst, e)
 			if note := flag + " " + why; !slices.Contains(found, note) {
 				found = append(found, note)
@@ -41,7 +41,7 @@ func cutFlag(word string) (flag, value string, joined bool) {
 // argument says what is risky about one argument, "" for nothing that is known.
 // The value is the argument's own ("--pid=host") or, not joined, perhaps the next
 // one.
-func argument(flag, value string, joined bool) (effect, string) {
+func (j *judge) argument(flag, value string, joined bool) (effect, string) {
 	switch flag {
 	case "--privileged":
 		if !joined || isTrue(value) {
@@ -58,7 +58,7 @@ func argument(flag, value string, joined bool) (effect, string) {
 	case "--security-opt":
 		return endangers, "may switch a protection off"
 	case "-v", "--volume", "--mount":
-		return mountArgument(value)
+		return j.mountArgument(flag, value)
 	case "--rootfs", "--volumes-from":
 		return endangers, "shows it a part of this machine, or of another container"
 	case "--env-host", "--env-file", "--label-file", "--secret", "--authfile", "--cert-dir", "--creds", "--decryption-key":
@@ -86,13 +86,10 @@ func argument(flag, value string, joined bool) (effect, string) {
 }
 
 // mountArgument names the places in the value of --volume or --mount.
-func mountArgument(value string) (effect, string) {
+func (j *judge) mountArgument(flag, value string) (effect, string) {
 	worst, text := harmless, "" // of volumes of Podman
-	for i, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ':' || r == ',' || r == '=' }) {
-		if !strings.ContainsAny(part[:1], "/%~$.") || i > 0 && !strings.Contains(value, "=") {
-			continue // of SOURCE:TARGET only the source
-		}
-		clean, unknown := hostPath(part, "", false)
+	for _, place := range argumentPlaces(flag, value) {
+		clean, unknown := hostPath(place, j.u.Service, strings.Contains(value, "glob"))
 		if unknown != "" {
 			return endangers, "shows it a place that cannot be told"
 		}
@@ -101,4 +98,30 @@ func mountArgument(value string) (effect, string) {
 		}
 	}
 	return worst, text
+}
+
+// argumentPlaces are the paths of the machine in the value of --volume or --mount.
+func argumentPlaces(flag, value string) []string {
+	var places []string
+	isPath := func(text string) bool { return text != "" && strings.ContainsAny(text, "/%~$.") }
+	options := value
+	if flag != "--mount" {
+		source, rest, _ := strings.Cut(value, ":")
+		if isPath(source) {
+			places = append(places, source)
+		}
+		_, options, _ = strings.Cut(rest, ":")
+	}
+	volume := !strings.Contains(value, "type=bind") && !strings.Contains(value, "type=glob")
+	for option := range strings.SplitSeq(options, ",") {
+		switch name, place, _ := strings.Cut(strings.Trim(option, `"`), "="); name {
+		case "source", "src":
+			if !volume || isPath(place) {
+				places = append(places, place)
+			}
+		case "upperdir", "workdir":
+			places = append(places, place)
+		}
+	}
+	return places
 }

@@ -30,59 +30,87 @@ func keyRules() []keyRule {
 
 func askingRules() []keyRule {
 	return []keyRule{
-		{keys: "PodmanArgs GlobalArgs", kind: RiskArguments, worst: asks, text: "hands arguments to Podman",
-			look: func(_ *judge, value string) (effect, string) { return arguments(value) }},
+		{
+			keys: "PodmanArgs GlobalArgs", kind: RiskArguments, worst: asks, text: "hands arguments to Podman",
+			look: (*judge).arguments,
+		},
 		{keys: "ContainersConfModule", kind: RiskArguments, worst: endangers, text: "changes Podman's settings, which can name programs to run"},
-		{keys: "AddCapability", kind: RiskPrivilege, worst: asks, text: "gives more than the usual privileges",
-			except: "one that Podman grants anyway: nothing", look: (*judge).capability},
+		{
+			keys: "AddCapability", kind: RiskPrivilege, worst: asks, text: "gives more than the usual privileges",
+			except: "one that Podman grants anyway: nothing", look: (*judge).capability,
+		},
 		{keys: "AddDevice", kind: RiskPrivilege, worst: asks, text: "gives access to a device of this machine"},
 		{keys: "Unmask", kind: RiskPrivilege, worst: asks, text: "uncovers paths of the kernel that containers usually do not see"},
-		{keys: "Container.GroupAdd Build.GroupAdd", kind: RiskPrivilege, worst: asks,
+		{
+			keys: "Container.GroupAdd Build.GroupAdd", kind: RiskPrivilege, worst: asks,
 			text: "keeps your own groups, with the files and devices that they may use", except: "another than keep-groups: nothing",
-			look: func(_ *judge, value string) (effect, string) { return unless(value != "keep-groups"), "" }},
-		{keys: "Annotation", kind: RiskPrivilege, worst: asks, text: "may tell the container runtime, or a hook of this machine, to do something",
+			look: func(_ *judge, value string) (effect, string) { return unless(value != "keep-groups"), "" },
+		},
+		{
+			keys: "Annotation", kind: RiskPrivilege, worst: asks, text: "may tell the container runtime, or a hook of this machine, to do something",
 			except: "org.opencontainers.image.…: nothing",
 			look: func(_ *judge, value string) (effect, string) {
 				return unless(strings.HasPrefix(value, "org.opencontainers.image.")), ""
-			}},
-		{keys: "EnvironmentHost", kind: RiskNamespace, worst: asks, text: "hands over the environment of your session",
-			except: "false: nothing", look: whenTrue},
-		{keys: "Container.Environment Build.Environment", kind: RiskNamespace, worst: asks, text: "takes variables from the environment of your session",
-			except: "NAME=VALUE: nothing", look: func(_ *judge, value string) (effect, string) { return unless(strings.Contains(value, "=")), "" }},
-		{keys: "Network", kind: RiskNamespace, worst: endangers, text: "shares this machine's network",
-			except: "a network, none or a private one: nothing", look: func(_ *judge, value string) (effect, string) { return sharedNamespace(value) }},
-		{keys: "UserNS", kind: RiskNamespace, worst: asks, text: "joins the users of another process",
+			},
+		},
+		{
+			keys: "EnvironmentHost", kind: RiskNamespace, worst: asks, text: "hands over the environment of your session",
+			except: "false: nothing", look: whenTrue,
+		},
+		{
+			keys: "Container.Environment Build.Environment", kind: RiskNamespace, worst: asks, text: "takes variables from the environment of your session",
+			except: "NAME=VALUE: nothing", look: func(_ *judge, value string) (effect, string) { return unless(strings.Contains(value, "=")), "" },
+		},
+		{
+			keys: "Network", kind: RiskNamespace, worst: endangers, text: "shares this machine's network",
+			except: "a network, none or a private one: nothing", look: func(_ *judge, value string) (effect, string) { return sharedNamespace(value) },
+		},
+		{
+			keys: "UserNS", kind: RiskNamespace, worst: asks, text: "joins the users of another process",
 			except: "auto, keep-id, nomap or host: nothing", look: func(_ *judge, value string) (effect, string) {
 				mode, _, _ := strings.Cut(value, ":")
 				return unless(slices.Contains([]string{"auto", "keep-id", "nomap", "host"}, mode)), ""
-			}},
+			},
+		},
 		{keys: "SecurityLabelDisable", kind: RiskProtection, worst: asks, text: "switches SELinux separation off", except: "false: nothing", look: whenTrue},
 		{keys: "SecurityLabelNested", kind: RiskProtection, worst: asks, text: "lets it change SELinux labels", except: "false: nothing", look: whenTrue},
 		{keys: "SecurityLabelType", kind: RiskProtection, worst: asks, text: "runs it under another SELinux type"},
-		{keys: "SeccompProfile AppArmor", kind: RiskProtection, worst: asks, text: "replaces a profile that keeps it away from this machine",
+		{
+			keys: "SeccompProfile AppArmor", kind: RiskProtection, worst: asks, text: "replaces a profile that keeps it away from this machine",
 			look: func(_ *judge, value string) (effect, string) {
 				if value == "unconfined" {
 					return asks, "lets it do anything that the profile would stop"
 				}
 				return asks, ""
-			}},
-		{keys: "TLSVerify", kind: RiskProtection, worst: asks, text: "takes images from a registry that cannot prove who it is",
-			except: "true: nothing", look: func(_ *judge, value string) (effect, string) { return unless(isTrue(value)), "" }},
-		{keys: "Volume.Driver", kind: RiskMount, worst: asks, text: "hands the volume to a plugin",
-			except: "local or image: nothing", look: func(_ *judge, value string) (effect, string) { return unless(value == "local" || value == "image"), "" }},
-		{keys: "Network.Driver", kind: RiskNamespace, worst: asks, text: "joins the network of this machine's interface",
-			except: "bridge: nothing", look: func(_ *judge, value string) (effect, string) { return unless(value == "bridge"), "" }},
-		{keys: "Network.Options", kind: RiskNamespace, worst: asks, text: "is a setting of the network's driver", except: "mtu, isolate, metric, no_default_route: nothing",
+			},
+		},
+		{
+			keys: "TLSVerify", kind: RiskProtection, worst: asks, text: "takes images from a registry that cannot prove who it is",
+			except: "true: nothing", look: func(_ *judge, value string) (effect, string) { return unless(isTrue(value)), "" },
+		},
+		{
+			keys: "Volume.Driver", kind: RiskMount, worst: asks, text: "hands the volume to a plugin",
+			except: "local or image: nothing", look: func(_ *judge, value string) (effect, string) { return unless(value == "local" || value == "image"), "" },
+		},
+		{
+			keys: "Network.Driver", kind: RiskNamespace, worst: asks, text: "joins the network of this machine's interface",
+			except: "bridge: nothing", look: func(_ *judge, value string) (effect, string) { return unless(value == "bridge"), "" },
+		},
+		{
+			keys: "Network.Options", kind: RiskNamespace, worst: asks, text: "is a setting of the network's driver", except: "mtu, isolate, metric, no_default_route: nothing",
 			look: func(_ *judge, value string) (effect, string) {
 				name, _, _ := strings.Cut(value, "=")
 				return unless(slices.Contains([]string{"mtu", "isolate", "metric", "no_default_route"}, name)), ""
-			}},
+			},
+		},
 		{keys: "KubeDownForce", kind: RiskOpaque, worst: asks, text: "removes its volumes, with what is in them, when it stops", except: "false: nothing", look: whenTrue},
-		{keys: "Build.ImageTag", kind: RiskImage, worst: asks, text: "puts what it builds in the place of that image",
+		{
+			keys: "Build.ImageTag", kind: RiskImage, worst: asks, text: "puts what it builds in the place of that image",
 			except: "localhost/…, or a name without a registry: nothing", look: func(_ *judge, value string) (effect, string) {
 				registry := ParseImage(value).Registry
 				return unless(registry == "" || registry == "localhost"), ""
-			}},
+			},
+		},
 	}
 }
 
@@ -90,52 +118,70 @@ func askingRules() []keyRule {
 func sourceRules() []keyRule {
 	reads := "reads a file of this machine"
 	return []keyRule{
-		{keys: "Container.EnvironmentFile", kind: RiskFile, worst: asks, text: reads + " into its environment", except: "a file of the release: nothing",
-			look: func(j *judge, value string) (effect, string) { return unless(j.ownFile(value)), "" }},
+		{
+			keys: "Container.EnvironmentFile", kind: RiskFile, worst: asks, text: reads + " into its environment", except: "a file of the release: nothing",
+			look: func(j *judge, value string) (effect, string) { return unless(j.ownFile(value)), "" },
+		},
 		{keys: "Rootfs", kind: RiskMount, worst: endangers, text: "runs a directory of this machine as the container"},
 		{keys: "Volume.Device", kind: RiskMount, worst: endangers, text: "makes a volume of a part of this machine", except: "tmpfs: nothing", look: (*judge).device},
 		{keys: "Image Artifact", kind: RiskFile, worst: asks, text: reads + " as an image", except: "the name of an image: it informs unless it has a digest", look: (*judge).image},
-		{keys: "HealthLogDestination", kind: RiskFile, worst: asks, text: "writes files of this machine", except: "local or events_logger: nothing",
+		{
+			keys: "HealthLogDestination", kind: RiskFile, worst: asks, text: "writes files of this machine", except: "local or events_logger: nothing",
 			look: func(_ *judge, value string) (effect, string) {
 				return unless(value == "local" || value == "events_logger"), ""
-			}},
-		{keys: "LogOpt", kind: RiskFile, worst: asks, text: "may write a file of this machine", except: "max-size, max-file, tag, labels, env: nothing",
+			},
+		},
+		{
+			keys: "LogOpt", kind: RiskFile, worst: asks, text: "may write a file of this machine", except: "max-size, max-file, tag, labels, env: nothing",
 			look: func(_ *judge, value string) (effect, string) {
 				name, _, _ := strings.Cut(value, "=")
 				return unless(slices.Contains([]string{"max-size", "max-file", "tag", "labels", "env"}, name)), ""
-			}},
-		{keys: "Timezone", kind: RiskFile, worst: asks, text: reads, except: "local, or the name of a time zone: nothing",
+			},
+		},
+		{
+			keys: "Timezone", kind: RiskFile, worst: asks, text: reads, except: "local, or the name of a time zone: nothing",
 			look: func(_ *judge, value string) (effect, string) {
 				return unless(!strings.ContainsAny(value, ".%$") && !path.IsAbs(value)), ""
-			}},
+			},
+		},
 		{keys: "AuthFile", kind: RiskFile, worst: asks, text: "sends the passwords in a file of this machine to the registry"},
 		{keys: "CertDir DecryptionKey", kind: RiskFile, worst: asks, text: reads},
 		{keys: "Build.Secret", kind: RiskFile, worst: asks, text: reads + " into the build"},
-		{keys: "IgnoreFile", kind: RiskFile, worst: asks, text: reads, except: "a file of the release: it counts as part of the build",
-			look: func(j *judge, value string) (effect, string) { return unless(j.ownFile(value)), "" }},
-		{keys: "Build.File Build.SetWorkingDirectory Yaml ConfigMap", kind: RiskOpaque, worst: endangers,
+		{
+			keys: "IgnoreFile", kind: RiskFile, worst: asks, text: reads, except: "a file of the release: it counts as part of the build",
+			look: func(j *judge, value string) (effect, string) { return unless(j.ownFile(value)), "" },
+		},
+		{
+			keys: "Build.File Build.SetWorkingDirectory Yaml ConfigMap", kind: RiskOpaque, worst: endangers,
 			text: "takes what is built or run from a place that is not in the release", except: "a file of the release: it asks, with its content",
-			look: (*judge).brings},
+			look: (*judge).brings,
+		},
 		{keys: "Kube.SetWorkingDirectory Volume Mount", kind: RiskMount, worst: harmless, text: "mounts something", except: "see below"},
 	}
 }
 
 func informingRules() []keyRule {
 	return []keyRule{
-		{keys: "AutoUpdate", kind: RiskImage, worst: informs, text: "lets Podman replace the image by itself when the registry has another one",
+		{
+			keys: "AutoUpdate", kind: RiskImage, worst: informs, text: "lets Podman replace the image by itself when the registry has another one",
 			except: "local: nothing", look: func(_ *judge, value string) (effect, string) {
 				return lesser(informs, value != "local" && value != "name/local"), ""
-			}},
-		{keys: "Container.Label Pod.Label", kind: RiskImage, worst: informs, text: "lets Podman replace the image by itself",
+			},
+		},
+		{
+			keys: "Container.Label Pod.Label", kind: RiskImage, worst: informs, text: "lets Podman replace the image by itself",
 			except: "another than io.containers.autoupdate: nothing", look: func(_ *judge, value string) (effect, string) {
 				return lesser(informs, strings.HasPrefix(value, "io.containers.autoupdate")), ""
-			}},
+			},
+		},
 		{keys: "Sysctl", kind: RiskPrivilege, worst: informs, text: "sets a value of the kernel for the container"},
 		{keys: "SecurityLabelLevel SecurityLabelFileType", kind: RiskProtection, worst: informs, text: "chooses its SELinux label"},
-		{keys: "CgroupsMode", kind: RiskProtection, worst: informs, text: "lets limits of memory and processor not hold",
+		{
+			keys: "CgroupsMode", kind: RiskProtection, worst: informs, text: "lets limits of memory and processor not hold",
 			except: "enabled or split: nothing", look: func(_ *judge, value string) (effect, string) {
 				return lesser(informs, value != "enabled" && value != "split"), ""
-			}},
+			},
+		},
 		{keys: "InterfaceName", kind: RiskNamespace, worst: informs, text: "names the interface on this machine"},
 		{keys: "Creds", kind: RiskFile, worst: informs, text: "has a password in the release's files"},
 	}
@@ -146,7 +192,8 @@ func informingRules() []keyRule {
 // networks of others, and where images come from) is among them: it is compared
 // between generations.
 func harmlessRules() []keyRule {
-	return []keyRule{{worst: harmless, keys: `
+	return []keyRule{{
+		worst: harmless, keys: `
 		AddHost AllTags Arch BuildArg ContainerName Copy DefaultDependencies DisableDNS DNS DNSOption DNSSearch DropCapability
 		Entrypoint Exec ExitCodePropagation ExitPolicy ExposeHostPort ForceRM Gateway GIDMap Group HealthCmd HealthInterval
 		HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthRetries HealthStartPeriod HealthStartupCmd HealthStartupInterval

@@ -9,14 +9,14 @@ import (
 // placeOf says what a path of the machine is, for a sentence, and how bad it is to
 // give it away. Whatever is not known to be harmless asks.
 func placeOf(clean string, readOnly bool) (what string, e effect) {
-	rest, inHome := strings.CutPrefix(clean, homeDir+"/")
+	rest, home := inHome(clean)
 	session, inSession := strings.CutPrefix(clean, runtimeDir+"/")
 	switch {
 	case clean == "/":
 		return "the whole file system", endangers
 	case clean == "/home" || clean == "/var":
 		return "a directory that everything of all users is in", endangers
-	case clean == homeDir:
+	case home && rest == "":
 		return "a whole home directory", endangers
 	case strings.HasSuffix(clean, "/podman.sock") || strings.HasSuffix(clean, "/docker.sock") || under(clean, "/run/podman"):
 		return "the container engine's socket, which can do whatever you can do", endangers
@@ -24,7 +24,7 @@ func placeOf(clean string, readOnly bool) (what string, e effect) {
 		return "the sockets of your session and of the system", endangers
 	case inSession:
 		return placeInSession(session)
-	case inHome:
+	case home:
 		return placeInHome(rest)
 	case readOnly && slices.ContainsFunc(ordinary(), func(dir string) bool { return under(clean, dir) }):
 		return "what every program of this machine may read", informs

@@ -134,6 +134,8 @@ func hostPath(value, service string, globs bool) (clean, unknown string) {
 	switch {
 	case unknown != "":
 		return text, unknown
+	case strings.HasPrefix(text, "~") && strings.Contains(text, ".."):
+		return "", "~" // nobody replaces it; a directory may be called so
 	case text == "~" || strings.HasPrefix(text, "~/"):
 		text = homeDir + text[1:]
 	case !strings.HasPrefix(text, "/"):
@@ -152,10 +154,7 @@ func canonical(clean string) string {
 		}
 	}
 	parts := strings.SplitN(clean, "/", 4)
-	switch {
-	case len(parts) > 2 && parts[1] == "home":
-		parts[2] = "~"
-	case len(parts) > 3 && parts[1] == "run" && parts[2] == "user":
+	if len(parts) > 3 && parts[1] == "run" && parts[2] == "user" {
 		user, rest, ok := strings.Cut(parts[3], "/")
 		if _, err := strconv.Atoi(user); err == nil {
 			parts[3] = "~"
@@ -165,6 +164,17 @@ func canonical(clean string) string {
 		}
 	}
 	return strings.Join(parts, "/")
+}
+
+// inHome reports whether a resolved path is a home directory, whoever's, or below
+// one; rest is what follows, "" for the directory itself.
+func inHome(clean string) (rest string, ok bool) {
+	below, ok := strings.CutPrefix(clean, "/home/")
+	if !ok {
+		return "", false
+	}
+	_, rest, _ = strings.Cut(below, "/")
+	return rest, true
 }
 
 // readable is a resolved path as people write it.
