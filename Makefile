@@ -157,6 +157,16 @@ shell-check:
 fuzz: ## every fuzz test for 20 seconds
 	@scripts/fuzz 20s
 
+# FUZZ_FOR=30m FUZZ_SEED=1; a seed gives the same quadlets again.
+FUZZ_FOR ?= 30m
+FUZZ_SEED ?= $(shell date +%s)
+
+.PHONY: fuzz-generator
+fuzz-generator: ## composed quadlets: what Podman's generator makes of them against what is reported
+	@scripts/need go machine
+	LEGER_FUZZ_FOR=$(FUZZ_FOR) LEGER_FUZZ_SEED=$(FUZZ_SEED) \
+		go test -count=1 -timeout 6h -tags e2e -v -run '^TestRealParts$$/^quadlet$$' ./e2e
+
 .PHONY: vuln
 vuln: ## known vulnerabilities of what we depend on (asks an online database)
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
