@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/terminal"
 )
 
 // version is the program's own, as /health and `leger-server version` tell it.
@@ -70,10 +71,11 @@ func (p program) main(ctx context.Context) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	_, _ = fmt.Fprintf(p.stderr, "leger-server: %v\n", err)
+	out := terminal.NewWriter(p.stderr)
+	_ = out.Print("leger-server: ", err, "\n")
 	var e *leger.Error
 	if errors.As(err, &e) && e.Hint != "" {
-		_, _ = fmt.Fprintf(p.stderr, "hint: %s\n", e.Hint)
+		_ = out.Print("hint: ", e.Hint, "\n")
 	}
 	if errors.Is(err, leger.ErrInvalid) {
 		return 2

@@ -172,7 +172,7 @@ func lines(pairs ...string) string {
 	var out strings.Builder
 	for pair := range slices.Chunk(pairs, 2) {
 		if value := pair[len(pair)-1]; value != "" {
-			out.WriteString(clean(pad(pair[0]+":", width+2)+value) + "\n")
+			out.WriteString(pad(pair[0]+":", width+2) + value + "\n")
 		}
 	}
 	return out.String()

@@ -206,7 +206,7 @@ func (a *app) explainFailure(err error) {
 	}
 	a.errln(a.paint(red, "journal of "+f.State.Name+":"))
 	for _, line := range f.Journal {
-		a.errln("  " + clean(line))
+		a.errln("  ", line)
 	}
 }
 

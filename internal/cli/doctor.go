@@ -111,9 +111,9 @@ func (a *app) printFinding(f finding) error {
 	case conditionFail:
 		c = red
 	}
-	line := a.paint(c, pad(string(f.State), 6)) + clean(pad(f.Check, 16)+f.Message) + "\n"
+	line := []any{a.paint(c, pad(string(f.State), 6)), pad(f.Check, 16), f.Message, "\n"}
 	if f.Mend != "" {
-		line += pad("", 22) + clean("-> "+f.Mend) + "\n"
+		line = append(line, pad("", 22), "-> ", f.Mend, "\n")
 	}
-	return a.print(line)
+	return a.print(line...)
 }

@@ -3,11 +3,10 @@ package cli
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/terminal"
 	"leger.run/leger/internal/wire"
 )
 
@@ -30,7 +29,7 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 	var all []wire.HostFinding
 	add := func(kind leger.FindingKind, subject, format string, args ...any) {
 		all = append(all, wire.HostFinding{
-			Kind: kind, Subject: oneLine(subject, leger.MaxFindingSubject), Text: oneLine(fmt.Sprintf(format, args...), leger.MaxFindingText),
+			Kind: kind, Subject: terminal.Line(subject, leger.MaxFindingSubject), Text: terminal.Line(fmt.Sprintf(format, args...), leger.MaxFindingText),
 		})
 	}
 	if d.Interrupted {
@@ -136,15 +135,4 @@ func bounded(all []wire.HostFinding, most int, release string) []wire.HostFindin
 	shown := max(most-1, 0)
 	more := wire.HostFinding{Kind: leger.FindingMore, Text: fmt.Sprintf("and %d more: leger deploy status %s", len(all)-shown, release)}
 	return append(slices.Clip(all[:shown]), more)
-}
-
-// oneLine makes a text what a report takes.
-func oneLine(text string, most int) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
-	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }

@@ -300,9 +300,9 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 		case r.File != "":
 			where = r.File + ": "
 		}
-		a.errln(a.paint(red, "error:") + " " + clean(where+r.Text))
+		a.errln(a.paint(red, "error:"), " ", where+r.Text)
 		if r.Hint != "" {
-			a.errln("       " + clean(r.Hint))
+			a.errln("       ", r.Hint)
 		}
 	}
 	first := plan.Refusals[0]

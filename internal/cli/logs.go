@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -82,39 +80,20 @@ func (a *app) showLogs(ctx context.Context, units []deploy.UnitStatus, l logs) e
 	for _, u := range units {
 		args = append(args, "--unit="+u.Service)
 	}
-	out := &cleanWriter{to: a.env.Stdout}
 	res, err := a.runner().Run(ctx, run.Command{
-		Path: "journalctl", Args: args, Env: run.MinimalEnv(a.env.LookupEnv), Stdout: out, MaxOutput: -1,
+		Path: "journalctl", Args: args, Env: run.MinimalEnv(a.env.LookupEnv), Stdout: a.out, MaxOutput: -1,
 	})
 	switch {
 	case ctx.Err() != nil && l.follow:
 		return nil // Ctrl-C is how one leaves it
+	case a.out.Err() != nil:
+		return wrote(a.out.Err())
 	case err != nil:
 		return err
 	case res.Code != 0:
 		return leger.Errorf(leger.CodeInvalid, "journalctl ended with %d: %s", res.Code, firstLine(res.Stderr)).
 			WithHint("check --since: it takes what journalctl takes")
 	default:
-		return wrote(out.err)
+		return nil
 	}
-}
-
-// cleanWriter keeps what programs wrote from steering the terminal.
-type cleanWriter struct {
-	to   io.Writer
-	part []byte // a line, or a character, that has only begun
-	err  error
-}
-
-func (w *cleanWriter) Write(p []byte) (int, error) {
-	w.part = append(w.part, p...)
-	end := bytes.LastIndexByte(w.part, '\n') + 1
-	if end > 0 && w.err == nil {
-		_, w.err = io.WriteString(w.to, clean(string(w.part[:end])))
-	}
-	w.part = append(w.part[:0], w.part[end:]...)
-	if w.err != nil {
-		return 0, w.err
-	}
-	return len(p), nil
 }

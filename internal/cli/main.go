@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/terminal"
 )
 
 // Main runs leger and gives its exit code. When ctx is cancelled the command
@@ -36,7 +35,10 @@ func newApp(e Env) *app {
 	if e.MachineID == "" {
 		e.MachineID = DefaultMachineID
 	}
-	return &app{env: e}
+	a := &app{out: terminal.NewWriter(e.Stdout), err: terminal.NewWriter(e.Stderr)}
+	e.Stdout, e.Stderr = a.out, a.err
+	a.env = e
+	return a
 }
 
 func (a *app) run(ctx context.Context) int {
@@ -44,12 +46,11 @@ func (a *app) run(ctx context.Context) int {
 	root := a.root() //nolint:contextcheck // cobra hands the context to each command
 	root.SetArgs(e.Args)
 	root.SetIn(e.Stdin)
-	help := &helpWriter{to: e.Stdout}
-	root.SetOut(help)
+	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		err = wrote(help.err)
+		err = wrote(a.out.Err()) // cobra prints help and does not look
 	}
 	if err == nil {
 		return exitDone
@@ -65,7 +66,9 @@ func (a *app) run(ctx context.Context) int {
 type app struct {
 	env   Env
 	flags flags
-	known *settings // read at first use
+	// out and err are Env's streams, which nothing writes to past them.
+	out, err *terminal.Writer
+	known    *settings // read at first use
 	// openUnits connects to the user's systemd; a test puts its own there.
 	openUnits func() (deploy.Units, func(), error)
 }
@@ -99,7 +102,7 @@ func (a *app) printError(cmd *cobra.Command, err error) {
 			hint = fmt.Sprintf("try again in %d s", e.RetryAfter)
 		}
 	}
-	a.errln("leger: " + clean(text))
+	a.errln("leger: " + text)
 	if _, ok := errors.AsType[usageError](err); ok {
 		a.errln("usage: " + cmd.UseLine())
 		if hint == "" {
@@ -107,21 +110,11 @@ func (a *app) printError(cmd *cobra.Command, err error) {
 		}
 	}
 	if hint != "" {
-		a.errln("hint: " + clean(hint))
+		a.errln("hint: " + hint)
 	}
 }
 
-func (a *app) errln(s string) { _, _ = fmt.Fprintln(a.env.Stderr, s) }
-
-// clean keeps text that came from elsewhere from steering the terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
-}
+func (a *app) errln(parts ...any) { _ = a.err.Print(append(parts, "\n")...) }
 
 // runner executes programs with the user's own PATH.
 func (a *app) runner() *run.Runner { return run.New(run.Config{Path: a.env.get("PATH")}) }

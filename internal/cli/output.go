@@ -1,22 +1,19 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"strings"
 	"syscall"
 	"unicode/utf8"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/terminal"
 )
 
 // print writes data to stdout.
-func (a *app) print(s string) error {
-	_, err := io.WriteString(a.env.Stdout, s)
-	return wrote(err)
-}
+func (a *app) print(parts ...any) error { return wrote(a.out.Print(parts...)) }
 
 // wrote explains a failed write to stdout. A reader that has seen enough (head)
 // is no failure.
@@ -27,67 +24,47 @@ func wrote(err error) error {
 	return leger.WrapFile(leger.CodeDisk, err, "write to standard output")
 }
 
-// helpWriter remembers a failed write: cobra prints help and does not look.
-type helpWriter struct {
-	to  io.Writer
-	err error
-}
-
-func (w *helpWriter) Write(b []byte) (int, error) {
-	n, err := w.to.Write(b)
-	if w.err == nil {
-		w.err = err
-	}
-	return n, err
-}
-
 // printJSON writes one JSON value to stdout. The shapes are the types of package
 // wire and those of this package whose names end in JSON; they only ever grow.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.env.Stdout)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return wrote(enc.Encode(v))
+	return wrote(a.out.JSON(v))
 }
 
 // say tells what is going on, unless --quiet.
 func (a *app) say(format string, args ...any) {
 	if !a.flags.quiet {
-		a.errln(clean(fmt.Sprintf(format, args...)))
+		a.errln(fmt.Sprintf(format, args...))
 	}
 }
 
 // detail tells it only with --verbose.
 func (a *app) detail(format string, args ...any) {
 	if a.flags.verbose {
-		a.errln(clean(fmt.Sprintf(format, args...)))
+		a.errln(fmt.Sprintf(format, args...))
 	}
 }
 
 // warn tells what the user should know, --quiet or not.
 func (a *app) warn(format string, args ...any) {
-	a.errln(a.paint(yellow, "warning:") + " " + clean(fmt.Sprintf(format, args...)))
+	a.errln(a.paint(yellow, "warning:"), " ", fmt.Sprintf(format, args...))
 }
 
-// colour is an SGR parameter (ECMA-48, 8.3.117).
-type colour string
-
 const (
-	red    colour = "31"
-	green  colour = "32"
-	yellow colour = "33"
-	bold   colour = "1"
+	red    = terminal.Red
+	green  = terminal.Green
+	yellow = terminal.Yellow
+	bold   = terminal.Bold
 )
 
 // paint colours text where somebody sees it: for stderr and stdout alike both
 // must be terminals, so that no escape ever lands in a file.
-func (a *app) paint(c colour, s string) string {
+func (a *app) paint(c terminal.Colour, s string) terminal.Painted {
 	_, no := a.env.LookupEnv("NO_COLOR")
 	t := a.env.Terminal
 	if a.flags.noColor || no || a.env.get("TERM") == "dumb" || !t.Out() || !t.Err() {
-		return s
+		c = ""
 	}
-	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
+	return terminal.Painted{Colour: c, Text: s}
 }
 
 // table prints rows under a heading, columns aligned, nothing cut off.
@@ -95,27 +72,29 @@ func (a *app) table(head []string, rows [][]string) error {
 	widths := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(clean(cell)))
+			widths[i] = max(widths[i], utf8.RuneCountInString(oneCell(cell)))
 		}
 	}
-	var b strings.Builder
-	line := func(row []string, paint func(string) string) {
+	line := func(row []string) string {
 		var l strings.Builder
 		for i, cell := range row {
-			cell = clean(cell)
+			cell = oneCell(cell)
 			l.WriteString(cell)
 			if i < len(row)-1 {
 				l.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
 			}
 		}
-		b.WriteString(paint(strings.TrimRight(l.String(), " ")) + "\n")
+		return strings.TrimRight(l.String(), " ")
 	}
-	line(head, func(s string) string { return a.paint(bold, s) })
+	parts := []any{a.paint(bold, line(head)), "\n"}
 	for _, row := range rows {
-		line(row, func(s string) string { return s })
+		parts = append(parts, line(row), "\n")
 	}
-	return a.print(b.String())
+	return a.print(parts...)
 }
+
+// oneCell keeps a cell on its line.
+func oneCell(s string) string { return terminal.Line(s, math.MaxInt) }
 
 // failureJSON is how an error stands beside a result.
 type failureJSON struct {

@@ -19,35 +19,35 @@ func (a *app) showPlan(p deploy.Plan, in install) error {
 		if a.flags.json {
 			return nil
 		}
-		return a.print(a.tint(clean(text + riskText(p))))
+		return a.print(a.tint(text + riskText(p))...)
 	}
 	if !a.flags.quiet {
-		a.errln(a.tint(clean(strings.TrimSuffix(text, "\n"))))
+		a.errln(a.tint(strings.TrimSuffix(text, "\n"))...)
 	}
 	if risks := riskText(p); risks != "" {
 		head, rest, _ := strings.Cut(strings.TrimSuffix(risks, "\n"), "\n")
-		a.errln(a.paint(yellow, clean(head)))
+		a.errln(a.paint(yellow, head))
 		if rest != "" {
-			a.errln(clean(rest))
+			a.errln(rest)
 		}
 	}
 	return nil
 }
 
 // tint colours the lines of a diff.
-func (a *app) tint(text string) string {
-	var b strings.Builder
+func (a *app) tint(text string) (parts []any) {
 	for line := range strings.Lines(text) {
 		bare := strings.TrimSuffix(line, "\n")
 		switch {
 		case strings.HasPrefix(bare, "    +"):
-			line = a.paint(green, bare) + line[len(bare):]
+			parts = append(parts, a.paint(green, bare), line[len(bare):])
 		case strings.HasPrefix(bare, "    -"):
-			line = a.paint(red, bare) + line[len(bare):]
+			parts = append(parts, a.paint(red, bare), line[len(bare):])
+		default:
+			parts = append(parts, line)
 		}
-		b.WriteString(line)
 	}
-	return b.String()
+	return parts
 }
 
 // planText is a plan for people; with diffs it shows how each file changes.

@@ -14,13 +14,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
 	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/secretsync"
+	"leger.run/leger/internal/terminal"
 	"leger.run/leger/internal/wire"
 )
 
@@ -91,8 +90,7 @@ func fitting(version string) string {
 // hostName is what the machine calls itself; where that cannot be shown, its id.
 func (a *app) hostName(device string) string {
 	name, err := a.env.Hostname()
-	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
-	if err != nil || name == "" || len(name) > leger.MaxHostName || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
+	if err != nil || name == "" || name != terminal.Line(name, leger.MaxHostName) {
 		return device
 	}
 	return name

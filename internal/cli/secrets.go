@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/terminal"
 	"leger.run/leger/internal/wire"
 )
 
@@ -109,11 +110,17 @@ func (a *app) secretsGet(ctx context.Context, text string, yes bool) error {
 	if a.flags.json {
 		return a.printJSON(valueJSON{s.Name, s.Version, *s.Value})
 	}
+	if !a.env.Terminal.Out() {
+		return wrote(a.out.Raw(*s.Value))
+	}
 	if err := a.print(*s.Value); err != nil {
 		return err
 	}
-	if a.env.Terminal.Out() && !strings.HasSuffix(*s.Value, "\n") {
-		a.errln("") // the prompt begins on a line of its own; stdout has the bytes alone
+	if !strings.HasSuffix(*s.Value, "\n") {
+		a.errln("") // the prompt begins on a line of its own
+	}
+	if terminal.Text(*s.Value) != *s.Value {
+		a.warn("some characters of this value cannot be shown; write it to a file or a pipe to get them all")
 	}
 	return nil
 }

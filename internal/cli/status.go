@@ -188,7 +188,7 @@ func (a *app) printStatus(s statusJSON) error {
 	for _, e := range s.Errors {
 		a.warn("%s", e.Message)
 		if e.Hint != "" && !a.flags.quiet {
-			a.errln("  hint: " + clean(e.Hint))
+			a.errln("  hint: ", e.Hint)
 		}
 	}
 	return nil

@@ -189,7 +189,7 @@ func (a *app) showLoss(p secretsync.Plan) {
 		if l.Replaced {
 			what = "would get another value"
 		}
-		a.errln("  " + clean(l.Name.String()+version+" "+what))
+		a.errln("  " + l.Name.String() + version + " " + what)
 	}
 	if p.Doubt == secretsync.DoubtAccount {
 		a.say("legerd keeps the other account's values: they come back when that account signs in and syncs here.")
@@ -242,7 +242,7 @@ func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr e
 			heldBack = heldBack || x.Action == secretsync.ActionHeldBack
 		}
 		if x.Err != nil {
-			a.errln(a.paint(red, "failed:") + " " + clean(fmt.Sprintf("%s: %v", x.Name, x.Err)))
+			a.errln(a.paint(red, "failed:"), fmt.Sprintf(" %s: %v", x.Name, x.Err))
 		}
 		rows = append(rows, []string{x.Name.String(), string(x.Action), versions(x.Step), verdict(x, !r.Begun)})
 	}

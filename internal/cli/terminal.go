@@ -92,7 +92,7 @@ func (a *app) hidden(ctx context.Context, question string) ([]byte, error) {
 	return line, err
 }
 
-func (a *app) prompt(s string) { _, _ = io.WriteString(a.env.Stderr, clean(s)) }
+func (a *app) prompt(s string) { _ = a.err.Print(s) }
 
 // await gives up a read that Ctrl-C interrupts: the read itself cannot be ended,
 // but the process is about to.

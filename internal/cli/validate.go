@@ -219,5 +219,5 @@ func (a *app) printProblems(v validateJSON) error {
 	for _, r := range v.Risks {
 		line(r.File, r.Line, "risk", r.Text)
 	}
-	return a.print(clean(b.String()))
+	return a.print(b.String())
 }

@@ -19,6 +19,7 @@ import (
 	"leger.run/leger/internal/localvault"
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/terminal"
 )
 
 // usage is what legerd --help prints.
@@ -87,6 +88,7 @@ func Main(ctx context.Context, p Process) int {
 
 // complain prints an error and its hint as the leger command does.
 func complain(to io.Writer, err error) {
+	to = terminal.NewWriter(to)
 	_, _ = fmt.Fprintln(to, "legerd:", err)
 	if e, ok := errors.AsType[*leger.Error](err); ok && e.Hint != "" {
 		_, _ = fmt.Fprintln(to, "hint:", e.Hint)

@@ -3,10 +3,10 @@ package gitrepo
 import (
 	"regexp"
 	"strings"
-	"unicode"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/terminal"
 )
 
 // explain turns a failure of git into an error.
@@ -92,17 +92,5 @@ func lastWords(stderr string) string {
 	return ": " + showName(userinfoPattern.ReplaceAllString(strings.TrimSpace(last), "://"))
 }
 
-// showName makes a name from outside fit for a terminal: printable, not too long.
-func showName(s string) string {
-	const most = 200
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
+// showName makes a name from outside fit for an error.
+func showName(s string) string { return terminal.Line(s, 200) }

@@ -11,6 +11,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/terminal"
 )
 
 // Check runs Podman's own systemd generator over the files, in a scratch
@@ -100,7 +101,7 @@ func complaints(stderr, dir string, files map[string][]byte) []leger.Problem {
 		}
 		p := leger.Problem{
 			File:    inSet(strings.TrimPrefix(match[1], dir+"/"), files),
-			Message: "Podman: " + printable(strings.ReplaceAll(match[2], dir+"/", "")),
+			Message: "Podman: " + terminal.Line(strings.ReplaceAll(match[2], dir+"/", ""), maxLine),
 		}
 		if n := lineNumber.FindStringSubmatch(match[2]); n != nil {
 			p.Line, _ = strconv.Atoi(n[1]) // a number too large stays 0: the file as a whole

@@ -14,6 +14,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
 	"leger.run/leger/internal/safefile"
+	"leger.run/leger/internal/terminal"
 )
 
 // QuadletVersion is the oldest Podman with "podman quadlet install".
@@ -233,22 +234,11 @@ func (q *Quadlets) RemoveVolume(ctx context.Context, name string) error {
 	}
 }
 
+// maxLine bounds what of a program's words goes into an error, in bytes.
+const maxLine = 300
+
 // lastLine is Podman's last line of complaint, for the cause of an error.
 func lastLine(stderr []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
-	return printable(strings.TrimPrefix(lines[len(lines)-1], "Error: "))
-}
-
-// printable keeps a program's words from acting on the terminal.
-func printable(s string) string {
-	const most = 300
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
+	return terminal.Line(strings.TrimPrefix(lines[len(lines)-1], "Error: "), maxLine)
 }

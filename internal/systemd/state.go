@@ -12,6 +12,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/terminal"
 )
 
 // States tells how units are, in the order asked. One that does not exist has
@@ -194,28 +195,12 @@ func (m *Manager) Why(ctx context.Context, unit string, since time.Time, lines i
 	}
 	var found []string
 	for line := range strings.Lines(string(res.Stdout)) {
-		if line = printable(line); line != "" {
+		if line = terminal.Line(line, maxLine); line != "" {
 			found = append(found, line)
 		}
 	}
 	return found, nil
 }
 
-// printable keeps a program's output from acting on the terminal.
-func printable(line string) string {
-	const most = 500
-	line = strings.TrimRight(strings.ToValidUTF8(line, "?"), "\r\n")
-	if len(line) > most {
-		line = strings.ToValidUTF8(line[:most], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case r < ' ' || (r >= 0x7f && r < 0xa0):
-			return '?'
-		default:
-			return r
-		}
-	}, line)
-}
+// maxLine bounds a line of what a program wrote, in bytes.
+const maxLine = 500

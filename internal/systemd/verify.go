@@ -11,6 +11,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/terminal"
 )
 
 // complaint is a line of systemd-analyze verify: "/path/web.service:7: what", or
@@ -57,7 +58,7 @@ func complaints(stderr string, units map[string][]byte) []leger.Problem {
 		if match == nil {
 			continue
 		}
-		p := leger.Problem{File: filepath.Base(match[1]), Message: "systemd: " + printable(match[4])}
+		p := leger.Problem{File: filepath.Base(match[1]), Message: "systemd: " + terminal.Line(match[4], maxLine)}
 		if match[1] == "" {
 			p.File = match[3]
 		}
