@@ -146,6 +146,7 @@ format-check: $(LINT)
 tidy-check:
 	go mod tidy -diff
 	cd e2e/tailnet && go mod tidy -diff
+	cd e2e/tailnet/v1.92 && go mod tidy -diff
 	cd bench && go mod tidy -diff
 
 .PHONY: shell-check

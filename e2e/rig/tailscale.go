@@ -23,9 +23,15 @@ const TailscaleSocket = "/run/tailscale/tailscaled.sock"
 // tailscaleTimeout is how long the node may take to change its state.
 const tailscaleTimeout = 30 * time.Second
 
+// OlderTailscale is the series that runs beside the newest one. Until 1.100
+// tailscaled told its user's profile only together with the peers.
+const OlderTailscale = "v1.92"
+
 // Identity is whom the machine's Tailscale node belongs to. Empty fields take
 // the values of alice@github in example.ts.net, user 123456789.
 type Identity struct {
+	// Series is the Tailscale that the machine runs: the newest, or [OlderTailscale].
+	Series string
 	LoginName, DisplayName  string
 	UserID                  int64
 	Tailnet, MagicDNSSuffix string
@@ -63,7 +69,14 @@ type TailscaleStatus struct {
 // requires one.
 func (m *Machine) Tailscale(ctx context.Context, identity Identity) *Tailscale {
 	m.t.Helper()
-	m.addTailscale(ctx)
+	newest := m.buildTailscale(ctx)
+	m.AddPrograms(filepath.Join(newest, "testcontrol"))
+	node := newest
+	if identity.Series != "" {
+		node = m.buildTailscale(ctx, identity.Series)
+		m.addInterface(ctx)
+	}
+	m.AddPrograms(filepath.Join(node, "tailscaled"), filepath.Join(node, "tailscale"))
 	control := m.StartUnit(ctx, Unit{
 		Name:    "testcontrol",
 		Command: append([]string{"testcontrol"}, identity.flags()...),
@@ -83,15 +96,13 @@ func (m *Machine) Tailscale(ctx context.Context, identity Identity) *Tailscale {
 		},
 		Properties: []string{"RuntimeDirectory=tailscale", "RuntimeDirectoryMode=0755", "StateDirectory=tailscale"},
 	})
-	node := &Tailscale{m: m, url: control.ReadyLine, Daemon: daemon, Control: control}
-	if identity.RequireLogin {
-		node.await(ctx, "NeedsLogin")
-		return node
-	}
+	n := &Tailscale{m: m, url: control.ReadyLine, Daemon: daemon, Control: control}
 	// The socket appears a moment after the process.
-	node.await(ctx, "NeedsLogin")
-	node.Up(ctx)
-	return node
+	n.await(ctx, "NeedsLogin")
+	if !identity.RequireLogin {
+		n.Up(ctx)
+	}
+	return n
 }
 
 // For returns the same node for a subtest; see [Machine.For].
@@ -120,27 +131,37 @@ func (i Identity) flags() []string {
 	return flags
 }
 
-// addTailscale builds Tailscale's programs, once, and puts them into the machine.
-func (m *Machine) addTailscale(ctx context.Context) {
+// addInterface gives the machine a network interface that leads nowhere: older
+// Tailscale does not connect to its relay, and stays in the state "Starting", while
+// the machine has none but lo.
+func (m *Machine) addInterface(ctx context.Context) {
+	m.t.Helper()
+	m.Must(ctx, Opts{As: "root"}, "sh", "-ec", `
+		ip link add rig0 type veth peer name rig1
+		ip address add 192.0.2.1/24 dev rig0
+		ip link set rig0 up
+		ip link set rig1 up`)
+}
+
+// buildTailscale builds Tailscale's programs, once, and returns their directory.
+func (m *Machine) buildTailscale(ctx context.Context, series ...string) string {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	output, err := m.script(ctx, "tailnet/build").Output()
+	output, err := m.script(ctx, "tailnet/build", series...).Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			m.t.Fatalf("rig: build Tailscale: %v\n%s", err, exit.Stderr)
 		}
 		m.t.Fatalf("rig: build Tailscale: %v", err)
 	}
-	directory := strings.TrimSpace(string(output))
-	for _, name := range []string{"tailscaled", "tailscale", "testcontrol"} {
-		m.AddPrograms(filepath.Join(directory, name))
-	}
+	return strings.TrimSpace(string(output))
 }
 
-// Status asks the node as the test user does.
+// Status asks the node as the test user does, with its peers: the older series
+// tells no user without them.
 func (n *Tailscale) Status(ctx context.Context) (TailscaleStatus, error) {
-	result := n.m.Run(ctx, Opts{}, "tailscale", "status", "--json", "--peers=false")
+	result := n.m.Run(ctx, Opts{}, "tailscale", "status", "--json")
 	var status TailscaleStatus
 	if err := json.Unmarshal([]byte(result.Stdout), &status); err != nil {
 		return status, fmt.Errorf("tailscale status: %w: %s", err, result)

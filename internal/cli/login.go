@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/url"
 	"runtime"
+	"strconv"
 	"time"
 
 	"leger.run/leger"
@@ -106,12 +107,15 @@ func (a *app) suggestLocal(err error, c *client.Client) error {
 
 func (a *app) tailnetConfig() tailnet.Config {
 	c := tailnet.Config{Socket: a.env.get("LEGER_TAILSCALE_SOCKET"), Now: a.env.Now}
-	args := []string{"status", "--json", "--peers=false"}
-	if c.Socket != "" {
-		args = append([]string{"--socket=" + c.Socket}, args...)
-	}
-	c.StatusCommand = func(ctx context.Context) ([]byte, error) {
-		res, err := a.runner().Run(ctx, run.Command{Path: "tailscale", Args: args, Env: run.MinimalEnv(a.env.LookupEnv)})
+	c.StatusCommand = func(ctx context.Context, peers bool) ([]byte, error) {
+		var args []string
+		if c.Socket != "" {
+			args = append(args, "--socket="+c.Socket)
+		}
+		args = append(args, "status", "--json", "--peers="+strconv.FormatBool(peers))
+		res, err := a.runner().Run(ctx, run.Command{
+			Path: "tailscale", Args: args, Env: run.MinimalEnv(a.env.LookupEnv), MaxOutput: tailnet.MaxStatus,
+		})
 		return res.Stdout, err
 	}
 	return c

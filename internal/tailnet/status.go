@@ -33,6 +33,17 @@ type profile struct {
 	LoginName string
 }
 
+// lacksProfile reports whether the node is a person's without saying who that is:
+// until 1.100 (https://github.com/tailscale/tailscale/issues/19894) tailscaled told
+// that only together with the peers.
+func (s status) lacksProfile() bool {
+	if s.BackendState != "Running" || s.Self == nil || len(s.Self.Tags) > 0 {
+		return false
+	}
+	_, described := s.User[strconv.FormatInt(s.Self.UserID, 10)]
+	return !described
+}
+
 // identity gives whom the status vouches for at now, or why nobody.
 func (s status) identity(now time.Time) (leger.Identity, error) {
 	if err := s.running(now); err != nil {
@@ -61,7 +72,7 @@ func (s status) identity(now time.Time) (leger.Identity, error) {
 	}
 	if err := id.Validate(); err != nil {
 		return leger.Identity{}, leger.Wrap(leger.CodeForbidden, err, "Tailscale gives an identity Leger cannot use").
-			WithHint("look at it with: tailscale status --json --peers=false")
+			WithHint("look at it with: tailscale status --json")
 	}
 	return id, nil
 }

@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -27,11 +28,13 @@ import (
 // DefaultSocket is where tailscaled listens on Linux.
 const DefaultSocket = "/run/tailscale/tailscaled.sock"
 
+// MaxStatus bounds tailscaled's answer, in bytes: a few KiB, and with the peers one
+// or two more for each.
+const MaxStatus = 64 << 20
+
 const (
 	// host is the only Host header tailscaled answers to; others get 403.
 	host = "local-tailscaled.sock"
-	// maxStatus bounds the answer. Without peers it has a few KiB.
-	maxStatus = 8 << 20
 	// patience is how long tailscaled may take: it answers from memory.
 	patience = 5 * time.Second
 )
@@ -40,10 +43,11 @@ const (
 type Config struct {
 	// Socket is tailscaled's local API; empty is DefaultSocket.
 	Socket string
-	// StatusCommand gives the output of "tailscale status --json", for systems where
-	// the socket cannot be used (macOS, containers). nil: only the socket is asked.
-	// ErrMissingPart from it means that Tailscale is not installed.
-	StatusCommand func(context.Context) ([]byte, error)
+	// StatusCommand gives the output of "tailscale status --json", with the peers or
+	// with --peers=false, for systems where the socket cannot be used (macOS,
+	// containers). nil: only the socket is asked. ErrMissingPart from it means that
+	// Tailscale is not installed.
+	StatusCommand func(ctx context.Context, peers bool) ([]byte, error)
 	// Now tells whether the node's key has expired; nil is time.Now.
 	Now func() time.Time
 }
@@ -75,26 +79,43 @@ func New(c Config) *Node {
 // for nobody is an error of its own with what to do: ErrMissingPart when
 // Tailscale is absent, stopped, starting or signed out, ErrForbidden when the
 // node is not a person's or this user may not ask.
+//
+// The peers of a large tailnet take megabytes, so they are asked for only when
+// tailscaled leaves the user's profile out without them.
 func (n *Node) Identity(ctx context.Context) (leger.Identity, error) {
-	raw, err := n.status(ctx)
+	s, err := n.status(ctx, false)
 	if err != nil {
 		return leger.Identity{}, err
 	}
-	var s status
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return leger.Identity{}, leger.Wrap(leger.CodeMissingPart, err, "tailscaled's answer cannot be read").
-			WithHint("update Tailscale: sudo tailscale update")
+	if s.lacksProfile() {
+		// The second answer counts alone: the node may have changed hands meanwhile.
+		if s, err = n.status(ctx, true); err != nil {
+			return leger.Identity{}, err
+		}
 	}
 	return s.identity(n.cfg.Now())
 }
 
-// status gets the status as JSON, by the socket or else by the command.
-func (n *Node) status(ctx context.Context) ([]byte, error) {
-	raw, err := n.askSocket(ctx)
+func (n *Node) status(ctx context.Context, peers bool) (status, error) {
+	raw, err := n.ask(ctx, peers)
+	if err != nil {
+		return status{}, err
+	}
+	var s status
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return status{}, leger.Wrap(leger.CodeMissingPart, err, "tailscaled's answer cannot be read").
+			WithHint("update Tailscale: sudo tailscale update")
+	}
+	return s, nil
+}
+
+// ask gets the status as JSON, by the socket or else by the command.
+func (n *Node) ask(ctx context.Context, peers bool) ([]byte, error) {
+	raw, err := n.askSocket(ctx, peers)
 	if err == nil || n.cfg.StatusCommand == nil || ctx.Err() != nil {
 		return raw, explain(ctx, err, false)
 	}
-	out, cmdErr := n.cfg.StatusCommand(ctx)
+	out, cmdErr := n.cfg.StatusCommand(ctx, peers)
 	switch {
 	case errors.Is(cmdErr, leger.ErrMissingPart):
 		return nil, explain(ctx, err, true)
@@ -109,8 +130,9 @@ func (n *Node) status(ctx context.Context) ([]byte, error) {
 // errDenied is tailscaled's 403: it knows the caller and refuses.
 var errDenied = leger.Errorf(leger.CodeForbidden, "tailscaled refused")
 
-func (n *Node) askSocket(ctx context.Context) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/localapi/v0/status?peers=false", http.NoBody)
+func (n *Node) askSocket(ctx context.Context, peers bool) ([]byte, error) {
+	address := "http://" + host + "/localapi/v0/status?peers=" + strconv.FormatBool(peers)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInternal, err, "make the request")
 	}
@@ -129,7 +151,11 @@ func (n *Node) askSocket(ctx context.Context) ([]byte, error) {
 	default:
 		return nil, leger.Errorf(leger.CodeMissingPart, "tailscaled answered %s", res.Status)
 	}
-	return io.ReadAll(io.LimitReader(res.Body, maxStatus))
+	raw, err := io.ReadAll(io.LimitReader(res.Body, MaxStatus+1))
+	if err == nil && len(raw) > MaxStatus {
+		return nil, leger.Errorf(leger.CodeMissingPart, "tailscaled's answer has more than %d MiB", MaxStatus>>20)
+	}
+	return raw, err
 }
 
 // explain turns a failed request into what the person at the keyboard can mend.

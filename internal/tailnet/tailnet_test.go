@@ -1,6 +1,7 @@
 package tailnet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,14 +57,25 @@ func tailscaled(t *testing.T, h http.HandlerFunc) string {
 	return socket
 }
 
+// answering serves body, whether or not the peers are asked for.
 func answering(t *testing.T, body []byte) string {
 	t.Helper()
+	return answeringPeers(t, body, body, new(atomic.Int32))
+}
+
+// answeringPeers serves another body when the peers are asked for, and counts that.
+func answeringPeers(t *testing.T, without, with []byte, asked *atomic.Int32) string {
+	t.Helper()
 	return tailscaled(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/localapi/v0/status" || r.URL.Query().Get("peers") != "false" {
+		switch r.URL.RequestURI() {
+		case "/localapi/v0/status?peers=false":
+			_, _ = w.Write(without)
+		case "/localapi/v0/status?peers=true":
+			asked.Add(1)
+			_, _ = w.Write(with)
+		default:
 			http.NotFound(w, r)
-			return
 		}
-		_, _ = w.Write(body)
 	})
 }
 
@@ -78,7 +91,12 @@ func alice(t *testing.T) leger.Identity {
 func TestIdentityOfARunningNode(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"running", "older"} {
-		got, err := tailnet.New(tailnet.Config{Socket: answering(t, fixture(t, name)), Now: now}).Identity(t.Context())
+		without, with := fixture(t, name), fixture(t, name)
+		if name == "older" {
+			with = fixture(t, "older.peers")
+		}
+		socket := answeringPeers(t, without, with, new(atomic.Int32))
+		got, err := tailnet.New(tailnet.Config{Socket: socket, Now: now}).Identity(t.Context())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -86,6 +104,83 @@ func TestIdentityOfARunningNode(t *testing.T) {
 			t.Errorf("%s: identity (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// The answers of real daemons, recorded by e2e (TestSignInWithEveryTailscale). Until
+// 1.100 tailscaled left the profile out without the peers, so that nobody with an
+// older one could sign in: the fixtures had been written by hand, in the shape of the
+// newest. The peers are asked for only where they are needed.
+func TestIdentityByRecordedAnswers(t *testing.T) {
+	t.Parallel()
+	recorded := func() time.Time { return time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		version, state string
+		message, hint  string // of the refusal
+		peers          int32  // how often the peers are asked for
+	}{
+		{version: "1.92.1", state: "running", peers: 1},
+		{version: "1.102.5", state: "running"},
+		{version: "1.92.1", state: "stopped", message: "switched off", hint: "sudo tailscale up"},
+		{version: "1.102.5", state: "stopped", message: "switched off", hint: "sudo tailscale up"},
+		{version: "1.92.1", state: "needs-login", message: "not signed in", hint: "sudo tailscale up"},
+		{version: "1.102.5", state: "needs-login", message: "not signed in", hint: "sudo tailscale up"},
+		{version: "1.92.1", state: "needs-approval", message: "approval", hint: "admin/machines"},
+		{version: "1.102.5", state: "needs-approval", message: "approval", hint: "admin/machines"},
+		{version: "1.92.1", state: "expired", message: "expired", hint: "--force-reauth"},
+		{version: "1.102.5", state: "expired", message: "expired", hint: "--force-reauth"},
+		{version: "1.92.1", state: "tagged", message: "tag:server, tag:ci", hint: "--advertise-tags="},
+		{version: "1.102.5", state: "tagged", message: "tag:server, tag:ci", hint: "--advertise-tags="},
+	} {
+		t.Run(c.version+"/"+c.state, func(t *testing.T) {
+			t.Parallel()
+			name := filepath.Join(c.version, c.state)
+			var asked atomic.Int32
+			socket := answeringPeers(t, fixture(t, name), fixture(t, name+".peers"), &asked)
+			command := func(_ context.Context, peers bool) ([]byte, error) {
+				if peers {
+					return fixture(t, name+".peers"), nil
+				}
+				return fixture(t, name), nil
+			}
+			for by, cfg := range map[string]tailnet.Config{
+				"socket":  {Socket: socket, Now: recorded},
+				"command": {Socket: filepath.Join(t.TempDir(), "none.sock"), StatusCommand: command, Now: recorded},
+			} {
+				got, err := tailnet.New(cfg).Identity(t.Context())
+				if c.message != "" {
+					assertTells(t, err, c.message, c.hint)
+					continue
+				}
+				want := alice(t)
+				want.DeviceID = "TESTCTRL00000001"
+				if err != nil || got != want {
+					t.Errorf("by %s: %v, %v; want %v", by, got, err, want)
+				}
+			}
+			if got := asked.Load(); got != c.peers {
+				t.Errorf("the peers were asked for %d times, want %d", got, c.peers)
+			}
+		})
+	}
+}
+
+// Between the question without and the one with peers the node may have changed
+// hands: what is taken is one answer, never the user of one and the profile of another.
+func TestTheSecondAnswerCountsAlone(t *testing.T) {
+	t.Parallel()
+	first := fixture(t, "older")
+	bob := bytes.ReplaceAll(fixture(t, "older.peers"), []byte("123456789"), []byte("42"))
+	bob = bytes.ReplaceAll(bob, []byte("alice@github"), []byte("bob@github"))
+	got, err := tailnet.New(tailnet.Config{Socket: answeringPeers(t, first, bob, new(atomic.Int32)), Now: now}).Identity(t.Context())
+	if err != nil || got.Email != "bob@github" || got.TailscaleUserID.String() != "u42" {
+		t.Errorf("the node is bob's now: %v, %v", got, err)
+	}
+	stopped := fixture(t, "stopped")
+	_, err = tailnet.New(tailnet.Config{Socket: answeringPeers(t, first, stopped, new(atomic.Int32)), Now: now}).Identity(t.Context())
+	assertTells(t, err, "switched off", "sudo tailscale up")
+	// A daemon that leaves the profile out of both vouches for nobody.
+	_, err = tailnet.New(tailnet.Config{Socket: answering(t, first), Now: now}).Identity(t.Context())
+	assertTells(t, err, "no user", "sudo tailscale up")
 }
 
 // Every state but a running, untagged, valid node still shows alice's identity in
@@ -128,10 +223,12 @@ func TestIdentityIsRefused(t *testing.T) {
 
 func TestTailscaledCannotBeAsked(t *testing.T) {
 	t.Parallel()
-	absent := func(context.Context) ([]byte, error) {
+	absent := func(context.Context, bool) ([]byte, error) {
 		return nil, leger.Errorf(leger.CodeMissingPart, "tailscale is not installed")
 	}
-	mute := func(context.Context) ([]byte, error) { return []byte("failed to connect to local tailscaled"), nil }
+	mute := func(context.Context, bool) ([]byte, error) {
+		return []byte("failed to connect to local tailscaled"), nil
+	}
 	nowhere := filepath.Join(t.TempDir(), "none.sock")
 	refusing := func(code int) string {
 		return tailscaled(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
@@ -184,7 +281,7 @@ func TestTheCommandStandsInForTheSocket(t *testing.T) {
 	t.Parallel()
 	node := tailnet.New(tailnet.Config{
 		Socket: filepath.Join(t.TempDir(), "none.sock"), Now: now,
-		StatusCommand: func(context.Context) ([]byte, error) { return fixture(t, "running"), nil },
+		StatusCommand: func(context.Context, bool) ([]byte, error) { return fixture(t, "running"), nil },
 	})
 	got, err := node.Identity(t.Context())
 	if err != nil || got != alice(t) {
@@ -222,9 +319,11 @@ func assertTells(t *testing.T, err error, message, hint string) {
 // Whatever the status says, an identity that comes out is a valid one.
 func FuzzIdentity(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.json")
-	if err != nil || len(files) == 0 {
+	recorded, err2 := filepath.Glob("testdata/*/*.json")
+	if err := errors.Join(err, err2); err != nil || len(files) == 0 || len(recorded) == 0 {
 		f.Fatal("no fixtures", err)
 	}
+	files = append(files, recorded...)
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -235,7 +334,7 @@ func FuzzIdentity(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		node := tailnet.New(tailnet.Config{
 			Socket: "/nonexistent/leger-test.sock", Now: now,
-			StatusCommand: func(context.Context) ([]byte, error) { return raw, nil },
+			StatusCommand: func(context.Context, bool) ([]byte, error) { return raw, nil },
 		})
 		id, err := node.Identity(t.Context())
 		if err != nil {
