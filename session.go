@@ -15,6 +15,15 @@ const (
 	SessionAbsolute = 30 * 24 * time.Hour
 )
 
+// SignInMethod is a way to sign in that a server may accept. The server decides
+// which: a client goes by what GET /api/auth/methods says, and may meet names that
+// it does not know.
+type SignInMethod string
+
+// SignInSharedSecret is the specification's way: whoever holds the installation's
+// secret signs a token with the identity that tailscaled gives.
+const SignInSharedSecret SignInMethod = "shared-secret"
+
 // SessionHash is the SHA-256 of a browser's session id, in hex: what is stored,
 // so that a stolen database opens no session.
 type SessionHash string

@@ -67,7 +67,7 @@ func (g *generator) wrongRoute() Request {
 
 // wrongMethod asks a route with any method that HTTP servers know.
 func (g *generator) wrongMethod() Request {
-	path := pick(g, "/health", "/ready", "/api/openapi.yaml", "/api/auth/validate", "/api/auth/token", "/api/user", "/api/sessions", "/api/sessions/x", "/api/audit",
+	path := pick(g, "/health", "/ready", "/api/openapi.yaml", "/api/auth/methods", "/api/auth/validate", "/api/auth/token", "/api/user", "/api/sessions", "/api/sessions/x", "/api/audit",
 		"/api/secrets", "/api/secrets:batch", "/api/secrets/a", "/api/secrets/a/versions", "/api/secrets/a/restore", "/api/releases",
 		"/api/releases/x", "/api/releases/x/versions", "/api/hosts", "/api/hosts/x")
 	method := pick(g, "OPTIONS", "PUT", "PATCH", "POST", "DELETE", "PROPFIND", "GET")

@@ -99,22 +99,27 @@ func (a *app) revoke(ctx context.Context, f authFile) error {
 
 // authJSON is the sign-in in --json.
 type authJSON struct {
-	Server          string       `json:"server"`
-	UserUUID        string       `json:"user_uuid"`
-	Email           string       `json:"email"`
-	Tailnet         string       `json:"tailnet"`
-	TailscaleUserID string       `json:"tailscale_user_id"`
-	DeviceID        string       `json:"device_id,omitempty"`
-	LocalIdentity   bool         `json:"local_identity"`
-	ExpiresAt       time.Time    `json:"expires_at"`
-	Confirmed       bool         `json:"confirmed"` // the server took the token just now
-	Error           *failureJSON `json:"error,omitempty"`
+	Server          string `json:"server"`
+	UserUUID        string `json:"user_uuid"`
+	Email           string `json:"email"`
+	Tailnet         string `json:"tailnet"`
+	TailscaleUserID string `json:"tailscale_user_id"`
+	DeviceID        string `json:"device_id,omitempty"`
+	LocalIdentity   bool   `json:"local_identity"`
+	// Method is how this machine signed in; ServerMethods, in auth status, are the
+	// ways that the server accepts now.
+	Method        leger.SignInMethod   `json:"method"`
+	ServerMethods []leger.SignInMethod `json:"server_methods,omitempty"`
+	ExpiresAt     time.Time            `json:"expires_at"`
+	Confirmed     bool                 `json:"confirmed"` // the server took the token just now
+	Error         *failureJSON         `json:"error,omitempty"`
 }
 
 func (f authFile) json() authJSON {
 	return authJSON{
 		Server: f.Server, UserUUID: f.UserUUID.String(), Email: f.Email, Tailnet: f.Tailnet,
-		TailscaleUserID: f.TailscaleUserID, DeviceID: f.DeviceID, LocalIdentity: f.Local, ExpiresAt: f.ExpiresAt.UTC(),
+		TailscaleUserID: f.TailscaleUserID, DeviceID: f.DeviceID, LocalIdentity: f.Local, Method: f.method(),
+		ExpiresAt: f.ExpiresAt.UTC(),
 	}
 }
 
@@ -126,10 +131,15 @@ func (a *app) authStatus(ctx context.Context) error {
 		return err
 	}
 	_, askErr := c.User(ctx)
-	if errors.Is(askErr, leger.ErrInterrupted) || errors.Is(askErr, leger.ErrInvalidToken) {
+	if errors.Is(askErr, leger.ErrInterrupted) {
 		return askErr
 	}
+	accepted, err := a.acceptedMethods(ctx, f, c, askErr)
+	if err != nil {
+		return err
+	}
 	out := f.json()
+	out.ServerMethods = accepted
 	out.Confirmed, out.Error = askErr == nil, failureOf(askErr)
 	if a.flags.json {
 		return a.printJSON(out)
@@ -142,6 +152,7 @@ func (a *app) authStatus(ctx context.Context) error {
 		"user", f.who(),
 		"user id", f.UserUUID.String(),
 		"device", f.DeviceID,
+		"signed in by", string(f.method()),
 		"signed in until", f.ExpiresAt.Local().Format("2 January 2006 15:04"),
 		"confirmed by the server", yesNo(askErr == nil),
 	))

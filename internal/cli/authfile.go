@@ -25,8 +25,17 @@ type authFile struct {
 	TailscaleUserID string       `json:"tailscale_user_id"`
 	DeviceID        string       `json:"device_id,omitempty"`
 	Local           bool         `json:"local_identity,omitempty"` // not vouched for by Tailscale
-	IssuedAt        time.Time    `json:"issued_at"`
-	ExpiresAt       time.Time    `json:"expires_at"`
+	// Method is how it was signed in; files from before there was a choice lack it.
+	Method    leger.SignInMethod `json:"method,omitempty"`
+	IssuedAt  time.Time          `json:"issued_at"`
+	ExpiresAt time.Time          `json:"expires_at"`
+}
+
+func (f authFile) method() leger.SignInMethod {
+	if f.Method == "" {
+		return leger.SignInSharedSecret
+	}
+	return f.Method
 }
 
 func (a *app) authPath() (string, error) {

@@ -33,14 +33,23 @@ type loginJSON struct {
 	BrowserOpened bool      `json:"browser_opened"`
 }
 
-// login finds out who this is, lets the server check it, keeps the sign-in, and
-// gives a link for the browser. It waits for nothing.
+// login asks how one signs in at the server, finds out who this is, lets the server
+// check it, keeps the sign-in, and gives a link for the browser. It waits for nothing.
 func (a *app) login(ctx context.Context, in login) error {
 	server, err := a.value("server")
 	if err != nil {
 		return err
 	}
 	anon, err := a.client(server, "")
+	if err != nil {
+		return err
+	}
+	if in.localIdentity != "" && !anon.IsLoopback() {
+		return leger.Errorf(leger.CodeForbidden,
+			"--local-identity works only at a server on this machine, and %s is not", anon.Server()).
+			WithHint("leave the flag out to sign in through Tailscale")
+	}
+	method, err := a.signInMethod(ctx, anon)
 	if err != nil {
 		return err
 	}
@@ -56,7 +65,7 @@ func (a *app) login(ctx context.Context, in login) error {
 	if err != nil {
 		return err
 	}
-	auth.Local = in.localIdentity != ""
+	auth.Local, auth.Method = in.localIdentity != "", method
 	former, formerErr := a.readAuth()
 	if err := a.writeAuth(auth); err != nil {
 		return err
@@ -79,10 +88,6 @@ func (a *app) identity(ctx context.Context, in login, c *client.Client) (leger.I
 		}
 		a.say("You are %s on %s (Tailscale).", id.Email, id.Tailnet)
 		return id, nil
-	}
-	if !c.IsLoopback() {
-		return leger.Identity{}, leger.Errorf(leger.CodeForbidden, "--local-identity works only at a server on this machine, and %s is not", c.Server()).
-			WithHint("leave the flag out to sign in through Tailscale")
 	}
 	addr, err := mail.ParseAddress(in.localIdentity)
 	if err != nil || addr.Address != in.localIdentity {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,6 +42,8 @@ type rig struct {
 	down     atomic.Bool  // the server hangs up on everybody
 	ahead    atomic.Int64 // of the server's clock, in ns
 	requests atomic.Int64 // that reached the server
+
+	methods atomic.Pointer[string] // what GET /api/auth/methods answers; nil: the server's own word
 
 	podman *podmantest.Fake
 	legerd func()       // stops it; nil: it does not run
@@ -86,6 +89,11 @@ func (r *rig) startServer() {
 			panic(http.ErrAbortHandler)
 		}
 		r.requests.Add(1)
+		if answer := r.methods.Load(); answer != nil && req.URL.Path == "/api/auth/methods" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, *answer)
+			return
+		}
 		(*r.handler.Load()).ServeHTTP(w, req)
 	}))
 	r.t.Cleanup(r.api.Close)

@@ -59,6 +59,7 @@ func legerMain() {
 //
 //	server up|down|ahead DURATION     the server hangs up; its clock is ahead
 //	server refuse|accept              it takes no reports, or again
+//	server methods [NAME…]            the ways to sign in that it names; none: it lacks the route
 //	[!] reported REGEXP               what the server knows of the machines, as JSON
 //	systemd                           there is a user session from now on
 //	unit NAME STATE SUBSTATE          its word on a unit
@@ -159,6 +160,9 @@ func need(ts *testscript.TestScript, args []string, n int) {
 	}
 }
 
+// notFound is what a server from before a route answers.
+const notFound = `{"success":false,"error":{"code":"not_found","message":"there is no such route","request_id":"0"}}`
+
 func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 	need(ts, args, 1)
 	r := rigOf(ts)
@@ -169,6 +173,12 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 		r.down.Store(true)
 	case "refuse", "accept":
 		r.refuseReports(args[0] == "refuse")
+	case "methods":
+		answer := notFound
+		if len(args) > 1 {
+			answer = `{"success":true,"data":{"methods":[{"name":"` + strings.Join(args[1:], `"},{"name":"`) + `","of":"the future"}]}}`
+		}
+		r.methods.Store(&answer)
 	case "ahead":
 		need(ts, args, 2)
 		d, err := time.ParseDuration(args[1])

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -10,6 +11,24 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/wire"
 )
+
+// AuthMethods asks how one signs in, the way that the server prefers first. A server
+// from before the route has the specification's way.
+func (c *Client) AuthMethods(ctx context.Context) ([]leger.SignInMethod, error) {
+	var out wire.AuthMethods
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/auth/methods", out: &out})
+	if errors.Is(err, leger.ErrNotFound) {
+		return []leger.SignInMethod{leger.SignInSharedSecret}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	methods := make([]leger.SignInMethod, 0, len(out.Methods))
+	for _, m := range out.Methods {
+		methods = append(methods, m.Name)
+	}
+	return methods, nil
+}
 
 // Validate checks the client's token and makes or refreshes its account, without
 // signing a browser in.

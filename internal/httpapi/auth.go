@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -200,6 +201,17 @@ func allow(ctx context.Context, l Limiter, key string) error {
 		Code: leger.CodeRateLimited, RetryAfter: seconds,
 		Message: "too many requests", Hint: "wait, then try again",
 	}
+}
+
+// authMethodsFor is how long clients may keep the ways to sign in: they change with a
+// restart of the server only.
+const authMethodsFor = 5 * time.Minute
+
+// authMethods says how one signs in here: the server decides that, so that neither
+// the page nor the CLI has to be told. It needs no storage and no credential.
+func (a *API) authMethods(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(authMethodsFor.Seconds())))
+	return ok(w, wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInSharedSecret}}})
 }
 
 // validate checks a token, makes or refreshes its account and, unless told not

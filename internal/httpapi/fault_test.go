@@ -93,7 +93,7 @@ func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 	must(t, s.store.Close())
 	for _, route := range s.api.Routes() {
 		method, path, _ := strings.Cut(route, " ")
-		if path == "/health" || path == "/api/openapi.yaml" {
+		if path == "/health" || path == "/api/openapi.yaml" || path == "/api/auth/methods" {
 			continue
 		}
 		path = strings.NewReplacer("{name}", "key", "{id}", "00000000-0000-4000-8000-000000000000", "{device_id}", "nalice").Replace(path)

@@ -96,6 +96,7 @@ func (a *API) routes() {
 	open("GET /health", a.health)
 	open("GET /ready", a.ready)
 	open("GET /api/openapi.yaml", a.openapi)
+	open("GET /api/auth/methods", a.authMethods)
 	open("POST /api/auth/validate", a.whenReady(a.validate))
 	user("DELETE /api/auth/token", a.revokeToken)
 

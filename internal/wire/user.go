@@ -2,6 +2,18 @@ package wire
 
 import "leger.run/leger"
 
+// AuthMethods is the answer of GET /api/auth/methods: the ways to sign in that the
+// server accepts, the one it prefers first. Clients pass over names they do not know.
+type AuthMethods struct {
+	Methods []AuthMethod `json:"methods"`
+}
+
+// AuthMethod is one way to sign in. It is an object so that a way may say more of
+// itself later.
+type AuthMethod struct {
+	Name leger.SignInMethod `json:"name"`
+}
+
 // ValidateRequest is the optional body of POST /api/auth/validate.
 type ValidateRequest struct {
 	// Session false checks the token and refreshes the account without signing a

@@ -68,6 +68,7 @@ func shapes(t *testing.T) map[string]any {
 	return map[string]any{
 		"validated":       envelope(wire.Validated{User: wire.UserOf(user), Installation: installation}),
 		"profile":         envelope(wire.Profile{User: wire.UserOf(unnamed), Installation: installation}),
+		"auth_methods":    envelope(wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInSharedSecret}}}),
 		"sessions":        envelope(wire.Sessions{Sessions: []wire.Session{{ID: release.ID, Current: true, CreatedAt: wire.At(made), LastSeen: wire.At(edited), ExpiresAt: wire.At(edited), UserAgent: "Firefox", RemoteAddr: "192.0.2.7"}}}),
 		"signed_out":      envelope(wire.SignedOut{Deleted: true, Sessions: 2}),
 		"deleted":         envelope(wire.Deleted{Deleted: true}),

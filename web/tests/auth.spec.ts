@@ -40,6 +40,21 @@ test("sign-in goes on to the page first asked for", async ({ page, server, conte
 	await expect(page.getByRole("heading", { name: "Settings", level: 1 })).toBeVisible();
 });
 
+// The server decides how one signs in. Its word reaches the page, and asking for it
+// does not make the page think that somebody is signed in.
+test("how to sign in is what the server says", async ({ page, expectComplaints }) => {
+	expectComplaints(signedOut);
+	await page.goto("/signed-out");
+	await expect(page.getByText("leger auth login")).toBeVisible();
+	await page.route("**/api/auth/methods", (route) =>
+		route.fulfill({ json: { success: true, data: { methods: [{ name: "machine" }, { name: "tailnet" }] } } }),
+	);
+	await page.goto("/settings");
+	await expect(page.getByText("This server asks you to sign in by machine or tailnet")).toBeVisible();
+	await expect(page.getByRole("heading", { name: "You are signed out" })).toBeVisible();
+	await expect(page.getByText("leger auth login")).toBeHidden();
+});
+
 test("a link used twice says so, and how to get another", async ({
 	page,
 	server,

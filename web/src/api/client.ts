@@ -21,6 +21,8 @@ interface Options<O> {
 	ifMatch?: number | undefined;
 	/** Of a sign-in link. Everything else is signed in by the cookie. */
 	token?: string;
+	/** The route answers anybody: its answer says nothing about a session. */
+	open?: boolean;
 	signal?: AbortSignal;
 }
 
@@ -41,7 +43,7 @@ export async function call<P extends keyof paths, M extends MethodOf<P>>(
 	status.set({ reachable: true });
 	const answer = await read(response);
 	if (answer.success) {
-		status.set({ signedIn: "yes" });
+		if (options.open !== true) status.set({ signedIn: "yes" });
 		return answer.data as DataOf<Operation<P, M>>;
 	}
 	if (answer.error.code === "invalid_token" && options.token === undefined) status.set({ signedIn: "no" });

@@ -38,6 +38,14 @@ export const userQuery = queryOptions({
 	refetchOnWindowFocus: "always",
 });
 
+/** The names of the ways to sign in that the server accepts, the one it prefers first. */
+export const signInMethodsQuery = queryOptions({
+	queryKey: ["sign-in-methods"],
+	queryFn: async ({ signal }) =>
+		(await call("get", "/api/auth/methods", { open: true, signal })).methods.map(({ name }) => name),
+	staleTime: 5 * 60_000,
+});
+
 export const sessionsQuery = queryOptions({
 	queryKey: ["sessions"],
 	queryFn: async ({ signal }) => (await call("get", "/api/sessions", { signal })).sessions,

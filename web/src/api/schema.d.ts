@@ -61,6 +61,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How one signs in here
+         * @description The server decides which ways to sign in it accepts; a client asks before it
+         *     signs in. A server without this route (404) accepts `shared-secret`.
+         */
+        get: operations["listSignInMethods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/validate": {
         parameters: {
             query?: never;
@@ -491,6 +512,14 @@ export interface components {
             checks: {
                 storage: string;
             };
+        };
+        SignInMethod: {
+            /**
+             * @description `shared-secret`: whoever holds the installation's secret signs a token with
+             *     the identity that tailscaled gives them; `leger auth login` does it. Servers
+             *     may have further ways: a client says so when it knows none of them.
+             */
+            name: string;
         };
         SignInRequest: {
             /**
@@ -1115,6 +1144,33 @@ export interface operations {
                 };
                 content: {
                     "application/yaml": string;
+                };
+            };
+        };
+    };
+    listSignInMethods: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ways, the one that the server prefers first. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    /** @description Anybody may keep the answer for some minutes. */
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            methods: components["schemas"]["SignInMethod"][];
+                        };
+                    };
                 };
             };
         };

@@ -1,7 +1,7 @@
 import { useSearch } from "@tanstack/react-router";
 import { useEffect } from "react";
-import { Command } from "#ui/command.tsx";
 import { Frame } from "./frame.tsx";
+import { HowToSignIn } from "./how-to-sign-in.tsx";
 
 const reasons = {
 	missing: {
@@ -26,8 +26,7 @@ export function AuthErrorPage() {
 				<h1 className="text-xl font-semibold tracking-tight">{title}</h1>
 				<p className="text-muted">{text}</p>
 			</div>
-			<p>For a new link, run this on a machine of your tailnet:</p>
-			<Command text="leger auth login" />
+			<HowToSignIn>For a new link, run this on a machine of your tailnet:</HowToSignIn>
 		</Frame>
 	);
 }

@@ -1,8 +1,8 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { onTabMessage } from "#api/status.ts";
-import { Command } from "#ui/command.tsx";
 import { Frame } from "./frame.tsx";
+import { HowToSignIn } from "./how-to-sign-in.tsx";
 import { rememberPage } from "./return-to.ts";
 
 /** Stands in the place of a page that needs a session; the address stays as it was. */
@@ -22,13 +22,10 @@ export function SignedOutPage() {
 	);
 	return (
 		<Frame>
-			<div className="flex flex-col gap-1">
-				<h1 className="text-xl font-semibold tracking-tight">You are signed out</h1>
-				<p className="text-muted">
-					To sign in, run this on a machine of your tailnet. It opens a link in your browser.
-				</p>
-			</div>
-			<Command text="leger auth login" />
+			<h1 className="text-xl font-semibold tracking-tight">You are signed out</h1>
+			<HowToSignIn>
+				To sign in, run this on a machine of your tailnet. It opens a link in your browser.
+			</HowToSignIn>
 			<p className="text-sm text-muted">This page goes on by itself once you are signed in.</p>
 		</Frame>
 	);
