@@ -245,6 +245,23 @@ test("a pasted .env file is shown before anything is saved", async ({ page, sign
 	expect(await versionOf(page, "new")).toBe(1);
 });
 
+// K="{"a":"b"}" was cut off at its second quote, shown as New, and would have been saved.
+test("a value that cannot be read whole is not offered at all", async ({ page, signIn }) => {
+	await signIn();
+	await page.getByRole("button", { name: "Import .env" }).click();
+	const content = page.getByRole("textbox", { name: "Content of the file" });
+	await content.fill('CUT="{"a":"b"}"\nGOOD=1\nPEM=-----BEGIN KEY-----\nMIIE==\n-----END KEY-----\nALSO=2\n');
+	await page.getByRole("button", { name: "Preview" }).click();
+	const preview = page.getByRole("dialog", { name: "What would change" });
+	await expect(preview).toContainText("2 new, 2 lines skipped");
+	await expect(preview).toContainText("Line 1 has something after the closing quote");
+	await expect(preview).toContainText("Line 3 begins a key or certificate without quotes");
+	await preview.getByRole("button", { name: "Back" }).click();
+	await content.fill("CUT='it's-4'\n");
+	await page.getByRole("button", { name: "Preview" }).click();
+	await expect(page.getByText("Nothing of this can be imported: line 1 has something after")).toBeVisible();
+});
+
 test("a dropped .env file opens the import", async ({ page, signIn }) => {
 	await signIn();
 	const data = await page.evaluateHandle(() => {
@@ -253,6 +270,9 @@ test("a dropped .env file opens the import", async ({ page, signIn }) => {
 		return transfer;
 	});
 	await page.dispatchEvent("main", "drop", { dataTransfer: data });
+	const preview = page.getByRole("dialog", { name: "What would change" });
+	await expect(preview).toContainText("1 new. Nothing is saved yet.");
+	await preview.getByRole("button", { name: "Back" }).click();
 	const dialog = page.getByRole("dialog", { name: "Import a .env file" });
 	await expect(dialog.getByRole("textbox", { name: "Content of the file" })).toHaveValue("DROPPED=1\n");
 });
@@ -266,6 +286,8 @@ test("a chosen file is previewed at once, garbage is refused in words", async ({
 		mimeType: "application/octet-stream",
 		buffer: Buffer.from([0, 255, 254, 10, 1]),
 	});
+	await expect(page.getByText("x.bin is not in UTF-8")).toBeVisible();
+	await choose.setInputFiles({ name: "x.txt", mimeType: "text/plain", buffer: Buffer.from("nothing\n") });
 	await expect(page.getByText("There is no NAME=value in this.")).toBeVisible();
 	await choose.setInputFiles({
 		name: "big.env",

@@ -19,7 +19,7 @@ import { rowId } from "./secret-row.tsx";
 
 export function ApiKeysPage() {
 	const secrets = useQuery(secretsQuery);
-	const [importing, setImporting] = useState<string>();
+	const [importing, setImporting] = useState<File | "nothing yet">();
 	const nameField = useRef<HTMLInputElement>(null);
 	const addSecret = () => {
 		nameField.current?.scrollIntoView({ block: "center" });
@@ -35,7 +35,7 @@ export function ApiKeysPage() {
 				description="Manage third-party API keys for AI services"
 				action={
 					<>
-						<Button onClick={() => setImporting("")}>
+						<Button onClick={() => setImporting("nothing yet")}>
 							<FileUp className="size-4" aria-hidden />
 							Import .env
 						</Button>
@@ -59,7 +59,10 @@ export function ApiKeysPage() {
 				<SkeletonRows rows={6} />
 			)}
 			{importing !== undefined && (
-				<ImportDialog initial={importing} onClose={() => setImporting(undefined)} />
+				<ImportDialog
+					file={importing === "nothing yet" ? undefined : importing}
+					onClose={() => setImporting(undefined)}
+				/>
 			)}
 		</PageLayout>
 	);
@@ -197,18 +200,18 @@ function inOrder(secrets: ReadonlyMap<string, Secret>): { set: Provider[]; unset
 }
 
 /** A file that is dropped anywhere on the page is taken for a .env file, and never opened by the browser. */
-function useDroppedFile(onText: (text: string) => void): void {
-	const latest = useRef(onText);
-	latest.current = onText;
+function useDroppedFile(onFile: (file: File) => void): void {
+	const latest = useRef(onFile);
+	latest.current = onFile;
 	useEffect(() => {
 		const over = (event: globalThis.DragEvent) => {
 			if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
 		};
-		const drop = async (event: globalThis.DragEvent) => {
+		const drop = (event: globalThis.DragEvent) => {
 			const file = event.dataTransfer?.files[0];
 			if (file === undefined || event.defaultPrevented) return;
 			event.preventDefault();
-			latest.current(file.size <= 512 * 1024 ? await file.text() : "");
+			latest.current(file);
 		};
 		window.addEventListener("dragover", over);
 		window.addEventListener("drop", drop);

@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type DragEvent, useState } from "react";
+import { type DragEvent, useEffect, useRef, useState } from "react";
 import { call } from "#api/client.ts";
 import { explain } from "#api/error.ts";
 import { auditQuery, secretsQuery } from "#api/queries.ts";
@@ -8,7 +8,7 @@ import { cx } from "#ui/cx.ts";
 import { Dialog } from "#ui/dialog.tsx";
 import { SecretField } from "#ui/fields.tsx";
 import { toast } from "#ui/toaster.tsx";
-import { type Entry, parseDotenv } from "./dotenv.ts";
+import { decodeText, type Entry, type Problem, parseDotenv } from "./dotenv.ts";
 import { importNames } from "./import-names.ts";
 
 const largest = 512 * 1024; // bytes; what the server takes at once
@@ -24,12 +24,18 @@ interface Verdict {
 interface Preview {
 	entries: Entry[];
 	verdicts: Verdict[];
-	problems: { line: number; message: string }[];
+	problems: Problem[];
+}
+
+interface ImportProps {
+	/** Dropped on the page: it is taken as if it had been chosen here. */
+	file: File | undefined;
+	onClose: () => void;
 }
 
 /** Paste or drop a .env file, look at what it would do, then do it, or part of it. */
-export function ImportDialog({ initial, onClose }: { initial: string; onClose: () => void }) {
-	const [text, setText] = useState(initial);
+export function ImportDialog({ file: dropped, onClose }: ImportProps) {
+	const [text, setText] = useState("");
 	const [lowerCase, setLowerCase] = useState(true);
 	const [preview, setPreview] = useState<Preview>();
 	const [refused, setRefused] = useState<string>();
@@ -46,7 +52,7 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
 		},
 		onSuccess: (found) => {
 			if (found.entries.length > 0) setPreview(found);
-			else setRefused("There is no NAME=value in this. Paste the content of a .env file.");
+			else setRefused(nothingRead(found.problems));
 		},
 		onError: (error) => setRefused(explain(error)),
 	});
@@ -64,10 +70,18 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
 			setRefused(`${file.name} is larger than 512 KiB: that is no .env file, or one to import in parts.`);
 			return;
 		}
-		const content = await file.text();
-		setText(content);
-		start(content);
+		const content = decodeText(await file.arrayBuffer());
+		if ("problem" in content) {
+			setRefused(`${file.name} ${content.problem}`);
+			return;
+		}
+		setText(content.text);
+		start(content.text);
 	}
+
+	const takeDropped = useRef(take);
+	takeDropped.current = take;
+	useEffect(() => void takeDropped.current(dropped), [dropped]);
 
 	if (preview !== undefined) {
 		return (
@@ -136,6 +150,17 @@ export function ImportDialog({ initial, onClose }: { initial: string; onClose: (
 			</DropArea>
 		</Dialog>
 	);
+}
+
+function nothingRead(problems: readonly Problem[]): string {
+	const [first] = problems;
+	if (first === undefined || problems.every(({ message }) => message.startsWith("is not of the form"))) {
+		return "There is no NAME=value in this. Paste the content of a .env file.";
+	}
+	const others = problems.length - 1;
+	const more =
+		others > 0 ? ` ${others === 1 ? "1 more line has" : `${others} more lines have`} a problem.` : "";
+	return `Nothing of this can be imported: line ${first.line} ${first.message}.${more}`;
 }
 
 function DropArea({
