@@ -35,6 +35,7 @@ const (
 	FindingSecretStale   FindingKind = "secret_stale"   // a unit runs with an older value
 	FindingSecretGone    FindingKind = "secret_gone"    // a unit uses it, and Podman does not have it any more
 	FindingBranchMoved   FindingKind = "branch_moved"   // a newer commit is not installed
+	FindingUpdateWaits   FindingKind = "update_waits"   // an update by itself was left to the user
 	FindingMore          FindingKind = "more"           // there were more than a report takes
 )
 

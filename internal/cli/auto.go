@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +51,9 @@ func (a *app) autoCmd() *cobra.Command {
 	run.Flags().DurationVar(&settle, "settle", autoSettle, "how long each unit must stay up to count")
 	c := group("auto", "Update releases by themselves (a systemd timer; off unless you say so)", on, off, run)
 	c.Long = `Update releases by themselves when their branch moves on. It is off unless you say
-so. What brings a new risk, what has failed here before and what would overwrite a
-file that you edited is left alone until you run deploy update yourself.`
+so. What needs your consent, what has failed here before and what would overwrite a
+file that you edited waits until you run deploy update yourself; deploy auto run
+ends with 5 then.`
 	return c
 }
 
@@ -182,6 +182,8 @@ Description=Update Leger's releases whose branch has moved on
 [Service]
 Type=oneshot
 ExecStart="%s" --no-input deploy auto run
+# Something waits for its user: that is no failure of the service.
+SuccessExitStatus=5
 `, quoted),
 		".timer": fmt.Sprintf(`[Unit]
 Description=Look whether the branches of Leger's releases have moved on
@@ -200,105 +202,6 @@ WantedBy=timers.target
 		if err := safefile.Write(path, []byte(text), 0o644); err != nil {
 			return leger.WrapFile(leger.CodeDisk, err, "write the timer's unit %s", path)
 		}
-	}
-	return nil
-}
-
-// autoJSON is what became of one release, in --json of deploy auto run.
-type autoJSON struct {
-	Release string       `json:"release"`
-	Outcome string       `json:"outcome"` // "unchanged", "updated", "waiting", "failed"
-	Commit  string       `json:"commit,omitempty"`
-	Error   *failureJSON `json:"error,omitempty"` // why it waits or failed
-}
-
-// autoRun updates what follows its branch. What waits for the user is told and is
-// no failure: the timer comes again, and deploy status says so.
-func (a *app) autoRun(ctx context.Context, settle time.Duration) error {
-	m, err := a.openMachine()
-	if err != nil {
-		return err
-	}
-	following, err := a.following(ctx, m)
-	m.close()
-	if err != nil {
-		return err
-	}
-	results := []autoJSON{}
-	var failed error
-	heads := map[string]string{}
-	for _, d := range following {
-		r, err := a.autoUpdate(ctx, d, settle)
-		if errors.Is(err, leger.ErrInterrupted) {
-			return err
-		}
-		r.Release, r.Error = d.Release, failureOf(err)
-		heads[d.Release] = r.Commit
-		if err != nil && r.Outcome == "" {
-			r.Outcome = "failed"
-			failed = errors.Join(failed, err)
-		}
-		if err != nil {
-			a.say("%s: %s: %v", d.Release, r.Outcome, err)
-		}
-		results = append(results, r)
-	}
-	if len(following) == 0 {
-		a.say("No release is updated by itself. leger deploy auto on NAME has one be.")
-	}
-	if a.flags.json {
-		if err := a.printJSON(map[string]any{"releases": results}); err != nil {
-			return err
-		}
-	}
-	err = a.withMachine(func(m *machine) error { return a.reportDeployments(ctx, m, seen{heads: heads, glance: true}) })
-	if err != nil {
-		a.detail("this machine was not reported: %v", err)
-	}
-	return failed
-}
-
-// autoUpdate updates one release if its branch has moved on.
-func (a *app) autoUpdate(ctx context.Context, d deploy.Deployment, settle time.Duration) (r autoJSON, err error) {
-	name, err := leger.ParseReleaseName(d.Release)
-	if err != nil {
-		return r, err
-	}
-	if r.Commit, err = a.head(ctx, name, d.Generation.Source); err != nil {
-		return r, err
-	}
-	if r.Commit == d.Generation.Source.Commit && !d.Interrupted {
-		r.Outcome = "unchanged"
-		return r, nil
-	}
-	in := install{unattended: true, careful: true, settle: settle, quietJSON: true}.from(d.Generation.Source)
-	err = a.deployRelease(ctx, name, in)
-	switch {
-	case err == nil:
-		r.Outcome = "updated"
-	case errors.Is(err, errWaits):
-		r.Outcome = "waiting"
-	}
-	return r, err
-}
-
-// errWaits marks what an unattended update leaves to the user.
-var errWaits = errors.New("it is left to you: leger deploy update")
-
-// leaveToUser is an error when nobody may decide this but the user.
-func leaveToUser(plan deploy.Plan) error {
-	wait := func(format string, args ...any) error {
-		return leger.Wrap(leger.CodeConflict, errWaits, format, args...).
-			WithHint("look at it: leger deploy plan %s", plan.Next.Release)
-	}
-	switch {
-	case plan.FailedBefore != nil:
-		return wait("commit %s has failed here before (%s)", short(plan.Next.Source.Commit), plan.FailedBefore.Reason)
-	case len(plan.Changes.Risks) > 0:
-		return wait("commit %s brings %s", short(plan.Next.Source.Commit), plural(len(plan.Changes.Risks), "new risk"))
-	}
-	if i := slices.IndexFunc(plan.Files, func(f deploy.FileChange) bool { return f.Edited }); i >= 0 {
-		return wait("%s was edited on this machine, and an update would overwrite it", plan.Files[i].Path)
 	}
 	return nil
 }

@@ -47,7 +47,11 @@ func (a *app) deployList(ctx context.Context) error {
 	if a.flags.json {
 		out := []deploymentJSON{}
 		for _, d := range all {
-			out = append(out, jsonOf(d))
+			j, err := jsonOf(m, d)
+			if err != nil {
+				return err
+			}
+			out = append(out, j)
 		}
 		return a.printJSON(map[string]any{"deployments": out})
 	}

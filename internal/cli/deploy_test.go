@@ -288,6 +288,11 @@ func web(more string) string {
 	return "[Container]\nImage=registry.example/web" + digest + "\nSecret=api_key,type=mount\n" + more + "\n[Install]\nWantedBy=default.target\n"
 }
 
+// noSecret is a container like it that gets nothing.
+func noSecret(more string) string {
+	return strings.Replace(web(more), "Secret=api_key,type=mount\n", "", 1)
+}
+
 func wantIn(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
@@ -311,9 +316,11 @@ func TestDeployJourney(t *testing.T) {
 		t.Errorf("a dry run installed %v", got)
 	}
 
-	// The secret is not here yet: it is synced.
-	s := h.leger(0, "deploy", "install", "--release", "my-app")
-	wantIn(t, s.stderr, "fetching "+h.url, "bringing secrets to this machine", "starting web.service", "my-app is installed: generation 1")
+	// The secret is not here yet: it is synced. It is handed out, which without anybody
+	// to ask needs --yes.
+	wantIn(t, h.leger(2, "deploy", "install", "--release", "my-app").stderr, "bringing secrets to this machine", "1 thing needs your consent", "web.container:3: web.service gets the secret api_key")
+	s := h.leger(0, "deploy", "install", "--release", "my-app", "--yes")
+	wantIn(t, s.stderr, "fetching "+h.url, "starting web.service", "my-app is installed: generation 1")
 	if got, _ := h.podman.Secret("api_key"); string(got.Value) != canary {
 		t.Error("Podman does not have the secret")
 	}
@@ -332,7 +339,7 @@ func TestDeployJourney(t *testing.T) {
 	wantIn(t, h.leger(0, "status").stdout, "deployed", "my-app, generation 1, healthy")
 
 	h.commit(map[string]string{"apps/web.container": web("PublishPort=127.0.0.1:8080:80"), "apps/job.container": web("")})
-	wantIn(t, h.leger(0, "deploy", "install", "--release", "my-app").stderr,
+	wantIn(t, h.leger(0, "deploy", "install", "--release", "my-app", "--yes").stderr,
 		"Change generation 1 of my-app", "change  web.container", "add     job.container", "port    + 127.0.0.1:8080:80 of web.service",
 		"+PublishPort=127.0.0.1:8080:80", "generation 2")
 
@@ -386,8 +393,8 @@ func TestDeployIsRefused(t *testing.T) {
 	// A risk, and nobody to ask.
 	h.commit(map[string]string{"web.container": web("PodmanArgs=--privileged")})
 	s = h.leger(2, install...)
-	wantIn(t, s.stderr, "1 risk to know of", "web.container:4", "hint: look at them, and if they are meant add --yes")
-	wantIn(t, h.leger(2, append(install, "--quiet")...).stderr, "1 risk to know of")
+	wantIn(t, s.stderr, "2 things need your consent", "web.container:4", "hint: read them, and if they are meant add --yes")
+	wantIn(t, h.leger(2, append(install, "--quiet")...).stderr, "2 things need your consent")
 	if got := h.installed(); len(got) > 0 {
 		t.Errorf("installed all the same: %v", got)
 	}
@@ -406,7 +413,7 @@ func TestAUnitThatDoesNotComeUp(t *testing.T) {
 	h.leger(0, "releases", "create", "app", "--git-url", h.url)
 	h.commit(map[string]string{"web.container": web("")})
 	h.units.broken["web.service"] = true
-	s := h.leger(7, "deploy", "install", "--release", "app")
+	s := h.leger(7, "deploy", "install", "--release", "app", "--yes")
 	wantIn(t, s.stderr, "journal of web.service", "no such image", "leger: web.service did not come up", "its files were removed again")
 	if strings.Contains(s.stderr, "\x1b[2J") {
 		t.Error("the journal steers the terminal")
@@ -426,7 +433,7 @@ func TestCtrlCInTheMiddleOfAnInstall(t *testing.T) {
 	h.commit(map[string]string{"web.container": web("")})
 	ctx, cancel := context.WithCancel(t.Context())
 	h.units.onStart = cancel
-	s := h.legerIn(ctx, 130, "", "deploy", "install", "--release", "app")
+	s := h.legerIn(ctx, 130, "", "deploy", "install", "--release", "app", "--yes")
 	wantIn(t, s.stderr, "leger: the deployment was interrupted", "hint: run the same again")
 	wantIn(t, h.leger(0, "deploy", "list").stdout, "interrupted")
 	h.units.onStart = nil

@@ -62,6 +62,8 @@ type deploymentJSON struct {
 	// Generations are those that one can go back to; with status --history.
 	Generations []generationJSON `json:"generations,omitempty"`
 	Auto        bool             `json:"auto"` // it is updated by itself
+	// Waiting is the update that was left to the user; absent: none.
+	Waiting *deploy.Waiting `json:"waiting,omitempty"`
 }
 
 type unitJSON struct {
@@ -83,6 +85,9 @@ type branchJSON struct {
 	Commit string       `json:"commit,omitempty"` // its newest
 	Moved  bool         `json:"moved"`
 	Error  *failureJSON `json:"error,omitempty"` // why it is not known
+	// Source is how the release on the server differs from what was installed: its
+	// branch is not asked then.
+	Source []deploy.SourceChange `json:"source,omitempty"`
 }
 
 type generationJSON struct {
@@ -93,7 +98,9 @@ type generationJSON struct {
 	CreatedAt time.Time      `json:"created_at,omitzero"`
 }
 
-func jsonOf(d deploy.Deployment) deploymentJSON {
+// jsonOf is the one account of a deployment that list, status and deploy status
+// begin with.
+func jsonOf(m *machine, d deploy.Deployment) (deploymentJSON, error) {
 	out := deploymentJSON{
 		Release: d.Release, Generation: d.Generation.Number, Source: d.Generation.Source,
 		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{}, Gone: []staleJSON{},
@@ -105,7 +112,15 @@ func jsonOf(d deploy.Deployment) deploymentJSON {
 	if d.Damage != nil {
 		out.Damage = d.Damage.Error()
 	}
-	return out
+	name, err := leger.ParseReleaseName(d.Release)
+	if err != nil {
+		return out, err
+	}
+	if out.Auto, err = m.engine.Auto(name); err != nil {
+		return out, err
+	}
+	out.Waiting, err = m.engine.Waiting(name, out.Generation)
+	return out, err
 }
 
 func unitOf(u deploy.UnitStatus) unitJSON {
@@ -187,7 +202,10 @@ func (a *app) deployments(ctx context.Context, m *machine, args []string) ([]dep
 
 // lookCloser adds what the engine does not know: secrets, the branch, history.
 func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, offline bool) (deploymentJSON, error) {
-	j := jsonOf(d)
+	j, err := jsonOf(m, d)
+	if err != nil {
+		return j, err
+	}
 	secrets := a.podmanHas(ctx, m)
 	j.Stale = append(j.Stale, staleUnits(d, secrets)...)
 	j.Gone = append(j.Gone, goneSecrets(d, secrets)...)
@@ -196,9 +214,6 @@ func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, o
 		return j, err
 	}
 	if j.Failures, err = m.engine.Failures(name); err != nil {
-		return j, err
-	}
-	if j.Auto, err = a.autoIsOn(m, d); err != nil {
 		return j, err
 	}
 	if !offline && d.Generation.Source.Commit != "" {
@@ -261,24 +276,29 @@ func goneSecrets(d deploy.Deployment, secrets []podman.Secret) []staleJSON {
 func (a *app) branchOf(ctx context.Context, name leger.ReleaseName, from deploy.Source) *branchJSON {
 	ctx, cancel := context.WithTimeout(ctx, headPatience)
 	defer cancel()
-	commit, err := a.head(ctx, name, from)
+	commit, moved, err := a.head(ctx, name, from)
 	if err != nil {
 		return &branchJSON{Error: failureOf(err)}
 	}
-	return &branchJSON{Commit: commit, Moved: commit != from.Commit}
+	return &branchJSON{Commit: commit, Moved: commit != "" && commit != from.Commit, Source: moved}
 }
 
-// head gives the newest commit of where a generation came from.
-func (a *app) head(ctx context.Context, name leger.ReleaseName, from deploy.Source) (string, error) {
-	src, _, err := a.source(ctx, name, install{}.from(from))
+// head gives the newest commit of where a generation came from. A source that was
+// changed on the server meanwhile is not asked: nobody has agreed to it.
+func (a *app) head(ctx context.Context, name leger.ReleaseName, from deploy.Source) (string, []deploy.SourceChange, error) {
+	src, now, err := a.source(ctx, name, install{}.from(from))
 	if err != nil {
-		return "", err
+		return "", nil, err
+	}
+	if moved := from.ChangesTo(now); len(moved) > 0 {
+		return "", moved, nil
 	}
 	git, err := a.git(ctx, from)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return git.Head(ctx, src)
+	commit, err := git.Head(ctx, src)
+	return commit, nil, err
 }
 
 func generationsOf(m *machine, d deploy.Deployment) ([]generationJSON, error) {
@@ -340,8 +360,17 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 	for _, s := range j.Stale {
 		a.warn("%s: %s runs with an older value of the secret %s: leger service restart %s", d.Release, s.Unit, s.Secret, s.Unit)
 	}
+	if j.Waiting != nil {
+		a.say("%s: an update waits for you since %s: %s: leger deploy update %s",
+			d.Release, j.Waiting.Since.Local().Format("2006-01-02 15:04"), j.Waiting.Reason, d.Release)
+	}
 	switch b := j.Branch; {
 	case b == nil:
+	case len(b.Source) > 0:
+		for _, change := range b.Source {
+			a.warn("%s: on the server %s", d.Release, change)
+		}
+		a.say("%s: its new source waits for you: leger deploy plan %s", d.Release, d.Release)
 	case b.Error != nil:
 		a.detail("%s: whether the branch has moved on is not known: %s", d.Release, b.Error.Message)
 	case b.Moved && len(j.Failures) > 0 && j.Failures[0].Identity == b.Commit:

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -34,9 +35,12 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 		return req, err
 	}
 	a.say("fetching %s", from.URL)
+	if from.TokenOrigin != "" {
+		a.warn("the token in the secret %s was given for %s and is not sent to %s", from.TokenSecret, from.TokenOrigin, from.URL)
+	}
 	tree, err := git.Fetch(ctx, src)
 	if err != nil {
-		return req, err
+		return req, withheldToken(from, name, err)
 	}
 	req.Source.Commit, req.Source.SignedBy = tree.Commit, tree.SignedBy
 	req.Set = quadlet.LoadFilesWith(tree.Files, quadlet.Options{Podman: version(), Executable: tree.Executable})
@@ -47,9 +51,23 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 	return req, nil
 }
 
+// withheldToken says, of a repository that wants credentials, which token it was
+// not given, and how to give it.
+func withheldToken(from deploy.Source, name leger.ReleaseName, err error) error {
+	if from.TokenOrigin == "" || !errors.Is(err, leger.ErrForbidden) {
+		return err
+	}
+	e := leger.Wrap(leger.CodeForbidden, err, "%s wants credentials, and the token in the secret %s was given for %s alone", from.URL, from.TokenSecret, from.TokenOrigin)
+	e.Field = "git_url"
+	return e.WithHint("if you trust the new host with a token, name its secret: leger deploy update %s --git-token-secret NAME", name)
+}
+
 // complete notes how the repository is reached and what it must be signed with.
 func (in install) complete(from *deploy.Source) error {
 	from.TokenSecret = in.tokenSecret
+	if in.tokenSecret != "" && in.tokenOrigin != gitrepo.Origin(from.URL) {
+		from.TokenOrigin = in.tokenOrigin // empty: given now, for this source
+	}
 	if in.allowedSigners == "" {
 		return nil
 	}

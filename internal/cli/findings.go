@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
@@ -18,7 +19,8 @@ const maxReportedFindings = 400
 type surroundings struct {
 	stale    []staleJSON
 	gone     []staleJSON
-	head     string // the newest commit of its branch; empty: nobody asked
+	head     string          // the newest commit of its branch; empty: nobody asked
+	waiting  *deploy.Waiting // what an update by itself has left to the user; nil: nothing
 	failures []deploy.Failure
 }
 
@@ -50,6 +52,10 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 	for _, stale := range s.stale {
 		add(leger.FindingSecretStale, stale.Unit, "runs with an older value of the secret %s: leger service restart %s", stale.Secret, stale.Unit)
 	}
+	if w := s.waiting; w != nil && (s.head == "" || w.Commit == "" || w.Commit == s.head) {
+		add(leger.FindingUpdateWaits, "", "an update waits for you%s: leger deploy update %s", waitingFor(w), d.Release)
+		return all
+	}
 	if from := d.Generation.Source.Commit; from != "" && s.head != "" && s.head != from {
 		add(leger.FindingBranchMoved, "", "the branch has moved on to commit %s%s", short(s.head), whyNotThere(d, s))
 	}
@@ -60,6 +66,19 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 func goneText(g staleJSON) string {
 	return fmt.Sprintf("uses the secret %[1]s, which is gone from this machine: without it it does not start again. "+
 		"leger secrets set %[1]s, then leger secrets sync", g.Secret)
+}
+
+// waitingFor says by the kinds of what is new, which are fixed words, what an
+// update needs consent to. The reason itself may quote the release's files.
+func waitingFor(w *deploy.Waiting) string {
+	if len(w.Kinds) == 0 {
+		return ""
+	}
+	var kinds []string
+	for _, k := range w.Kinds {
+		kinds = append(kinds, string(k))
+	}
+	return ", because it needs your consent (" + strings.Join(kinds, ", ") + ")"
 }
 
 // whyNotThere says why the newest commit is not installed.

@@ -136,7 +136,7 @@ func TestStatusIsReported(t *testing.T) {
 	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
 	h.leger(0, "releases", "create", "app", "--git-url", h.url)
 	h.commit(map[string]string{"web.container": web("")})
-	h.leger(0, "deploy", "install", "--release", "app", "--settle", "10ms")
+	h.leger(0, "deploy", "install", "--release", "app", "--yes", "--settle", "10ms")
 	d := h.host(h.home).Deployments[0]
 	if d.Health != leger.HealthGood || d.Generation != 1 || len(d.Findings) != 0 || d.ReportedAt.IsZero() {
 		t.Fatalf("after the installation: %+v", d)
@@ -188,7 +188,7 @@ func TestAutoIsReported(t *testing.T) {
 	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
 	h.leger(0, "releases", "create", "app", "--git-url", h.url)
 	h.commit(map[string]string{"web.container": web("")})
-	h.leger(0, "deploy", "install", "--release", "app", "--settle", "10ms")
+	h.leger(0, "deploy", "install", "--release", "app", "--yes", "--settle", "10ms")
 	h.leger(0, "deploy", "auto", "on", "app")
 	h.commit(map[string]string{"web.container": web("Environment=A=b")})
 	h.leger(0, "deploy", "auto", "run", "--settle", "10ms")
@@ -197,10 +197,14 @@ func TestAutoIsReported(t *testing.T) {
 		t.Errorf("after an update: %+v", d)
 	}
 	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info")}) // a new risk
-	h.leger(0, "deploy", "auto", "run", "--settle", "10ms")
-	d = h.host(h.home).Deployments[0]
-	if got := readFindings(d.Findings); d.Generation != 2 || len(got) != 1 || !strings.HasPrefix(got[0], "branch_moved:") {
-		t.Errorf("an update that waits: generation %d, %q", d.Generation, got)
+	h.leger(5, "deploy", "auto", "run", "--settle", "10ms")
+	want := "update_waits:  an update waits for you, because it needs your consent (arguments): leger deploy update app"
+	for _, by := range []string{"the run", "a look that asks no repository"} {
+		d = h.host(h.home).Deployments[0]
+		if got := readFindings(d.Findings); d.Generation != 2 || strings.Join(got, "\n") != want {
+			t.Errorf("an update that waits, reported by %s: generation %d, %q\nwant %q", by, d.Generation, got, want)
+		}
+		h.leger(0, "deploy", "status", "--offline")
 	}
 	h.refuseReports(true)
 	h.commit(map[string]string{"web.container": web("Environment=A=c")})
@@ -237,7 +241,7 @@ func TestAnOlderServerIsToldWhatItKnows(t *testing.T) {
 	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
 	h.leger(0, "releases", "create", "app", "--git-url", h.url)
 	h.commit(map[string]string{"web.container": web("")})
-	s := h.leger(0, "deploy", "install", "--release", "app", "--settle", "10ms", "--json")
+	s := h.leger(0, "deploy", "install", "--release", "app", "--yes", "--settle", "10ms", "--json")
 	if strings.Contains(s.stderr, "was not told") || strings.Contains(s.stdout, "report_error") {
 		t.Errorf("it complains: %s%s", s.stderr, s.stdout)
 	}

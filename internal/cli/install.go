@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,9 @@ import (
 type install struct {
 	release, source, branch, path, commit string
 	tokenSecret, allowedSigners           string
-	yes, dryRun                           bool
+	// tokenOrigin is the origin that the token was given for; empty: the source's.
+	tokenOrigin string
+	yes, dryRun bool
 	// retry tries again what has failed before; careful refuses it.
 	retry, careful bool
 	// planOnly: the plan is the answer.
@@ -199,6 +202,11 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 	if err != nil {
 		return plan, localProblem(err)
 	}
+	if in.unattended {
+		if err := leaveToUser(plan); err != nil { // before anything is brought here for it
+			return plan, cmp.Or(a.showPlan(plan, in), err)
+		}
+	}
 	if len(plan.Secrets) > 0 && !in.dryRun && !in.planOnly {
 		synced, err := a.freshSecrets(ctx, plan, in)
 		if err != nil {
@@ -265,7 +273,8 @@ func (a *app) freshSecrets(ctx context.Context, plan deploy.Plan, in install) (s
 // syncFirst leaves a sync that needs consent to the user.
 func syncFirst(refused error, in install) error {
 	if in.unattended {
-		return leger.Wrap(leger.CodeConflict, errWaits, "%v", refused).WithHint("look: leger secrets sync --dry-run")
+		return leger.Wrap(leger.CodeConflict, &waitsForUser{reason: refused.Error()}, "its secrets wait for you").
+			WithHint("look: leger secrets sync --dry-run")
 	}
 	return refused
 }
@@ -327,10 +336,9 @@ func newSecretLink(server, secret string) string {
 	return server + "/api-keys?new=" + name.String() // its characters stand for themselves in a query
 }
 
-// consent asks. Without anybody to ask, risks that nobody has accepted yet need
-// --yes.
+// consent asks. Without anybody to ask, what is new and asks needs --yes.
 func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) (deploy.Plan, error) {
-	fresh := len(plan.Changes.Risks)
+	asks := len(plan.Asks())
 	switch {
 	case in.yes:
 		return plan.WithConsent(deploy.ConsentFlag), nil
@@ -339,9 +347,9 @@ func (a *app) consent(ctx context.Context, plan deploy.Plan, in install) (deploy
 			return plan, err
 		}
 		return plan.WithConsent(deploy.ConsentAsked), nil
-	case fresh > 0:
-		return plan, leger.Errorf(leger.CodeInvalid, "%s brings %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(fresh, "risk")).
-			WithHint("look at them, and if they are meant add --yes")
+	case asks > 0:
+		return plan, leger.Errorf(leger.CodeInvalid, "%s needs your consent to %s, shown above, and there is nobody to ask; nothing was changed", plan.Next.Release, plural(asks, "thing")).
+			WithHint("read them, and if they are meant add --yes")
 	default:
 		return plan.WithConsent(deploy.ConsentStanding), nil
 	}

@@ -130,9 +130,11 @@ func (a *app) git(ctx context.Context, from deploy.Source) (*gitrepo.Client, err
 	if err != nil {
 		return nil, err
 	}
-	token, err := a.gitToken(ctx, from.TokenSecret)
-	if err != nil {
-		return nil, err
+	var token leger.Plaintext
+	if from.TokenOrigin == "" { // else it was given for another host, and stays here
+		if token, err = a.gitToken(ctx, from.TokenSecret); err != nil {
+			return nil, err
+		}
 	}
 	return gitrepo.New(gitrepo.Config{
 		Runner: a.runner(), UserSettings: own == "true", Token: token, AllowedSigners: from.AllowedSigners,

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/quadlet"
 )
 
 // showPlan tells what will be done, and what about it may be risky. Where the
@@ -64,6 +65,9 @@ func planText(p deploy.Plan, diffs bool) string {
 		say("Install %s, commit %s:", p.Next.Release, commit)
 	default:
 		say("Install %s:", p.Next.Release)
+	}
+	for _, s := range p.Changes.Source {
+		say("  %-7s %s", "source", s)
 	}
 	for _, u := range p.Changes.Units {
 		from := ""
@@ -163,28 +167,53 @@ func planFiles(say func(string, ...any), p deploy.Plan, diffs bool) {
 	}
 }
 
-// riskText tells the risks that nobody has accepted yet, and how many were, "" if
-// there are none.
+// riskText tells what needs consent, what is only to be known, and how much was
+// accepted before, "" if there is nothing.
 func riskText(p deploy.Plan) string {
 	var b strings.Builder
-	fresh := p.Changes.Risks
-	before := len(p.Risks) - len(fresh)
+	asks := p.Asks()
+	informs := len(p.Changes.Risks) - len(asks)
+	before := ""
+	if n := len(p.Risks) - len(p.Changes.Risks); n > 0 {
+		before = fmt.Sprintf(", beside %d accepted before", n)
+	}
 	switch {
 	case len(p.Risks) == 0:
 		return ""
-	case len(fresh) == 0:
-		return fmt.Sprintf("No new risk; accepted before: %d.\n", before)
-	case before > 0:
-		_, _ = fmt.Fprintf(&b, "%s to know of, beside %d accepted before:\n", plural(len(fresh), "new risk"), before)
-	default:
-		_, _ = fmt.Fprintf(&b, "%s to know of:\n", plural(len(fresh), "risk"))
+	case len(p.Changes.Risks) == 0:
+		return fmt.Sprintf("No new risk; accepted before: %d.\n", len(p.Risks))
+	case len(asks) == 1:
+		_, _ = fmt.Fprintf(&b, "1 thing needs your consent%s:\n", before)
+	case len(asks) > 1:
+		_, _ = fmt.Fprintf(&b, "%d things need your consent%s:\n", len(asks), before)
 	}
-	for _, r := range fresh {
-		where := r.File
-		if r.Line > 0 {
-			where = fmt.Sprintf("%s:%d", r.File, r.Line)
+	for _, r := range asks {
+		b.WriteString(riskLine(r))
+	}
+	switch {
+	case informs == 0:
+		return b.String()
+	case len(asks) > 0:
+		_, _ = fmt.Fprintf(&b, "%s to know of:\n", plural(informs, "more risk"))
+	default:
+		_, _ = fmt.Fprintf(&b, "%s to know of%s:\n", plural(informs, "new risk"), before)
+	}
+	for _, r := range p.Changes.Risks {
+		if !r.Asks {
+			b.WriteString(riskLine(r))
 		}
-		_, _ = fmt.Fprintf(&b, "  %s: %s\n", where, r.Text)
 	}
 	return b.String()
+}
+
+// riskLine is a risk with the place that it comes from.
+func riskLine(r quadlet.Risk) string {
+	switch {
+	case r.File == "":
+		return "  " + r.Text + "\n"
+	case r.Line > 0:
+		return fmt.Sprintf("  %s:%d: %s\n", r.File, r.Line, r.Text)
+	default:
+		return fmt.Sprintf("  %s: %s\n", r.File, r.Text)
+	}
 }

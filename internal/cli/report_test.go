@@ -275,7 +275,7 @@ func TestDeploymentsAreReported(t *testing.T) {
 	if list := h.hosts(h.home); len(list) != 0 {
 		t.Fatalf("a dry run was reported: %+v", list)
 	}
-	h.leger(0, "deploy", "install", "--release", "app")
+	h.leger(0, "deploy", "install", "--release", "app", "--yes")
 	got := h.host(h.home)
 	if held := holds(got); !slices.Equal(held, []string{"api_key 1"}) {
 		t.Errorf("the sync on the way was not reported: %q", held)
@@ -318,7 +318,7 @@ func TestADeploymentWhoseReportFails(t *testing.T) {
 	h.refuseReports(true)
 	warning := "warning: the server was not told how this machine is: no room for reports"
 	failed := `"report_error": {`
-	s := h.leger(0, "deploy", "install", "--release", "app", "--json")
+	s := h.leger(0, "deploy", "install", "--release", "app", "--yes", "--json")
 	wantIn(t, s.stderr, warning)
 	wantIn(t, s.stdout, failed)
 	wantIn(t, h.leger(0, "deploy", "install", "--release", "app", "--json").stdout, `"unchanged": true`, failed)

@@ -106,7 +106,10 @@ func (a *app) deploymentsReport(ctx context.Context, m *machine, s seen) (wire.H
 			continue
 		}
 		around := surroundings{stale: staleUnits(d, secrets), gone: goneSecrets(d, secrets), head: s.heads[d.Release]}
-		if name, err := leger.ParseReleaseName(d.Release); err == nil && around.head != "" {
+		if name, err := leger.ParseReleaseName(d.Release); err == nil {
+			if around.waiting, err = m.engine.Waiting(name, d.Generation.Number); err != nil {
+				return report, err
+			}
 			if around.failures, err = m.engine.Failures(name); err != nil {
 				return report, err
 			}

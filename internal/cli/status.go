@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -143,10 +144,10 @@ func (a *app) lookAtDeployments(ctx context.Context, s *statusJSON) error {
 		secrets = a.podmanHas(ctx, m)
 	}
 	for _, d := range all {
-		j := jsonOf(d)
+		j, wrong := jsonOf(m, d)
 		j.Stale = append(j.Stale, staleUnits(d, secrets)...)
 		j.Gone = append(j.Gone, goneSecrets(d, secrets)...)
-		s.Deployments = append(s.Deployments, j)
+		s.Deployments, err = append(s.Deployments, j), errors.Join(err, wrong)
 	}
 	return localProblem(err)
 }

@@ -11,6 +11,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/gitrepo"
 )
 
 // oneRelease takes the name of a release as the argument or, as install does, as
@@ -96,7 +97,10 @@ func (a *app) update(ctx context.Context, in install) error {
 // from fills in where a generation came from. A release of the server's is asked
 // for there: its branch may be another one by now.
 func (in install) from(s deploy.Source) install {
-	in.tokenSecret, in.allowedSigners = cmp.Or(in.tokenSecret, s.TokenSecret), cmp.Or(in.allowedSigners, s.AllowedSigners)
+	in.allowedSigners = cmp.Or(in.allowedSigners, s.AllowedSigners)
+	if in.tokenSecret == "" {
+		in.tokenSecret, in.tokenOrigin = s.TokenSecret, cmp.Or(s.TokenOrigin, gitrepo.Origin(s.URL), s.URL)
+	}
 	if s.ReleaseID != "" {
 		return in
 	}

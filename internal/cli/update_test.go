@@ -58,7 +58,7 @@ func installedApp(t *testing.T) *host {
 	h.legerIn(t.Context(), 0, canary, "secrets", "set", "api_key")
 	h.leger(0, "releases", "create", "app", "--git-url", h.url)
 	h.commit(map[string]string{"web.container": web("")})
-	h.leger(0, "deploy", "install", "--release", "app")
+	h.leger(0, "deploy", "install", "--release", "app", "--yes")
 	return h
 }
 
@@ -72,7 +72,7 @@ func TestPlanThenUpdate(t *testing.T) {
 	tip := h.git("rev-parse", "--short=12", "HEAD")
 	s := h.leger(0, "deploy", "plan", "app")
 	wantIn(t, s.stdout, "Change generation 1 of app to commit "+tip, "add     job.service (container)", "change  web.service (container)",
-		"port    + 127.0.0.1:8080:80 of web.service", "    +PublishPort=127.0.0.1:8080:80")
+		"secret  + api_key of job.service", "port    + 127.0.0.1:8080:80 of web.service", "    +PublishPort=127.0.0.1:8080:80")
 	var out struct{ Plan deploy.Plan }
 	if err := json.Unmarshal([]byte(h.leger(0, "deploy", "plan", "--release", "app", "--json").stdout), &out); err != nil || len(out.Plan.Changes.Units) != 2 {
 		t.Errorf("--json: %v, %+v", err, out.Plan.Changes)
@@ -81,12 +81,13 @@ func TestPlanThenUpdate(t *testing.T) {
 		t.Errorf("a plan installed %v", got)
 	}
 	wantIn(t, h.leger(0, "deploy", "status", "app").stderr, "app: the branch has moved on to commit "+tip)
-	wantIn(t, h.leger(0, "deploy", "update", "app").stderr, "app is installed: generation 2")
+	wantIn(t, h.leger(2, "deploy", "update", "app").stderr, "1 thing needs your consent", "job.container:3: job.service gets the secret api_key", "nobody to ask")
+	wantIn(t, h.leger(0, "deploy", "update", "app", "--yes").stderr, "app is installed: generation 2")
 	wantIn(t, h.leger(0, "deploy", "status", "app", "--history").stdout, "GENERATION", "current")
 
 	// A new risk needs consent; what was accepted once does not come up again.
 	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info")})
-	wantIn(t, h.leger(2, "deploy", "update", "app").stderr, "1 risk to know of", "nobody to ask")
+	wantIn(t, h.leger(2, "deploy", "update", "app").stderr, "1 thing needs your consent", "nobody to ask")
 	h.leger(0, "deploy", "update", "app", "--yes")
 	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info\nLabel=a=b")})
 	wantIn(t, h.leger(0, "deploy", "update", "app").stderr, "No new risk; accepted before: 1", "generation 4")
@@ -103,7 +104,7 @@ func TestABadCommitIsNotTriedAgain(t *testing.T) {
 	h := installedApp(t)
 	h.commit(map[string]string{"web.container": web(""), "bad.container": web("")})
 	h.units.broken["bad.service"] = true
-	s := h.leger(7, "deploy", "update", "app")
+	s := h.leger(7, "deploy", "update", "app", "--yes")
 	wantIn(t, s.stderr, "leger: bad.service did not come up", "generation 1 is installed again")
 	wantIn(t, h.leger(5, "deploy", "update", "app").stderr, "has failed on this machine", "bad.service did not come up", "--retry")
 	wantIn(t, h.leger(0, "deploy", "status", "app").stderr, "which is not installed: bad.service did not come up")
@@ -119,7 +120,7 @@ func TestRollbackWithTheRepositoryGone(t *testing.T) {
 	t.Parallel()
 	h := installedApp(t)
 	h.commit(map[string]string{"web.container": web("Label=a=b"), "job.container": web("")})
-	h.leger(0, "deploy", "update", "app")
+	h.leger(0, "deploy", "update", "app", "--yes")
 	if err := os.Rename(h.repo, h.repo+".gone"); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +221,7 @@ func TestAuto(t *testing.T) {
 
 	// A new risk waits for somebody.
 	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info")})
-	wantIn(t, outcome(0, "waiting").stderr, "brings 1 new risk")
+	wantIn(t, outcome(5, "waiting").stderr, "needs your consent: PodmanArgs=--log-level=info hands arguments", "hint: read what it brings, and install it if it is meant: leger deploy update app")
 	h.leger(0, "deploy", "update", "app", "--yes")
 
 	// So does a file that was edited here.
@@ -228,14 +229,14 @@ func TestAuto(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.commit(map[string]string{"web.container": web("PodmanArgs=--log-level=info\nLabel=c=d")})
-	wantIn(t, outcome(0, "waiting").stderr, "web.container was edited on this machine")
+	wantIn(t, outcome(5, "waiting").stderr, "web.container was edited on this machine")
 	h.leger(0, "deploy", "update", "app", "--yes")
 
 	// What does not come up is tried once.
-	h.commit(map[string]string{"web.container": web("Label=e=f"), "bad.container": web("")})
+	h.commit(map[string]string{"web.container": web("Label=e=f"), "bad.container": noSecret("")})
 	h.units.broken["bad.service"] = true
 	wantIn(t, outcome(7, "failed").stderr, "bad.service did not come up", "is installed again")
-	wantIn(t, outcome(0, "waiting").stderr, "has failed here before")
+	wantIn(t, outcome(5, "waiting").stderr, "has failed here before")
 
 	h.leger(0, "deploy", "auto", "off", "app")
 	if _, err := os.Stat(timer); !os.IsNotExist(err) {
@@ -257,7 +258,7 @@ func TestSyncRestartsDependents(t *testing.T) {
 	h.legerIn(t.Context(), 0, canary, "secrets", "set", "other_key")
 	h.leger(0, "releases", "create", "app", "--git-url", h.url)
 	h.commit(map[string]string{"web.container": web(""), "other.container": strings.ReplaceAll(web(""), "api_key", "other_key")})
-	h.leger(0, "deploy", "install", "--release", "app")
+	h.leger(0, "deploy", "install", "--release", "app", "--yes")
 	begun := h.units.begun()
 
 	h.leger(0, "secrets", "sync", "--restart")
@@ -343,7 +344,7 @@ func TestAPrivateAndSignedRepository(t *testing.T) {
 	wantIn(t, h.leger(3, append(install, "--git-token-secret", "git_token")...).stderr, "git_token", "leger secrets sync")
 	h.leger(0, "secrets", "sync")
 	h.leger(2, append(install, "--git-token-secret", "git_token", "--allowed-signers", "/none")...)
-	s := h.leger(0, append(install, "--git-token-secret", "git_token", "--allowed-signers", signers)...)
+	s := h.leger(0, append(install, "--git-token-secret", "git_token", "--allowed-signers", signers, "--yes")...)
 	wantIn(t, s.stderr, "signed by t@example.com", "app is installed")
 	wantIn(t, h.leger(0, "deploy", "status", "app", "--json").stdout, `"signed_by": "t@example.com`, `"token_secret": "git_token"`, `"moved": false`)
 

@@ -45,7 +45,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, progress Progress) (Outco
 		return Outcome{}, err
 	}
 	if fresh.NeedsConsent() && !fresh.Unchanged() {
-		return Outcome{}, leger.Errorf(leger.CodeInvalid, "nobody has agreed to what is risky about %s; nothing was changed", plan.Next.Release).
+		return Outcome{}, leger.Errorf(leger.CodeInvalid, "nobody has agreed to what is new about %s; nothing was changed", plan.Next.Release).
 			WithHint("look at the plan, and if it is meant add --yes: leger deploy update %s --yes", plan.Next.Release)
 	}
 	if !sameDecision(plan, fresh) {
@@ -60,7 +60,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, progress Progress) (Outco
 // Which units happen to run at the moment does not belong to it.
 func sameDecision(a, b Plan) bool {
 	essence := func(p Plan) []byte {
-		text, err := json.Marshal([]any{p.From, p.Next, p.Record, p.Files, p.Secrets, p.Risks})
+		text, err := json.Marshal([]any{p.From, p.Next, p.Record, p.Files, p.Secrets, p.Risks, p.Changes.Risks})
 		if err != nil {
 			return nil // strings and numbers always encode
 		}
@@ -145,7 +145,7 @@ func (a *application) commit() error {
 	}
 	if from := a.rec.current; a.plan.request.recorded != nil && from != nil && from.Number > a.plan.Next.Number {
 		left := Failure{
-			Identity: from.identity(), At: a.engine.cfg.Clock.Now().UTC(), Risks: from.Risks, ByHand: true,
+			Identity: from.identity(), At: a.engine.cfg.Clock.Now().UTC(), Risks: from.Risks, Accepted: from.accepted(), ByHand: true,
 			Reason: fmt.Sprintf("you went back from it to generation %d", a.plan.Next.Number),
 		}
 		if err := s.remember(a.app, left); err != nil {

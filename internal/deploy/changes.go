@@ -14,12 +14,14 @@ import (
 // Changes is what a plan changes about a release since its current generation,
 // for whoever decides about it.
 type Changes struct {
-	Units   []UnitChange  `json:"units"`   // by file
-	Images  []ValueChange `json:"images"`  // by unit
-	Ports   []ValueChange `json:"ports"`   // by unit
-	Volumes []ValueChange `json:"volumes"` // a dropped volume stays on the machine
-	Secrets []ValueChange `json:"secrets"`
-	// Risks are those that nobody has accepted yet.
+	Source  []SourceChange `json:"source"`
+	Units   []UnitChange   `json:"units"`   // by file
+	Images  []ValueChange  `json:"images"`  // by unit
+	Ports   []ValueChange  `json:"ports"`   // by unit
+	Volumes []ValueChange  `json:"volumes"` // a dropped volume stays on the machine
+	Secrets []ValueChange  `json:"secrets"` // by unit
+	// Risks are those that nobody has accepted yet, with what the release is newly
+	// given. Those that ask need consent.
 	Risks []quadlet.Risk `json:"new_risks"`
 }
 
@@ -41,10 +43,13 @@ type ValueChange struct {
 }
 
 // changesOf compares two generations; before is the zero value for none.
-func changesOf(before, next Generation, accepted []quadlet.Risk) Changes {
+func changesOf(before, next Generation) Changes {
 	c := Changes{
-		Units: []UnitChange{}, Images: []ValueChange{}, Ports: []ValueChange{}, Volumes: []ValueChange{}, Secrets: []ValueChange{},
-		Risks: newRisks(next.Risks, accepted),
+		Source: []SourceChange{}, Units: []UnitChange{}, Images: []ValueChange{}, Ports: []ValueChange{},
+		Volumes: []ValueChange{}, Secrets: []ValueChange{}, Risks: []quadlet.Risk{},
+	}
+	if before.Number > 0 {
+		c.Source = append(c.Source, before.Source.ChangesTo(next.Source)...)
 	}
 	pairs := pair(before, next)
 	oldHash, newHash := before.hashes(), next.hashes()
@@ -54,9 +59,9 @@ func changesOf(before, next Generation, accepted []quadlet.Risk) Changes {
 		}
 		c.Images = append(c.Images, p.values(func(u Unit) []string { return u.Images })...)
 		c.Ports = append(c.Ports, p.values(func(u Unit) []string { return u.Ports })...)
+		c.Secrets = append(c.Secrets, p.values(func(u Unit) []string { return u.Secrets })...)
 	}
 	c.Volumes = append(c.Volumes, compare("", before.Volumes(), next.Volumes())...)
-	c.Secrets = append(c.Secrets, compare("", before.secrets(), next.secrets())...)
 	return c
 }
 
@@ -186,34 +191,6 @@ func (g Generation) secrets() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// newRisks are those that are not accepted. A risk that only moved to another
-// line is the same, and so is that of an image whose tag changed: who trusts its
-// tags trusts the next one.
-func newRisks(risks, accepted []quadlet.Risk) []quadlet.Risk {
-	found := []quadlet.Risk{}
-	for _, r := range risks {
-		same := func(a quadlet.Risk) bool { return a.Kind == r.Kind && a.File == r.File && riskText(a) == riskText(r) }
-		if !slices.ContainsFunc(accepted, same) {
-			found = append(found, r)
-		}
-	}
-	return found
-}
-
-// riskText is a risk's text, without the tag where it begins with an image.
-func riskText(r quadlet.Risk) string {
-	if r.Kind != quadlet.RiskImage {
-		return r.Text
-	}
-	image, rest, _ := strings.Cut(r.Text, " ")
-	dir, name := "", image
-	if i := strings.LastIndex(image, "/"); i >= 0 {
-		dir, name = image[:i+1], image[i+1:]
-	}
-	name, _, _ = strings.Cut(name, ":")
-	return dir + name + " " + rest
 }
 
 // maxDiff bounds what is compared line by line: bytes of each side.

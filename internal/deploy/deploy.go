@@ -82,6 +82,8 @@ type Podman interface {
 	Containers(ctx context.Context) ([]leger.Container, error)
 	// MissingImages gives those of the images that there are not.
 	MissingImages(ctx context.Context, names []string) ([]string, error)
+	// Volumes lists all volumes by name, whoever made them.
+	Volumes(ctx context.Context) ([]string, error)
 }
 
 // Sockets knows which ports of the machine are listened on.

@@ -18,6 +18,8 @@ type Failure struct {
 	ByHand   bool      `json:"by_hand,omitempty"`
 	// Risks are those that the user had accepted.
 	Risks []quadlet.Risk `json:"risks,omitempty"`
+	// Accepted are the keys of all that the user had agreed to.
+	Accepted []string `json:"accepted,omitempty"`
 }
 
 // maxFailures is how many are remembered of a release: a branch that is forced to
@@ -67,7 +69,7 @@ func failureOf(g Generation, at time.Time, err error) Failure {
 	if e := asError(err); e != nil && e.Message != "" {
 		reason = e.Message
 	}
-	return Failure{Identity: g.identity(), At: at.UTC(), Reason: reason, Risks: g.Risks}
+	return Failure{Identity: g.identity(), At: at.UTC(), Reason: reason, Risks: g.Risks, Accepted: g.accepted()}
 }
 
 // Failures gives what is remembered of a release, the newest first.

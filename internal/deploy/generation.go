@@ -27,6 +27,9 @@ type Source struct {
 	AllowedSigners string `json:"allowed_signers,omitempty"`
 	// TokenSecret names the secret with the token for the repository.
 	TokenSecret string `json:"token_secret,omitempty"`
+	// TokenOrigin is the origin (gitrepo.Origin) that the token was given for, where
+	// it is not the URL's own: the release moved, and the token stays behind.
+	TokenOrigin string `json:"token_origin,omitempty"`
 }
 
 // Generation is one state of a release on this machine, as recorded in
@@ -79,13 +82,14 @@ type Unit struct {
 	// NotAtBoot: it is up after a deployment, but nothing starts it when the machine
 	// boots.
 	NotAtBoot bool     `json:"not_at_boot,omitempty"`
-	Parts     []string `json:"parts"`             // the files that make it
-	Uses      []string `json:"uses,omitempty"`    // files of other quadlets
-	Secrets   []string `json:"secrets,omitempty"` // Podman secrets, sorted
-	Volumes   []string `json:"volumes,omitempty"` // named volumes that no quadlet makes
-	Images    []string `json:"images,omitempty"`  // as written, without those that another quadlet provides
-	Ports     []string `json:"ports,omitempty"`   // PublishPort= as written
-	Health    bool     `json:"health,omitempty"`  // a health check is declared
+	Parts     []string `json:"parts"`              // the files that make it
+	Uses      []string `json:"uses,omitempty"`     // files of other quadlets
+	Secrets   []string `json:"secrets,omitempty"`  // Podman secrets, sorted
+	Volumes   []string `json:"volumes,omitempty"`  // named volumes that no quadlet makes
+	Networks  []string `json:"networks,omitempty"` // that no quadlet makes
+	Images    []string `json:"images,omitempty"`   // as written, those mounted too, without those that another quadlet provides
+	Ports     []string `json:"ports,omitempty"`    // PublishPort= as written
+	Health    bool     `json:"health,omitempty"`   // a health check is declared
 }
 
 const manifestFormat = 1
@@ -120,8 +124,8 @@ func generationOf(req Request, installer string, number int) Generation {
 			Start: slices.Contains(start, u.Service),
 			Run:   among(run, u.Service), NotAtBoot: among(never, u.Service),
 			Oneshot: u.Oneshot, Template: u.Template, Parts: u.Parts,
-			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u),
-			Images: values(u.Images), Ports: values(u.Ports), Health: u.HealthCmd,
+			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u), Networks: namedNetworks(u),
+			Images: imagesOf(u), Ports: values(u.Ports), Health: u.HealthCmd,
 		})
 	}
 	return g
@@ -158,6 +162,34 @@ func namedVolumes(u quadlet.Unit) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// namedNetworks are those that somebody else has made.
+func namedNetworks(u quadlet.Unit) []string {
+	var names []string
+	for _, n := range u.Networks {
+		if name := networkName(n.Value); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// imagesOf are the images that a unit runs or mounts, and the artifact that it
+// brings.
+func imagesOf(u quadlet.Unit) []string {
+	names := values(u.Images)
+	for _, m := range u.Volumes {
+		switch ext := path.Ext(m.Source); {
+		case m.Type != quadlet.MountImage && m.Type != quadlet.MountArtifact, ext == ".image", ext == ".artifact", ext == ".build":
+		default:
+			names = append(names, m.Source)
+		}
+	}
+	if u.Kind == quadlet.Artifact && u.Provides != "" {
+		names = append(names, u.Provides)
+	}
+	return names
 }
 
 func hash(data []byte) string {

@@ -330,6 +330,13 @@ func (m *machine) MissingImages(_ context.Context, names []string) ([]string, er
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(m.images, n) }), nil
 }
 
+// Volumes are those that the test has made.
+func (m *machine) Volumes(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.volumes)), nil
+}
+
 func (m *machine) RemoveVolume(_ context.Context, name string) error {
 	if !m.volumes[name] {
 		return leger.Errorf(leger.CodeConflict, "the volume %s is in use", name)

@@ -38,6 +38,11 @@ type Facts struct {
 	Owners map[string]string
 	// Resources names the other release that has a container or pod of a name.
 	Resources map[string]string
+	// VolumeOwners and NetworkOwners name the other release that a volume or network
+	// belongs to.
+	VolumeOwners, NetworkOwners map[string]string
+	// Volumes are all that Podman has.
+	Volumes []string
 	// Containers are all that Podman has.
 	Containers []leger.Container
 	// Listeners are those on ports that the new units publish.
@@ -171,18 +176,16 @@ func NewPlan(req Request, facts Facts) Plan {
 	if facts.Current != nil {
 		before, p.From = *facts.Current, facts.Current.Number
 	}
-	accepted := before.Risks
-	if p.FailedBefore = remembered(facts, p.Next); p.FailedBefore != nil {
-		accepted = append(slices.Clone(accepted), p.FailedBefore.Risks...)
-	}
-	if req.recorded != nil {
-		accepted = req.recorded.Risks // they were accepted when it was installed
-	}
-	p.Changes = changesOf(before, p.Next, accepted)
+	p.FailedBefore = remembered(facts, p.Next)
+	p.Changes = changesOf(before, p.Next)
 	changed := p.changeFiles(facts)
 	p.Record = facts.Current == nil || !same(*facts.Current, p.Next)
-	if !p.Record {
-		p.Next.Number = p.From
+	if p.Record {
+		risks, given := newConsent(req, p.Next, facts, p.FailedBefore).news()
+		p.Changes.Risks = append(slices.Clone(given), risks...)
+		p.Risks = append(slices.Clone(given), p.Risks...)
+	} else {
+		p.Next.Number = p.From // nothing about it is new
 	}
 	p.changeUnits(facts, changed)
 	return p
@@ -213,8 +216,13 @@ func (p Plan) WithConsent(how Consent) Plan {
 	return p
 }
 
-// NeedsConsent reports that the plan brings a risk that nobody has agreed to.
-func (p Plan) NeedsConsent() bool { return len(p.Changes.Risks) > 0 && p.request.consent == "" }
+// Asks lists what the plan brings that somebody has to agree to, and nobody has.
+func (p Plan) Asks() []quadlet.Risk {
+	return slices.DeleteFunc(slices.Clone(p.Changes.Risks), func(r quadlet.Risk) bool { return !r.Asks })
+}
+
+// NeedsConsent reports that somebody has to agree to the plan, and nobody has yet.
+func (p Plan) NeedsConsent() bool { return len(p.Asks()) > 0 && p.request.consent == "" }
 
 // same reports whether two generations are the same release, files and commit.
 func same(a, b Generation) bool {

@@ -24,6 +24,11 @@ func (e *Engine) preflight(ctx context.Context, req Request, next Generation, fa
 			}
 		}
 	}
+	if e.cfg.Podman != nil && len(next.Volumes()) > 0 {
+		if facts.Volumes, err = e.cfg.Podman.Volumes(ctx); err != nil {
+			return err
+		}
+	}
 	wanted := wantedPorts(req.Set, next)
 	if len(wanted) > 0 && e.cfg.Sockets != nil {
 		facts.Listeners, err = e.cfg.Sockets.Listening(ctx, func(p leger.Port) bool {

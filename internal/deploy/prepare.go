@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
 )
 
 // Prepare gathers the facts and makes the plan. It changes nothing. A plan that
@@ -26,6 +27,7 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 		return Facts{}, err
 	}
 	facts := Facts{Current: rec.current, Pending: rec.pending, Number: rec.next, Owners: map[string]string{}, Resources: map[string]string{}}
+	facts.VolumeOwners, facts.NetworkOwners = map[string]string{}, map[string]string{}
 	if facts.Failures, err = e.store.failures(name); err != nil {
 		return Facts{}, err
 	}
@@ -212,6 +214,12 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 				if u.named() {
 					facts.Resources[u.Resource] = g.Release
 				}
+				if u.Kind == quadlet.Network {
+					facts.NetworkOwners[u.Resource] = g.Release
+				}
+			}
+			for _, v := range g.Volumes() {
+				facts.VolumeOwners[v] = g.Release
 			}
 			for _, path := range e.sharedPaths(name, here, next, other, g) {
 				facts.Owners[path] = g.Release

@@ -22,6 +22,8 @@ type remote struct {
 	root string
 	url  string
 	run  *run.Runner
+	// backend answers as git's own program does.
+	backend http.Handler
 }
 
 // newRemote serves repositories with git http-backend; wrap may stand in front.
@@ -38,6 +40,7 @@ func newRemote(t *testing.T, wrap func(http.Handler) http.Handler) *remote {
 		},
 		InheritEnv: []string{"PATH"},
 	}
+	r.backend = handler
 	if wrap != nil {
 		handler = wrap(handler)
 	}

@@ -2,9 +2,11 @@ package gitrepo
 
 import (
 	"bytes"
+	"net"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"leger.run/leger"
 )
@@ -21,6 +23,26 @@ const maxToken = 4096
 // descriptor 3. It needs nothing but the shell that git starts it with: a token
 // is in no argument.
 const helper = `!f() { test "$1" = get && while IFS= read -r l; do printf '%s\n' "$l"; done <&3; }; f`
+
+// Origin is the scheme, host and port of an http or https URL, "https://host:443"
+// with the port always there: what a token is given for. It is empty for what has
+// none, an ssh URL or a directory.
+func Origin(remote string) string {
+	u, err := url.Parse(remote)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	scheme, port := strings.ToLower(u.Scheme), u.Port()
+	switch {
+	case scheme != "https" && scheme != "http":
+		return ""
+	case port == "" && scheme == "https":
+		port = "443"
+	case port == "":
+		port = "80"
+	}
+	return scheme + "://" + net.JoinHostPort(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), port)
+}
 
 // tokenSettings make git ask the helper, for the source's host and no other.
 func (s *session) tokenSettings() ([][2]string, error) {

@@ -2,9 +2,12 @@ package gitrepo_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -222,4 +225,104 @@ func TestSignaturesOfGnuPG(t *testing.T) {
 	if _, err := fetch(t.TempDir()); !errors.Is(err, leger.ErrForbidden) {
 		t.Errorf("a key that the keyring does not have: %v, want forbidden", err)
 	}
+}
+
+// A token is given for an origin: scheme, host and port.
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]string{
+		"https://example.com/a.git":      "https://example.com:443",
+		"https://EXAMPLE.com:443/b/c":    "https://example.com:443",
+		"https://example.com./a":         "https://example.com:443",
+		"https://example.com:8443/a.git": "https://example.com:8443",
+		"http://127.0.0.1:3000/a.git":    "http://127.0.0.1:3000",
+		"http://example.ts.net/a.git":    "http://example.ts.net:80",
+		"https://[::1]/a":                "https://[::1]:443",
+		"ssh://git@example.com/a.git":    "",
+		"git@example.com:a.git":          "",
+		"/home/me/quadlets":              "",
+		"":                               "",
+	} {
+		if got := gitrepo.Origin(remote); got != want {
+			t.Errorf("%s: %q, want %q", remote, got, want)
+		}
+	}
+}
+
+// A host that has the token sends git on to another one, which asks for a
+// password: it must not get it. Redirects are followed on https alone.
+func TestATokenDoesNotFollowARedirect(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-token-90ac"
+	var mu sync.Mutex
+	arrived := map[string][]string{} // Authorization by host
+	var next string                  // where the second host is
+	handler := func(name string, backend http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			_, password, ok := req.BasicAuth()
+			mu.Lock()
+			arrived[name] = append(arrived[name], password+" "+req.URL.Path)
+			mu.Unlock()
+			switch {
+			case !ok && !strings.HasPrefix(req.URL.Path, "/open/") && (name == "second" || strings.HasPrefix(req.URL.Path, "/late/")):
+				w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			case name == "first":
+				http.Redirect(w, req, next+req.URL.RequestURI(), http.StatusFound)
+			default:
+				http.StripPrefix("/open", backend).ServeHTTP(w, req)
+			}
+		})
+	}
+	r := newRemote(t, nil)
+	dir := r.repo("a.git", commitTo("main", file("100644", "web.container", "x")))
+	first := httptest.NewTLSServer(handler("first", nil))
+	second := httptest.NewTLSServer(handler("second", r.backend))
+	t.Cleanup(first.Close)
+	t.Cleanup(second.Close)
+	next = second.URL
+	trust := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(trust, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: first.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(path string) (gitrepo.Tree, error) {
+		u, err := leger.ParseGitURL(first.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newClient(t, func(cfg *gitrepo.Config) {
+			cfg.Token = leger.NewPlaintext([]byte(secret))
+			cfg.Runner = run.New(run.Config{Path: trusting(t, trust) + ":" + os.Getenv("PATH")})
+		}).Fetch(t.Context(), gitrepo.Source{URL: u})
+	}
+	if tree, err := fetch("/open/a.git"); err != nil || tree.Commit != r.commit(dir, "main") {
+		t.Errorf("a redirect to a repository that wants nothing: %v, %v", tree.Commit, err)
+	}
+	// The first sends git on at once, or once it has the token.
+	for _, path := range []string{"/early/a.git", "/late/a.git"} {
+		if _, err := fetch(path); !errors.Is(err, leger.ErrForbidden) {
+			t.Errorf("%s, a redirect to one that wants a password: %v, want forbidden", path, err)
+		}
+	}
+	if got := strings.Join(arrived["first"], "\n"); !strings.Contains(got, secret) {
+		t.Errorf("the host that the token is for did not get it: %q", got)
+	}
+	if got := strings.Join(arrived["second"], "\n"); strings.Contains(got, secret) || !strings.Contains(got, "/early/") || !strings.Contains(got, "/late/") {
+		t.Errorf("the other host got %q", got)
+	}
+}
+
+// trusting is a directory with a git that trusts the certificates in a file.
+func trusting(t *testing.T, certificates string) string {
+	t.Helper()
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\nGIT_SSL_CAINFO='" + certificates + "' exec '" + git + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "git"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

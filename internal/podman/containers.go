@@ -33,6 +33,24 @@ func (c *Client) MissingImages(ctx context.Context, names []string) ([]string, e
 	return missing, nil
 }
 
+// Volumes lists all volumes by name, whoever made them.
+func (c *Client) Volumes(ctx context.Context) ([]string, error) {
+	return call(ctx, c, backend.volumes)
+}
+
+// parseVolumes reads volumes as Podman's API and "podman volume ls" list them.
+func parseVolumes(body []byte) ([]string, error) {
+	var wire []struct{ Name string }
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "Podman's list of volumes was not understood")
+	}
+	names := make([]string, 0, len(wire))
+	for _, v := range wire {
+		names = append(names, v.Name)
+	}
+	return names, nil
+}
+
 // wireContainer is a container as Podman's API and "podman ps" list it.
 type wireContainer struct {
 	Names   []string
@@ -85,6 +103,17 @@ func (r *rest) containers(ctx context.Context) ([]leger.Container, error) {
 	return parseContainers(a.body)
 }
 
+func (r *rest) volumes(ctx context.Context) ([]string, error) {
+	a, err := r.do(ctx, http.MethodGet, r.prefix+"/libpod/volumes/json", nil)
+	if err != nil {
+		return nil, err
+	}
+	if a.code != http.StatusOK {
+		return nil, a.failure("list its volumes")
+	}
+	return parseVolumes(a.body)
+}
+
 func (r *rest) hasImage(ctx context.Context, name string) (bool, error) {
 	a, err := r.do(ctx, http.MethodGet, r.prefix+"/libpod/images/"+url.PathEscape(name)+"/exists", nil)
 	switch {
@@ -108,6 +137,17 @@ func (p *program) containers(ctx context.Context) ([]leger.Container, error) {
 		return nil, failed(res, "list its containers")
 	}
 	return parseContainers(res.Stdout)
+}
+
+func (p *program) volumes(ctx context.Context) ([]string, error) {
+	res, err := p.podman(ctx, nil, "volume", "ls", "--format", "json")
+	if err != nil {
+		return nil, err
+	}
+	if res.Code != 0 {
+		return nil, failed(res, "list its volumes")
+	}
+	return parseVolumes(res.Stdout)
 }
 
 func (p *program) hasImage(ctx context.Context, name string) (bool, error) {

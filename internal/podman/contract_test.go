@@ -45,6 +45,10 @@ func contract(t *testing.T, c *podman.Client) {
 		t.Errorf("an image that is nowhere: missing %v, %v", missing, err)
 	}
 
+	if _, err := c.Volumes(ctx); err != nil {
+		t.Error(err)
+	}
+
 	_, err = c.SecretInfo(ctx, a)
 	wantCode(t, err, leger.ErrNotFound)
 

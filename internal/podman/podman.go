@@ -76,6 +76,7 @@ type backend interface {
 	remove(ctx context.Context, id string) error
 	containers(ctx context.Context) ([]leger.Container, error)
 	hasImage(ctx context.Context, name string) (bool, error)
+	volumes(ctx context.Context) ([]string, error)
 }
 
 // errGone says that nobody took the request: it may be sent again.

@@ -7,7 +7,7 @@
 // it against the real Podman. As version 4 (SetVersion) it also has the fault
 // that Podman had then: "replace" of a name that is not there fails or deletes
 // the only other secret. Besides secrets it only lists
-// containers and tells which images there are.
+// containers and volumes, and tells which images there are.
 package podmantest
 
 import (
@@ -37,6 +37,7 @@ type Fake struct {
 	// containers as the API lists them, and the names of images
 	containers []map[string]any
 	images     []string
+	volumes    []string
 	calls      []string
 	server     *http.Server
 }
@@ -71,6 +72,7 @@ func (f *Fake) Listen(ctx context.Context) error {
 	mux.HandleFunc("POST /{v}/libpod/secrets/create", f.create)
 	mux.HandleFunc("DELETE /{v}/libpod/secrets/{name}", f.remove)
 	mux.HandleFunc("GET /{v}/libpod/containers/json", func(w http.ResponseWriter, _ *http.Request) { answer(w, f.containers) })
+	mux.HandleFunc("GET /{v}/libpod/volumes/json", f.listVolumes)
 	mux.HandleFunc("GET /{v}/libpod/images/{name}/exists", f.hasImage)
 	server := &http.Server{Handler: f.record(mux), ReadHeaderTimeout: time.Minute}
 	f.mu.Lock()
@@ -138,6 +140,21 @@ func (f *Fake) Pull(image string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.images = append(f.images, image)
+}
+
+// MakeVolume makes a volume be there.
+func (f *Fake) MakeVolume(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.volumes = append(f.volumes, name)
+}
+
+func (f *Fake) listVolumes(w http.ResponseWriter, _ *http.Request) {
+	list := []map[string]any{}
+	for _, name := range f.volumes {
+		list = append(list, map[string]any{"Name": name})
+	}
+	answer(w, list)
 }
 
 func (f *Fake) hasImage(w http.ResponseWriter, r *http.Request) {

@@ -725,9 +725,8 @@ export interface components {
         HostFindings: {
             /**
              * @description `interrupted`, `unit_failed`, `unit_unhealthy`, `unit_down`, `unit_unknown`,
-             *     `file_changed`, `file_missing`, `secret_stale`, `secret_gone`, `branch_moved`, `more`;
-             *     further ones
-             *     may come.
+             *     `file_changed`, `file_missing`, `secret_stale`, `secret_gone`, `branch_moved`,
+             *     `update_waits`, `more`; further ones may come.
              */
             kind: string;
             /** @description The unit or file; absent for what is about the deployment as a whole. */
