@@ -116,7 +116,7 @@ GRAPHS_LOG ?= $(CACHE)/graphs-passed
 graphs: ## random graphs of units on real machines, through installs, failures, rollbacks and reboots
 	@scripts/need go machine
 	LEGER_GRAPHS=$(GRAPHS) LEGER_GRAPHS_MACHINES=$(MACHINES) LEGER_GRAPHS_LOG=$(GRAPHS_LOG) \
-		go test -count=1 -timeout 6h -tags e2e -v -run '^TestGraphs$$' ./e2e
+		go test -count=1 -timeout 6h -parallel $$(($(MACHINES) + 1)) -tags e2e -v -run '^TestGraphs$$' ./e2e
 
 .PHONY: bench
 bench: build ## side by side with setec and PocketBase, into docs/performance.md's figures

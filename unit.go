@@ -36,6 +36,7 @@ type Container struct {
 	Unit   string // the systemd unit that runs it; empty: none
 	Pod    string // the pod it is in; empty: none
 	Up     bool   // it runs, or is about to
+	PID    int    // of its first process; 0: it does not run, or that is not known
 	Health string // "starting", "healthy", "unhealthy"; empty: it has no health check
 	Ports  []Port // of the host that lead to it
 }

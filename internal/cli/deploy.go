@@ -76,6 +76,8 @@ func condOf(d deploy.Deployment) string {
 	switch {
 	case d.Damage != nil:
 		return "damaged"
+	case d.Running:
+		return "being deployed"
 	case d.Interrupted:
 		return "interrupted"
 	case d.Healthy():

@@ -105,6 +105,8 @@ func (u *units) Stop(_ context.Context, names ...string) error {
 	return nil
 }
 
+func (u *units) Hold(context.Context, ...string) error { return nil }
+
 func (u *units) Dependents(context.Context, ...string) (map[string][]string, error) { return nil, nil }
 
 func (u *units) ResetFailed(context.Context, string) error { return nil }

@@ -47,6 +47,7 @@ type deploymentJSON struct {
 	Generation  int                 `json:"generation"`
 	Source      deploy.Source       `json:"source"`
 	Healthy     bool                `json:"healthy"`
+	Running     bool                `json:"running"` // it is being deployed at this moment
 	Interrupted bool                `json:"interrupted"`
 	Damage      string              `json:"damage,omitempty"` // why its record cannot be read; then the rest is not known
 	Units       []unitJSON          `json:"units"`
@@ -67,13 +68,15 @@ type deploymentJSON struct {
 }
 
 type unitJSON struct {
-	Unit   string     `json:"unit"`
-	File   string     `json:"file"`
-	Run    bool       `json:"run"` // it is meant to be up
-	Active string     `json:"active"`
-	Sub    string     `json:"sub"`
-	Health string     `json:"health,omitempty"` // "starting", "healthy", "unhealthy"; absent: no health check
-	Since  *time.Time `json:"since,omitempty"`
+	Unit string `json:"unit"`
+	File string `json:"file"`
+	Run  bool   `json:"run"` // it is meant to be up
+	// NotAtBoot: nothing starts it when the machine boots.
+	NotAtBoot bool       `json:"not_at_boot,omitempty"`
+	Active    string     `json:"active"`
+	Sub       string     `json:"sub"`
+	Health    string     `json:"health,omitempty"` // "starting", "healthy", "unhealthy"; absent: no health check
+	Since     *time.Time `json:"since,omitempty"`
 }
 
 type staleJSON struct {
@@ -103,7 +106,7 @@ type generationJSON struct {
 func jsonOf(m *machine, d deploy.Deployment) (deploymentJSON, error) {
 	out := deploymentJSON{
 		Release: d.Release, Generation: d.Generation.Number, Source: d.Generation.Source,
-		Healthy: d.Healthy(), Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{}, Gone: []staleJSON{},
+		Healthy: d.Healthy(), Running: d.Running, Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{}, Gone: []staleJSON{},
 	}
 	for _, u := range d.Units {
 		out.Units = append(out.Units, unitOf(u))
@@ -124,7 +127,7 @@ func jsonOf(m *machine, d deploy.Deployment) (deploymentJSON, error) {
 }
 
 func unitOf(u deploy.UnitStatus) unitJSON {
-	j := unitJSON{Unit: u.Service, File: u.File, Run: u.Run, Active: u.State.ActiveState, Sub: u.State.SubState, Health: u.Health}
+	j := unitJSON{Unit: u.Service, File: u.File, Run: u.Run, NotAtBoot: u.NotAtBoot, Active: u.State.ActiveState, Sub: u.State.SubState, Health: u.Health}
 	if !u.State.Since.IsZero() {
 		j.Since = &u.State.Since
 	}
@@ -165,7 +168,7 @@ func (a *app) deployStatus(ctx context.Context, args []string, offline, history 
 	}
 	a.reportLooked(ctx, m, args, all, out)
 	for _, d := range all {
-		if !d.Healthy() {
+		if !d.Healthy() && !d.Running {
 			return leger.Errorf(leger.CodeUnhealthy, "%s is %s", d.Release, condOf(d)).
 				WithHint("leger deploy install --release %s mends it; leger deploy rollback %s goes back", d.Release, d.Release)
 		}
@@ -349,6 +352,15 @@ func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) er
 
 // printDrift tells what is not as it was installed, and what is new.
 func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
+	if d.Running {
+		a.say("%s is being deployed at this moment: look again when that is done.", d.Release)
+		return
+	}
+	for _, u := range d.Units {
+		if u.NotAtBoot {
+			a.warn("%s: %s will not start when the machine boots: nothing that starts then asks for it", d.Release, u.Service)
+		}
+	}
 	if d.Damage != nil {
 		a.warn("%s: %v", d.Release, d.Damage)
 	}
@@ -373,7 +385,7 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 		a.say("%s: its new source waits for you: leger deploy plan %s", d.Release, d.Release)
 	case b.Error != nil:
 		a.detail("%s: whether the branch has moved on is not known: %s", d.Release, b.Error.Message)
-	case b.Moved && len(j.Failures) > 0 && j.Failures[0].Identity == b.Commit:
+	case b.Moved && len(j.Failures) > 0 && j.Failures[0].Of(d.Generation.Source, b.Commit):
 		a.say("%s: the branch is at commit %s, which is not installed: %s.", d.Release, short(b.Commit), j.Failures[0].Reason)
 	case b.Moved:
 		a.say("%s: the branch has moved on to commit %s: leger deploy update %s", d.Release, short(b.Commit), d.Release)

@@ -34,6 +34,9 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 			Kind: kind, Subject: terminal.Line(subject, leger.MaxFindingSubject), Text: terminal.Line(fmt.Sprintf(format, args...), leger.MaxFindingText),
 		})
 	}
+	if d.Running { // its units and files are between two states
+		return nil
+	}
 	if d.Interrupted {
 		add(leger.FindingInterrupted, "", "a deployment was interrupted: leger deploy install --release %s finishes it", d.Release)
 	}
@@ -83,7 +86,7 @@ func waitingFor(w *deploy.Waiting) string {
 
 // whyNotThere says why the newest commit is not installed.
 func whyNotThere(d deploy.Deployment, s surroundings) string {
-	i := slices.IndexFunc(s.failures, func(f deploy.Failure) bool { return f.Identity == s.head })
+	i := slices.IndexFunc(s.failures, func(f deploy.Failure) bool { return f.Of(d.Generation.Source, s.head) })
 	switch {
 	case i < 0:
 		return ": leger deploy update " + d.Release
@@ -136,6 +139,8 @@ func healthOf(d deploy.Deployment) leger.HostHealth {
 		seen[kind] = true
 	}
 	switch {
+	case d.Running:
+		return leger.HealthUnknown
 	case d.Interrupted || seen[leger.FindingUnitFailed]:
 		return leger.HealthFailed
 	case seen[leger.FindingUnitUnhealthy] || seen[leger.FindingUnitDown]:

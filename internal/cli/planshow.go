@@ -87,6 +87,9 @@ func planText(p deploy.Plan, diffs bool) string {
 	if len(p.Start) > 0 {
 		say("  %-7s %s", "start", strings.Join(p.Start, ", "))
 	}
+	for _, n := range p.Notices {
+		say("Note: %s (%s).", n.Text, n.Hint)
+	}
 	planFiles(say, p, diffs)
 	if p.FailedBefore != nil {
 		say("This commit was tried here on %s: %s.", p.FailedBefore.At.Format("2006-01-02 15:04"), p.FailedBefore.Reason)

@@ -35,6 +35,8 @@ func deploymentState(d deploy.Deployment) leger.HostState {
 		}
 	}
 	switch {
+	case d.Running:
+		return leger.HostUnknown
 	case d.Interrupted || seen[leger.HostFailed]:
 		return leger.HostFailed
 	case seen[leger.HostUnknown]:

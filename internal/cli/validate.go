@@ -51,6 +51,8 @@ type validateJSON struct {
 	Ignored  []string       `json:"ignored"` // files that nothing names
 	Risks    []quadlet.Risk `json:"risks"`
 	Problems []problemJSON  `json:"problems"`
+	// Notices are worth knowing and no problems.
+	Notices []problemJSON `json:"notices,omitempty"`
 	// NotChecked lists the checks that this machine has no program for.
 	NotChecked []string `json:"not_checked"`
 }
@@ -176,6 +178,9 @@ func (a *app) printValidation(set *quadlet.Set, problems []leger.Problem, missin
 	for _, u := range set.Units {
 		out.Units = append(out.Units, u.Service)
 	}
+	for _, n := range set.Notices {
+		out.Notices = append(out.Notices, problemJSON{n.File, n.Line, n.Message, n.Hint})
+	}
 	for _, p := range problems {
 		out.Problems = append(out.Problems, problemJSON{p.File, p.Line, p.Message, p.Hint})
 	}
@@ -215,6 +220,9 @@ func (a *app) printProblems(v validateJSON) error {
 			text += " (" + p.Hint + ")"
 		}
 		line(p.File, p.Line, "error", text)
+	}
+	for _, n := range v.Notices {
+		line(n.File, n.Line, "note", n.Message+" ("+n.Hint+")")
 	}
 	for _, r := range v.Risks {
 		line(r.File, r.Line, "risk", r.Text)

@@ -32,7 +32,7 @@ func (e *Engine) Apply(ctx context.Context, plan Plan, progress Progress) (Outco
 	if plan.request.Set == nil {
 		return Outcome{}, leger.Errorf(leger.CodeInternal, "the plan was not made by Prepare")
 	}
-	unlock, err := e.store.lock()
+	unlock, err := e.store.lock(ctx, app(plan.request.Release))
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -140,14 +140,12 @@ func (a *application) commit() error {
 	if err := s.commit(a.app, a.plan.Next.Number, a.rec.pending); err != nil {
 		return err
 	}
-	if err := s.pardon(a.app, a.plan.Next.identity()); err != nil {
+	if err := s.pardon(a.app, a.plan.Next); err != nil {
 		return err
 	}
 	if from := a.rec.current; a.plan.request.recorded != nil && from != nil && from.Number > a.plan.Next.Number {
-		left := Failure{
-			Identity: from.identity(), At: a.engine.cfg.Clock.Now().UTC(), Risks: from.Risks, Accepted: from.accepted(), ByHand: true,
-			Reason: fmt.Sprintf("you went back from it to generation %d", a.plan.Next.Number),
-		}
+		left := failed(*from, a.engine.cfg.Clock.Now(), fmt.Sprintf("you went back from it to generation %d", a.plan.Next.Number))
+		left.ByHand = true
 		if err := s.remember(a.app, left); err != nil {
 			return err
 		}
@@ -158,7 +156,7 @@ func (a *application) commit() error {
 // change does everything between record and commit.
 func (a *application) change(ctx context.Context) error {
 	p := a.plan
-	if p.Replace {
+	if p.Replace || len(p.Stop) > 0 {
 		a.touched = true
 		// From here to the reload nothing is waited for but seconds: it is not cut off
 		// halfway, where units would be without their files.
@@ -184,7 +182,7 @@ func (a *application) change(ctx context.Context) error {
 // replace stops what changes and exchanges the files.
 func (a *application) replace(ctx context.Context) error {
 	e, p := a.engine, a.plan
-	if err := e.stop(ctx, p.Stop, StepStop, a.progress); err != nil {
+	if err := e.stop(ctx, p.Stop, StepStop, a.progress); err != nil || !p.Replace {
 		return err
 	}
 	a.progress.tell(Event{Step: StepFiles})

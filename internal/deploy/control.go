@@ -60,7 +60,7 @@ func (e *Engine) RestartUnits(ctx context.Context, d Deployment, services []stri
 }
 
 func (e *Engine) control(ctx context.Context, d Deployment, services []string, do verb, progress Progress) error {
-	unlock, err := e.store.lock()
+	unlock, err := e.store.lock(ctx, d.app())
 	if err != nil {
 		return err
 	}
@@ -70,10 +70,11 @@ func (e *Engine) control(ctx context.Context, d Deployment, services []string, d
 
 // StopUnit stops a unit that Find has found.
 func (e *Engine) StopUnit(ctx context.Context, u UnitStatus, progress Progress) error {
-	unlock, err := e.store.lock()
+	unlock, err := e.store.lock(ctx, "")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return e.stop(ctx, []string{u.Service}, StepStop, progress)
+	progress.tell(Event{Step: StepStop, Unit: u.Service})
+	return e.step(ctx, func(ctx context.Context) error { return e.cfg.Units.Stop(ctx, u.Service) })
 }

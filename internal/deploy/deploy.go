@@ -46,8 +46,11 @@ type Units interface {
 	Reload(ctx context.Context) error
 	Start(ctx context.Context, unit string) error
 	Restart(ctx context.Context, unit string) error
-	// Stop stops the units as one set, so that none pulls up another again.
+	// Stop stops the units as one set, so that none pulls up another again. One that
+	// something else starts again each time may run when it returns.
 	Stop(ctx context.Context, units ...string) error
+	// Hold keeps units from being started, by whatever, until the next Reload.
+	Hold(ctx context.Context, units ...string) error
 	ResetFailed(ctx context.Context, unit string) error
 	States(ctx context.Context, units ...string) ([]leger.UnitState, error)
 	// Dependents gives, by unit, the units that run and that systemd stops whenever

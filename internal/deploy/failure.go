@@ -12,10 +12,14 @@ import (
 // Failure is what is remembered of a state of a release that did not come up, or
 // that the user went back from. It never holds what a program wrote.
 type Failure struct {
-	Identity string    `json:"identity"` // the commit, or "files-" and a hash of the files
-	At       time.Time `json:"at"`
-	Reason   string    `json:"reason"` // one sentence
-	ByHand   bool      `json:"by_hand,omitempty"`
+	Identity string `json:"identity"` // the commit, or "files-" and a hash of the files
+	// URL and Path are where the commit was taken from: another directory of the same
+	// commit is another release. Empty: recorded before they were noted.
+	URL    string    `json:"url,omitempty"`
+	Path   string    `json:"path,omitempty"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"` // one sentence
+	ByHand bool      `json:"by_hand,omitempty"`
 	// Risks are those that the user had accepted.
 	Risks []quadlet.Risk `json:"risks,omitempty"`
 	// Accepted are the keys of all that the user had agreed to.
@@ -44,18 +48,18 @@ func (s store) remember(app string, failure Failure) error {
 	if err != nil {
 		return err
 	}
-	known = slices.DeleteFunc(known, func(f Failure) bool { return f.Identity == failure.Identity })
+	known = slices.DeleteFunc(known, failure.same)
 	known = slices.Insert(known, 0, failure)
 	return writeJSON(s.failedFile(app), failuresFile{known[:min(len(known), maxFailures)]})
 }
 
 // pardon forgets the failures of a state that is installed now.
-func (s store) pardon(app, identity string) error {
+func (s store) pardon(app string, g Generation) error {
 	known, err := s.failures(app)
 	if err != nil {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(known), func(f Failure) bool { return f.Identity == identity })
+	left := slices.DeleteFunc(slices.Clone(known), func(f Failure) bool { return f.Of(g.Source, g.identity()) })
 	if len(left) == len(known) {
 		return nil
 	}
@@ -69,7 +73,24 @@ func failureOf(g Generation, at time.Time, err error) Failure {
 	if e := asError(err); e != nil && e.Message != "" {
 		reason = e.Message
 	}
-	return Failure{Identity: g.identity(), At: at.UTC(), Reason: reason, Risks: g.Risks, Accepted: g.accepted()}
+	return failed(g, at, reason)
+}
+
+// failed remembers a generation.
+func failed(g Generation, at time.Time, reason string) Failure {
+	return Failure{
+		Identity: g.identity(), URL: g.Source.URL, Path: g.Source.Path, At: at.UTC(), Reason: reason,
+		Risks: g.Risks, Accepted: g.accepted(),
+	}
+}
+
+// Of reports whether it is the failure of a commit, or of files, from there.
+func (f Failure) Of(from Source, identity string) bool {
+	return f.Identity == identity && (f.URL == "" || (f.URL == from.URL && f.Path == from.Path))
+}
+
+func (f Failure) same(other Failure) bool {
+	return f.Of(Source{URL: other.URL, Path: other.Path}, other.Identity)
 }
 
 // Failures gives what is remembered of a release, the newest first.

@@ -89,7 +89,7 @@ func (g *graph) container(i int) *member {
 
 // joins puts a container into a pod, or gives it a volume.
 func (g *graph) joins(m *member) {
-	if m.kind != aContainer {
+	if m.kind != aContainer || m.oneshot { // a pod of jobs alone ends with them
 		return
 	}
 	for _, other := range g.members {

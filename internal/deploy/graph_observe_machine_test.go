@@ -55,8 +55,10 @@ func (o *observer) look(seed uint64) snapshot {
 	s := snapshot{Files: quadletFiles(o.t, prefix), Units: map[string]string{}, Containers: map[string]string{}}
 	units := o.output("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "--no-pager", prefix+"*")
 	for line := range strings.Lines(units) {
-		if f := strings.Fields(line); len(f) > 3 && (f[2] != "inactive" || f[1] != "loaded") && !strings.HasSuffix(f[0], ".timer") {
-			if !(f[1] == "not-found" && f[2] == "inactive") {
+		if f := strings.Fields(line); len(f) > 3 && (f[2] != "inactive" || f[1] != "loaded") && !strings.HasSuffix(f[0], ".timer") &&
+			// That one is active says only that something has needed the volume.
+			(!strings.HasSuffix(f[0], "-volume.service") || f[2] != "active") {
+			if f[1] != "not-found" || f[2] != "inactive" {
 				s.Units[f[0]] = strings.TrimPrefix(f[1]+" "+f[2], "loaded ")
 			}
 		}
@@ -88,31 +90,48 @@ func quadletFiles(t *testing.T, prefix string) map[string]string {
 	return files
 }
 
-// calm is a snapshot once nothing moves any more: no job is queued, no unit is on
-// its way, and two looks are the same.
+// calm is a snapshot once nothing moves any more: no job is queued and no unit is
+// on its way, at two looks.
 func (o *observer) calm(seed uint64) snapshot {
 	o.t.Helper()
-	var before snapshot
+	before := "not looked yet"
 	o.until("the machine comes to rest", func() string {
-		now := o.look(seed)
-		defer func() { before = now }()
-		for unit, state := range now.Units {
-			if strings.HasSuffix(state, "ing") {
-				return unit + " is " + state
+		now := o.output("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "--no-pager", fmt.Sprintf("g%d-*", seed)) +
+			o.output("systemctl", "--user", "list-jobs", "--no-legend", "--plain", fmt.Sprintf("g%d-*", seed))
+		last := before
+		before = now
+		for _, word := range []string{"activating", "deactivating", "reloading", " start ", " stop ", " restart "} {
+			if strings.Contains(now, word) {
+				return now
 			}
 		}
-		if jobs := o.output("systemctl", "--user", "list-jobs", "--no-legend", "--plain"); strings.Contains(jobs, fmt.Sprintf("g%d-", seed)) {
-			return jobs
-		}
-		return cmp.Diff(before, now)
+		return cmp.Diff(last, now)
 	})
-	return before
+	return o.look(seed)
+}
+
+// becomes waits until the machine is as it should be, and gives what is different
+// when it does not get there.
+func (o *observer) becomes(seed uint64, want snapshot) (diff string) {
+	o.t.Helper()
+	deadline, tick := time.After(20*time.Second), time.NewTicker(500*time.Millisecond)
+	defer tick.Stop()
+	for {
+		if diff = cmp.Diff(want, o.calm(seed)); diff == "" {
+			return ""
+		}
+		select {
+		case <-deadline:
+			return diff
+		case <-tick.C:
+		}
+	}
 }
 
 // until waits until what gives "".
 func (o *observer) until(what string, check func() string) {
 	o.t.Helper()
-	deadline, tick := time.After(time.Minute), time.NewTicker(150*time.Millisecond)
+	deadline, tick := time.After(2*time.Minute), time.NewTicker(300*time.Millisecond)
 	defer tick.Stop()
 	for {
 		left := check()
@@ -121,7 +140,7 @@ func (o *observer) until(what string, check func() string) {
 		}
 		select {
 		case <-deadline:
-			o.t.Fatalf("%s: not within a minute:\n%s", what, left)
+			o.t.Fatalf("%s: not within two minutes:\n%s", what, left)
 		case <-tick.C:
 		}
 	}
@@ -138,7 +157,7 @@ func (o *observer) boots(seed uint64) []string {
 		next = nil
 		for line := range strings.Lines(out) {
 			_, names, _ := strings.Cut(strings.TrimSpace(line), "=")
-			for _, name := range strings.Fields(names) {
+			for name := range strings.FieldsSeq(names) {
 				if !seen[name] && (strings.HasSuffix(name, ".target") || strings.HasPrefix(name, fmt.Sprintf("g%d-", seed))) {
 					seen[name], next = true, append(next, name)
 				}

@@ -35,6 +35,7 @@ type machine struct {
 
 	health     map[string]string   // by unit, of the container that it runs
 	turns      map[string][]string // what the health becomes from one question to the next
+	reloaded   func()              // called at each reload; nil: nothing
 	dependents map[string][]string // what systemd stops together with a unit
 	silent     int                 // how often Podman does not answer
 	containers []leger.Container   // of others
@@ -133,6 +134,9 @@ func (i installer) Remove(ctx context.Context, app string, files []string) error
 // Reload makes units of the files, as Podman's generator would.
 func (m *machine) Reload(ctx context.Context) error {
 	return m.do(ctx, "reload", func() error {
+		if m.reloaded != nil {
+			m.reloaded()
+		}
 		before := m.units
 		m.units = map[string]*leger.UnitState{}
 		for file, data := range m.files {
@@ -230,6 +234,10 @@ func (m *machine) stop(ctx context.Context, unit string) error {
 		delete(m.content, unit)
 		return nil
 	})
+}
+
+func (m *machine) Hold(ctx context.Context, units ...string) error {
+	return m.do(ctx, "hold "+strings.Join(units, " "), func() error { return nil })
 }
 
 func (m *machine) Dependents(ctx context.Context, units ...string) (map[string][]string, error) {

@@ -29,8 +29,11 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 	for _, g := range old {
 		hit := g.affected(changed)
 		for _, service := range g.services() {
-			// What systemd does not know cannot run.
-			if (hit[service] || touched[service]) && facts.Ours[service] && !stop[service] {
+			// What systemd does not know cannot run. One that the release drops stops
+			// also when somebody has deleted its file before.
+			// So does one that ran because something wanted it, and nothing does any more.
+			drops := !slices.Contains(p.Next.services(), service) || (g.wants(service) && !p.Next.wants(service) && p.ran[service])
+			if (hit[service] || touched[service] || drops) && facts.Ours[service] && !stop[service] {
 				stop[service] = true
 				p.Stop = append(p.Stop, service)
 			}
@@ -38,6 +41,9 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 	}
 	p.changeInstances(facts, old, touched, changed)
 	others := p.stopDependents(facts, old, stop)
+	byHand := func(u Unit) bool {
+		return u.runs() && p.ran[u.Service] && (facts.Current == nil || !facts.Current.wants(u.Service))
+	}
 	for _, u := range p.Next.Units {
 		if u.Run {
 			p.Run = append(p.Run, u.Service)
@@ -48,12 +54,16 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 		// what is wrong.
 		state := facts.States[u.Service]
 		unsure := u.Oneshot && !up(state) && (facts.Current == nil || len(facts.Pending) > 0)
-		again := u.runs() && stop[u.Service] && p.ran[u.Service]
+		again := stop[u.Service] && !u.Run && byHand(u)
+		if again {
+			p.Run = append(p.Run, u.Service)
+		}
 		if again || (u.Run && (touched[u.Service] || stop[u.Service] || unsure || !running(u, state))) {
 			p.Start = append(p.Start, u.Service)
 		}
 	}
 	p.Start, p.back = append(p.Start, others...), append(p.back, others...)
+	p.Reload = p.Reload || len(p.Stop) > 0
 }
 
 // stopDependents adds to what stops the units that systemd stops together with
@@ -103,6 +113,11 @@ func (p *Plan) changeInstances(facts Facts, old []Generation, touched, changed m
 // runs: the unit is there for its own sake, and not to be found by others.
 func (u Unit) runs() bool {
 	return u.Kind == quadlet.Container || u.Kind == quadlet.Kube || u.Kind == quadlet.Pod
+}
+
+// wants reports whether a service is to be up in the generation.
+func (g Generation) wants(service string) bool {
+	return slices.ContainsFunc(g.Units, func(u Unit) bool { return u.Service == service && u.Run })
 }
 
 // serves reports whether a service of the generation is there for its own sake.

@@ -101,7 +101,7 @@ func knows(facts Facts, path string) bool {
 
 // remembered is what is known of a state that was tried before, nil for nothing.
 func remembered(facts Facts, next Generation) *Failure {
-	if i := slices.IndexFunc(facts.Failures, func(f Failure) bool { return f.Identity == next.identity() }); i >= 0 {
+	if i := slices.IndexFunc(facts.Failures, func(f Failure) bool { return f.Of(next.Source, next.identity()) }); i >= 0 {
 		return &facts.Failures[i]
 	}
 	return nil

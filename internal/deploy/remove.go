@@ -42,7 +42,7 @@ type Removed struct {
 // ErrNotFound if the release is not installed; ErrInterrupted when ctx is cancelled
 // between two steps.
 func (e *Engine) Remove(ctx context.Context, release leger.ReleaseName, options RemoveOptions, progress Progress) (Removed, error) {
-	unlock, err := e.store.lock()
+	unlock, err := e.store.lock(ctx, app(release))
 	if err != nil {
 		return Removed{}, err
 	}

@@ -12,7 +12,7 @@ import (
 // back puts back what was there before and says so in the error.
 func (a *application) back(ctx context.Context, cause error) error {
 	// What an interrupted deployment had installed goes too.
-	if leftovers := a.plan.Record && len(a.rec.pending) > 0; !a.plan.Replace && !leftovers {
+	if leftovers := a.plan.Record && len(a.rec.pending) > 0; !a.plan.Replace && len(a.plan.Stop) == 0 && !leftovers {
 		if a.plan.Record {
 			cause = errors.Join(cause, a.endPending())
 		}
@@ -27,7 +27,7 @@ func (a *application) back(ctx context.Context, cause error) error {
 	if a.rec.current != nil {
 		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
 	}
-	if errors.Is(cause, leger.ErrUnhealthy) && a.plan.Record {
+	if a.plan.Record {
 		if err := a.engine.store.remember(a.app, failureOf(a.plan.Next, a.engine.cfg.Clock.Now(), cause)); err != nil {
 			cause = errors.Join(cause, err)
 		}

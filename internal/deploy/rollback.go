@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"leger.run/leger"
@@ -40,9 +41,9 @@ func (e *Engine) Generations(release leger.ReleaseName) (all []Generation, curre
 }
 
 // PrepareRollback makes the plan of going back to a generation, whose files are on
-// this machine: no repository is needed. Number 0 is the one before the current
-// one; while an interrupted deployment waits, the current one itself. ErrNotFound
-// if there is no such generation.
+// this machine: no repository is needed. Number 0 is the last before the current
+// one that differs from it; while an interrupted deployment waits, the current one
+// itself. ErrNotFound if there is no such generation.
 func (e *Engine) PrepareRollback(ctx context.Context, release leger.ReleaseName, number int) (Plan, error) {
 	all, current, err := e.Generations(release)
 	if err != nil {
@@ -72,14 +73,17 @@ func (e *Engine) PrepareRollback(ctx context.Context, release leger.ReleaseName,
 	return e.Prepare(ctx, Request{Release: release, Source: g.Source, Set: setOf(files), recorded: &g})
 }
 
-// former is the generation to go back to when none is named, 0 for none.
+// former is the generation to go back to when none is named, 0 for none: the
+// newest before the current one with other files, because a commit that changed
+// nothing of the release made a generation, too.
 func former(all []Generation, current int, interrupted bool) int {
 	if interrupted {
 		return current
 	}
+	i := slices.IndexFunc(all, func(g Generation) bool { return g.Number == current })
 	best := 0
 	for _, g := range all {
-		if g.Number < current {
+		if g.Number < current && (i < 0 || !maps.Equal(g.hashes(), all[i].hashes())) {
 			best = max(best, g.Number)
 		}
 	}

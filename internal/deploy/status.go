@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"leger.run/leger"
 )
@@ -12,8 +13,11 @@ type Deployment struct {
 	Release string
 	// Generation is the current one. For a first deployment that was interrupted it
 	// is what was to be installed.
-	Generation  Generation
-	Installed   bool // false: its first deployment was interrupted
+	Generation Generation
+	Installed  bool // false: its first deployment was interrupted
+	// Running: somebody deploys or removes it at this moment, so that its units and
+	// files are between two states.
+	Running     bool
 	Interrupted bool // an unfinished deployment left something: installing or removing again mends it
 	Units       []UnitStatus
 	Drift       []FileChange // files that are not on disk as recorded: Change or Drop
@@ -37,7 +41,8 @@ func (u UnitStatus) Up() bool {
 	return running(u.Unit, u.State) && u.Health != unhealthyWord
 }
 
-// Healthy reports that everything that should run does and no file was changed.
+// Healthy reports that everything that should run does and no file was changed. Of
+// one that is being deployed nobody knows yet: see Running.
 func (d Deployment) Healthy() bool {
 	return d.Damage == nil && !d.Interrupted && len(d.Drift) == 0 &&
 		!slices.ContainsFunc(d.Units, func(u UnitStatus) bool { return u.Run && !u.Up() })
@@ -74,6 +79,9 @@ func (e *Engine) Status(ctx context.Context, release leger.ReleaseName) (Deploym
 	}
 	return d, err
 }
+
+// app is the name of its directory.
+func (d Deployment) app() string { return strings.ToLower(d.Release) }
 
 func notInstalled(release leger.ReleaseName) error {
 	e := leger.Errorf(leger.CodeNotFound, "%s is not installed on this machine", release)
@@ -120,7 +128,13 @@ func (e *Engine) deployment(ctx context.Context, name string, health map[string]
 	default:
 		return d, false, nil
 	}
-	d.Release, d.Interrupted = d.Generation.Release, len(rec.pending) > 0
+	d.Release = d.Generation.Release
+	busy, err := e.store.underWay()
+	if err != nil {
+		return d, false, err
+	}
+	d.Running = busy == name
+	d.Interrupted = len(rec.pending) > 0 && !d.Running
 	text, err := e.disk(ctx, name, []Generation{d.Generation})
 	if err != nil {
 		return d, false, err

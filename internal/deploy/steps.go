@@ -17,7 +17,8 @@ func (e *Engine) step(ctx context.Context, do func(context.Context) error) error
 }
 
 // stop stops units as one set: one after the other they would pull each other up
-// again. Each may take its time.
+// again. Each may take its time. What something else starts again each time, such
+// as a target that upholds it, is held: a reload has to follow.
 func (e *Engine) stop(ctx context.Context, units []string, as Step, progress Progress) error {
 	if len(units) == 0 {
 		return nil
@@ -27,7 +28,26 @@ func (e *Engine) stop(ctx context.Context, units []string, as Step, progress Pro
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(units))*e.cfg.StepTimeout)
 	defer cancel()
-	return e.cfg.Units.Stop(ctx, units...)
+	if err := e.cfg.Units.Stop(ctx, units...); err != nil {
+		return err
+	}
+	states, err := e.cfg.Units.States(ctx, units...)
+	if err != nil {
+		return err
+	}
+	var again []string
+	for _, s := range states {
+		if awake(s) && s.LoadState == "loaded" {
+			again = append(again, s.Name)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	if err := e.cfg.Units.Hold(ctx, again...); err != nil {
+		return err
+	}
+	return e.cfg.Units.Stop(ctx, again...)
 }
 
 // install installs a generation's files with its installer.
@@ -101,8 +121,8 @@ func (e *Engine) reload(ctx context.Context, name string, g Generation, progress
 
 // renew is reload for a generation that takes the place of another, whose units
 // were stopped. One of them that something has started again before the reload
-// runs from the former files, and stops; of one that is gone systemd forgets that
-// it failed, otherwise it stays in systemctl --failed.
+// runs from the former files, and stops. systemd forgets that they failed: it was
+// the former files that did, and what is gone would stay in systemctl --failed.
 func (e *Engine) renew(ctx context.Context, name string, g Generation, stopped []string, progress Progress) error {
 	begun := e.cfg.Clock.Now()
 	if err := e.reload(ctx, name, g, progress); err != nil {
@@ -122,10 +142,13 @@ func (e *Engine) renew(ctx context.Context, name string, g Generation, stopped [
 			former = append(former, s.Name)
 		}
 	}
-	if err := e.stop(ctx, former, StepStop, progress); err != nil {
-		return err
+	if len(former) > 0 {
+		err := e.step(ctx, func(ctx context.Context) error { return e.cfg.Units.Stop(ctx, former...) })
+		if err != nil {
+			return err
+		}
 	}
-	e.resetFailed(ctx, without(stopped, g.services()))
+	e.resetFailed(ctx, stopped)
 	return nil
 }
 

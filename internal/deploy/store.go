@@ -10,15 +10,13 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/gofrs/flock"
-
 	"leger.run/leger"
 	"leger.run/leger/internal/safefile"
 )
 
 // store keeps generations on disk:
 //
-//	DIR/.lock                              held by whoever changes something
+//	DIR/.lock                              held by whoever changes something (see lock)
 //	DIR/APP/current.json                   {"generation": N}; absent: not installed
 //	DIR/APP/pending.json                   {"generations": [N, …]}: what an unfinished deployment may have installed
 //	DIR/APP/generations/N/manifest.json    a Generation
@@ -44,22 +42,6 @@ func (s store) current(app string) string { return filepath.Join(s.dir, app, "cu
 func (s store) pending(app string) string { return filepath.Join(s.dir, app, "pending.json") }
 func (s store) generation(app string, n int) string {
 	return filepath.Join(s.dir, app, "generations", strconv.Itoa(n))
-}
-
-// lock is held until unlock is called. ErrConflict when somebody holds it.
-func (s store) lock() (unlock func(), err error) {
-	if err := safefile.MakeDir(s.dir, 0o700); err != nil {
-		return nil, wrapDisk(err, "make the directory of deployments")
-	}
-	l := flock.New(filepath.Join(s.dir, ".lock"), flock.SetPermissions(0o600))
-	held, err := l.TryLock()
-	if err != nil {
-		return nil, wrapDisk(err, "lock the deployments")
-	}
-	if !held {
-		return nil, leger.Errorf(leger.CodeConflict, "another deployment is under way on this machine").WithHint("wait until it is done, and try again")
-	}
-	return func() { _ = l.Unlock() }, nil
 }
 
 func wrapDisk(err error, what string) error {

@@ -232,10 +232,23 @@ func (w *watch) settled(s leger.UnitState, now time.Time) verdict {
 		}
 		w.up[s.Name] = since
 	}
-	if h := w.health[s.Name]; (h == "" || h == healthyWord) && now.Sub(since) >= w.engine.cfg.Settle*time.Duration(1+len(w.fallen[s.Name])) {
+	if h := w.health[s.Name]; (h == "" || h == healthyWord) && now.Sub(since) >= w.engine.cfg.Settle*w.doubts(s.Name) {
 		return verdictUp
 	}
 	return verdictWait
+}
+
+// doubts is by how much longer a unit must stay up to count: once more for each
+// time that it has ended, and for a container's unit of which Podman has shown no
+// container yet. It may have ended and been removed before the first look, while
+// systemd calls its unit active still.
+func (w *watch) doubts(name string) time.Duration {
+	doubts := 1 + len(w.fallen[name])
+	if u := w.units[name]; w.engine.cfg.Podman != nil && u.Kind == quadlet.Container && !u.Oneshot && !w.had[name] {
+		const unseen = 3
+		doubts += unseen
+	}
+	return time.Duration(doubts)
 }
 
 // notUp gives a unit that was not up at the last look.

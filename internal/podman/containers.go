@@ -3,9 +3,13 @@ package podman
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
+	"strconv"
 
 	"leger.run/leger"
 )
@@ -13,9 +17,18 @@ import (
 // unitLabel is what Podman writes on a container that a systemd unit runs.
 const unitLabel = "PODMAN_SYSTEMD_UNIT"
 
-// Containers lists all containers, running or not, whoever made them.
+// Containers lists all containers, running or not, whoever made them. Podman calls
+// a container running until it has cleaned up after it, which may take seconds on
+// a busy machine: one whose first process is gone is not up.
 func (c *Client) Containers(ctx context.Context) ([]leger.Container, error) {
-	return call(ctx, c, backend.containers)
+	all, err := call(ctx, c, backend.containers)
+	for i, found := range all {
+		if found.PID > 0 {
+			_, gone := os.Stat("/proc/" + strconv.Itoa(found.PID))
+			all[i].Up = found.Up && !errors.Is(gone, fs.ErrNotExist)
+		}
+	}
+	return all, err
 }
 
 // MissingImages gives those of the images that this machine does not have.
@@ -58,6 +71,7 @@ type wireContainer struct {
 	State   string
 	Status  string
 	PodName string
+	Pid     int
 	Ports   []struct {
 		HostIP   string `json:"host_ip"`
 		HostPort int    `json:"host_port"`
@@ -77,7 +91,7 @@ func parseContainers(body []byte) ([]leger.Container, error) {
 	}
 	all := make([]leger.Container, 0, len(wire))
 	for _, w := range wire {
-		c := leger.Container{Unit: w.Labels[unitLabel], Pod: w.PodName, Health: health.FindString(w.Status)}
+		c := leger.Container{Unit: w.Labels[unitLabel], Pod: w.PodName, PID: w.Pid, Health: health.FindString(w.Status)}
 		c.Up = w.State != "exited" && w.State != "dead" && w.State != "created" && w.State != "configured"
 		if len(w.Names) > 0 {
 			c.Name = w.Names[0]

@@ -117,9 +117,16 @@ func (m *Manager) Close() {
 }
 
 // Reload makes systemd read its units anew, Podman's generator run included
-// (systemctl --user daemon-reload). It returns when the units are there.
-// ErrUnavailable if systemd refuses.
+// (systemctl --user daemon-reload), and ends every Hold. It returns when the units
+// are there. ErrUnavailable if systemd refuses.
 func (m *Manager) Reload(ctx context.Context) error {
+	if err := m.release(); err != nil {
+		return err
+	}
+	return m.reload(ctx)
+}
+
+func (m *Manager) reload(ctx context.Context) error {
 	if err := m.conn.ReloadContext(ctx); err != nil {
 		return wrap(ctx, err, "reload the user's systemd")
 	}

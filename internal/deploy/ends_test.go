@@ -1,0 +1,207 @@
+package deploy_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
+)
+
+// web is a quadlet that a boot starts.
+const web = "[Container]\nImage=x:1\n[Install]\nWantedBy=default.target\n"
+
+// An update of a unit that another one requires always failed: systemd stops the
+// other one, too, and nobody started it again. The same goes for a unit of
+// another release.
+func TestWhatSystemdStopsAlongStartsAgain(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	needs := "[Unit]\nRequires=db.service\n" + web
+	if _, err := install(t.Context(), e, request(t, "App", "c1", "db.container", web, "web.container", needs)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := install(t.Context(), m.engine(t.TempDir()), request(t, "Other", "c1", "other.container", web)); err != nil {
+		t.Fatal(err)
+	}
+	m.dependents = map[string][]string{"db.service": {"web.service", "other.service"}}
+	m.calls = nil
+	out, err := install(t.Context(), e, request(t, "App", "c2", "db.container", web+"# 2\n", "web.container", needs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range []string{"db.service", "web.service", "other.service"} {
+		if !slices.Contains(m.calls, "stop "+unit) || !slices.Contains(out.Started, unit) {
+			t.Errorf("%s did not stop and start: %v", unit, m.calls)
+		}
+	}
+	// The same when it fails: what stopped along runs again, whoever it belongs to.
+	before := m.running()
+	m.broken["db.service"] = leger.UnitState{ActiveState: "failed", Result: "exit-code", ExecMainStatus: 1}
+	m.reloaded = func() {
+		if strings.HasSuffix(m.files["/q/db.container"], "# 2\n") {
+			delete(m.broken, "db.service")
+		}
+	}
+	if _, err = install(t.Context(), e, request(t, "App", "c3", "db.container", web+"# 3\n", "web.container", needs)); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Fatalf("got %v", err)
+	}
+	if after := m.running(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+// "leger deploy status" during an install said "interrupted", ended with 7 and
+// reported a failure: the record of a deployment that runs looks like the record
+// of one that was cut off.
+func TestADeploymentThatRunsIsNotInterrupted(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	plan, err := e.Prepare(t.Context(), request(t, "App", "c1", "a.container", web))
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	_, err = e.Apply(t.Context(), plan.WithConsent(deploy.ConsentFlag), func(ev deploy.Event) {
+		if ev.Step != deploy.StepReload {
+			return
+		}
+		looked++
+		d, err := e.Status(t.Context(), releaseName(t, "app"))
+		if err != nil || !d.Running || d.Interrupted {
+			t.Errorf("while it runs: %+v, %v", d, err)
+		}
+	})
+	if err != nil || looked == 0 {
+		t.Fatalf("%v, looked %d times", err, looked)
+	}
+	if d, err := e.Status(t.Context(), releaseName(t, "app")); err != nil || d.Running || d.Interrupted || !d.Healthy() {
+		t.Errorf("when it is over: %+v, %v", d, err)
+	}
+}
+
+// auto tried a commit that the installer did not take every quarter of an hour,
+// and each time stopped and started everything.
+func TestAnInstallerThatFailsIsRemembered(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{"install", "reload"} {
+		m := newMachine()
+		e := m.engine(t.TempDir())
+		if _, err := install(t.Context(), e, request(t, "App", "c1", "a.container", web)); err != nil {
+			t.Fatal(err)
+		}
+		fails := 1
+		m.fault = func(_ int, name string, after bool) error {
+			if name == call && !after && fails > 0 {
+				fails--
+				return leger.Wrap(leger.CodeUnavailable, errInjected, "the %s went wrong", call)
+			}
+			return nil
+		}
+		bad := request(t, "App", "c2", "a.container", web+"# 2\n")
+		if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrUnavailable) {
+			t.Fatalf("%s: %v", call, err)
+		}
+		m.fault = nil
+		bad.RefuseFailed = true
+		if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrConflict) || !strings.Contains(err.Error(), "went wrong") {
+			t.Errorf("%s: it is tried again: %v", call, err)
+		}
+	}
+}
+
+// One repository holds several applications: that a commit has failed in one
+// directory says nothing about another directory of it, or about a fork.
+func TestAFailureBelongsToTheDirectoryOfARepository(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	bad := request(t, "App", "c1", "a.container", web)
+	bad.Source.Path = "apps/one"
+	m.broken["a.service"] = leger.UnitState{ActiveState: "failed", Result: "exit-code", ExecMainStatus: 1}
+	if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Fatalf("got %v", err)
+	}
+	// A first installation that fails leaves no release; this one is installed by then.
+	delete(m.broken, "a.service")
+	if _, err := install(t.Context(), e, request(t, "App", "c0", "b.container", web)); err != nil {
+		t.Fatal(err)
+	}
+	m.broken["a.service"] = leger.UnitState{ActiveState: "failed", Result: "exit-code", ExecMainStatus: 1}
+	if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Fatalf("got %v", err)
+	}
+	bad.RefuseFailed = true
+	if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrConflict) {
+		t.Errorf("the same again: %v, want conflict", err)
+	}
+	other := bad
+	other.Source.Path = "apps/two"
+	delete(m.broken, "a.service")
+	if _, err := install(t.Context(), e, other); err != nil {
+		t.Errorf("another directory: %v", err)
+	}
+}
+
+// Somebody deleted a quadlet, systemd was reloaded, and the next commit dropped the
+// quadlet, too: no file told of its unit any more, and it ran for ever.
+func TestAUnitWithoutAFileStops(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	if _, err := install(t.Context(), e, request(t, "App", "c1", "a.container", web, "b.container", web)); err != nil {
+		t.Fatal(err)
+	}
+	delete(m.files, "/q/b.container")
+	if err := m.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := install(t.Context(), e, request(t, "App", "c2", "a.container", web)); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.running(); strings.Contains(got, "b.service") || !strings.Contains(got, "a.service runs") {
+		t.Errorf("running:\n%s", got)
+	}
+}
+
+// A unit that runs because something wants it stops when nothing does any more,
+// also when its own file is the same: a boot would not start it either.
+func TestAUnitThatNothingWantsAnyMoreStops(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	plain, wants := "[Container]\nImage=x:1\n", "[Unit]\nWants=b.service\n"+web
+	if _, err := install(t.Context(), e, request(t, "App", "c1", "a.container", wants, "b.container", plain)); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.running(); !strings.Contains(got, "b.service runs") {
+		t.Fatalf("running:\n%s", got)
+	}
+	if _, err := install(t.Context(), e, request(t, "App", "c2", "a.container", web, "b.container", plain)); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.running(); strings.Contains(got, "b.service runs") {
+		t.Errorf("running:\n%s", got)
+	}
+}
+
+// A commit that changes another part of the repository makes a generation with the
+// same files: to go back to it did nothing, and said that it had.
+func TestGoingBackSkipsWhatIsTheSame(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	for _, step := range [][2]string{{"c1", web}, {"c2", web + "# 2\n"}, {"c3", web + "# 2\n"}} {
+		if _, err := install(t.Context(), e, request(t, "App", step[0], "a.container", step[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := rollback(t.Context(), t, e, 0)
+	if err != nil || out.Generation.Source.Commit != "c1" {
+		t.Errorf("went back to %+v, %v", out.Generation.Source, err)
+	}
+}
