@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/vault"
@@ -87,7 +88,7 @@ func (p program) key(name, data, file string, create func() (string, error)) (te
 		return "", nil, leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", file).
 			WithHint("chmod 600 %s", file)
 	case err == nil:
-		text, err = readSecretFile(file)
+		text, err = environ.ReadFile(file)
 		if err != nil {
 			return "", nil, leger.WrapFile(leger.CodeInvalid, err, "read %s", file)
 		}

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"errors"
 	"flag"
-	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/environ"
 )
 
 // settings are the choices that are no secrets.
@@ -93,37 +91,9 @@ func (p program) choose(flagged, name, fallback string) (string, error) {
 	return fallback, nil
 }
 
-// lookup reads a variable, its _FILE twin or the systemd credential of its name;
-// "" when there is none. One trailing line break of a file is dropped.
+// lookup gives a setting from the environment, "" when it is not there.
 func (p program) lookup(name string) (string, error) {
-	if v := p.getenv(name); v != "" {
-		return v, nil
-	}
-	if file := p.getenv(name + "_FILE"); file != "" {
-		v, err := readSecretFile(file)
-		if err != nil {
-			return "", leger.WrapFile(leger.CodeInvalid, err, "read the file named by %s_FILE", name)
-		}
-		return v, nil
-	}
-	if dir := p.getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-		file := filepath.Join(dir, name)
-		v, err := readSecretFile(file)
-		if err == nil {
-			return v, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", leger.WrapFile(leger.CodeInvalid, err, "read the credential %s", name)
-		}
-	}
-	return "", nil
-}
-
-// readSecretFile reads a small file and drops one trailing line break.
-func readSecretFile(file string) (string, error) {
-	b, err := os.ReadFile(file) //nolint:gosec // the operator names the file
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+	get := func(name string) (string, bool) { return p.getenv(name), true }
+	value, _, err := environ.Lookup(get).Value(name)
+	return value, err
 }

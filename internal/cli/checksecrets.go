@@ -20,13 +20,13 @@ func (a *app) checkSecret(ctx context.Context) finding {
 	if err != nil {
 		return failing(check, err)
 	}
-	from, file, err := a.sharedSecretFile()
+	src, err := a.sharedSecretSource()
 	if err != nil {
 		return failing(check, err)
 	}
-	where := "from " + from
-	if file != "" {
-		where = file + ", only yours"
+	where := "from " + src.From
+	if src.File != "" {
+		where = src.File + ", only yours"
 	}
 	switch err := a.trySecret(ctx, secret); {
 	case err == nil:

@@ -1,14 +1,13 @@
 package cli
 
 import (
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/environ"
 )
 
 // DefaultSystemConfig is the settings file of the whole machine.
@@ -53,53 +52,15 @@ func OSEnv(version string, random io.Reader) Env {
 	}
 }
 
-// maxVariableFile bounds a file named by a NAME_FILE variable.
-const maxVariableFile = 64 << 10
-
 // get gives a variable, "" when it is not set.
 func (e Env) get(name string) string {
 	v, _ := e.LookupEnv(name)
 	return v
 }
 
-// lookup gives a setting from NAME, else from the file that NAME_FILE names, else
-// from the systemd credential NAME. from says which, for messages; "" is none.
+// lookup gives a setting, and where it is from, in words.
 func (e Env) lookup(name string) (value, from string, err error) {
-	if v := e.get(name); v != "" {
-		return v, name, nil
-	}
-	if file := e.get(name + "_FILE"); file != "" {
-		v, err := readSmall(file)
-		if err != nil {
-			return "", "", leger.WrapFile(leger.CodeInvalid, err, "read %s, which %s_FILE names", file, name)
-		}
-		return v, name + "_FILE", nil
-	}
-	if dir := e.get("CREDENTIALS_DIRECTORY"); dir != "" {
-		v, err := readSmall(filepath.Join(dir, name))
-		if err == nil {
-			return v, "systemd credential " + name, nil
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return "", "", leger.WrapFile(leger.CodeInvalid, err, "read the systemd credential %s", name)
-		}
-	}
-	return "", "", nil
-}
-
-// readSmall reads a file without one trailing newline.
-func readSmall(file string) (string, error) {
-	f, err := os.Open(file) //nolint:gosec // the user names their own files
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxVariableFile))
-	if err != nil {
-		return "", err
-	}
-	s := strings.TrimSuffix(string(b), "\n")
-	return strings.TrimSuffix(s, "\r"), nil
+	return environ.Lookup(e.LookupEnv).Value(name)
 }
 
 // xdg gives a base directory of the XDG specification with leger's part in it;

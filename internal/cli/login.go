@@ -142,9 +142,10 @@ func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id
 	}
 	user, err := c.Validate(ctx)
 	if errors.Is(err, leger.ErrInvalidToken) {
-		from, file, _ := a.sharedSecretFile()
-		if file != "" {
-			from += ", " + file
+		src, _ := a.sharedSecretSource()
+		from := src.From
+		if src.File != "" {
+			from += ", " + src.File
 		}
 		return authFile{}, leger.Wrap(leger.CodeInvalidToken, nil, "%s did not accept the sign-in: the shared secret is not the server's, or the clocks differ", server).
 			WithHint("compare the shared secret (%s) with the server's, then: leger doctor", from)

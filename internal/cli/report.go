@@ -17,6 +17,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/secretsync"
 	"leger.run/leger/internal/terminal"
@@ -107,7 +108,7 @@ func (a *app) deviceID(f authFile) (string, error) {
 	if f.DeviceID != "" {
 		return leger.ParseDeviceID(f.DeviceID)
 	}
-	id, err := readSmall(a.env.MachineID)
+	id, err := environ.ReadFile(a.env.MachineID)
 	if err != nil || !machineIDPattern.MatchString(id) {
 		if id, err = a.env.Hostname(); err != nil || id == "" {
 			return "", leger.Wrap(leger.CodeMissingPart, err, "this machine has neither an id in %s nor a name", a.env.MachineID).

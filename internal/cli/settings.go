@@ -7,6 +7,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/token"
 )
 
@@ -157,47 +158,38 @@ func (a *app) client(server, tok string) (*client.Client, error) {
 	return client.New(client.Config{Server: server, Token: tok, UserAgent: "leger/" + a.env.Version})
 }
 
-// sharedSecretFile tells where the secret is read from, for messages: a variable
-// or a file. Both are empty when it is configured nowhere.
-func (a *app) sharedSecretFile() (from, file string, err error) {
-	if a.env.get("LEGER_SHARED_SECRET") != "" {
-		return "LEGER_SHARED_SECRET", "", nil
-	}
-	if f := a.env.get("LEGER_SHARED_SECRET_FILE"); f != "" {
-		return "LEGER_SHARED_SECRET_FILE", f, nil
+// sharedSecretSource tells where the secret is: in the environment, else in the file
+// of the settings. From is "" when it is configured nowhere.
+func (a *app) sharedSecretSource() (environ.Source, error) {
+	src, err := environ.Lookup(a.env.LookupEnv).Find("LEGER_SHARED_SECRET")
+	if err != nil || src.From != "" {
+		return src, err
 	}
 	s, err := a.setting("auth.shared_secret_file")
-	if err != nil || s.value != "" {
-		return s.from, a.path(s.value), err
+	if err != nil || s.value == "" {
+		return environ.Source{}, err
 	}
-	if dir := a.env.get("CREDENTIALS_DIRECTORY"); dir != "" {
-		f := filepath.Join(dir, "LEGER_SHARED_SECRET")
-		if _, err := os.Stat(f); err == nil {
-			return "systemd credential LEGER_SHARED_SECRET", f, nil
-		}
-	}
-	return "", "", nil
+	return environ.Source{From: s.from, File: a.path(s.value)}, nil
 }
 
 // sharedSecret reads the installation's secret: without one trailing newline, and
 // never from a file that others may read.
 func (a *app) sharedSecret() (token.Secret, error) {
-	from, file, err := a.sharedSecretFile()
+	src, err := a.sharedSecretSource()
 	switch {
 	case err != nil:
 		return token.Secret{}, err
-	case from == "":
+	case src.From == "":
 		return token.Secret{}, leger.Errorf(leger.CodeInvalid, "no shared secret is configured, and it is what the server knows you by").
 			WithHint("copy the server's jwt.secret into a file only you can read, then: leger config set auth.shared_secret_file FILE")
-	case file == "":
-		return token.ParseSecret([]byte(a.env.get("LEGER_SHARED_SECRET")))
+	case src.File != "" && !src.Credential: // systemd guards its credentials
+		if err := onlyOwner(src.File); err != nil {
+			return token.Secret{}, err
+		}
 	}
-	if err := onlyOwner(file); err != nil {
-		return token.Secret{}, err
-	}
-	text, err := readSmall(file)
+	text, err := src.Read()
 	if err != nil {
-		return token.Secret{}, leger.WrapFile(leger.CodeInvalid, err, "read the shared secret from %s (%s)", file, from)
+		return token.Secret{}, err
 	}
 	return token.ParseSecret([]byte(text))
 }

@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/localvault"
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
@@ -201,7 +200,7 @@ func (s *settings) complete(lookup func(string) (string, bool)) error {
 		if *field != "" {
 			continue
 		}
-		value, err := variable(lookup, name)
+		value, _, err := environ.Lookup(lookup).Value(name)
 		if err != nil {
 			return err
 		}
@@ -224,21 +223,4 @@ func (s *settings) complete(lookup func(string) (string, bool)) error {
 	}
 	s.data = filepath.Join(base, "leger", "legerd")
 	return nil
-}
-
-// variable reads NAME, or the file that NAME_FILE names.
-func variable(lookup func(string) (string, bool), name string) (string, error) {
-	value, _ := lookup(name)
-	path, _ := lookup(name + "_FILE")
-	switch {
-	case path == "":
-		return value, nil
-	case value != "":
-		return "", leger.Invalid(name, "%s and %s_FILE are both set", name, name).WithHint("unset one of them")
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // G304: the user names the file
-	if err != nil {
-		return "", leger.Wrap(leger.CodeInvalid, err, "read the file that %s_FILE names", name)
-	}
-	return strings.TrimSpace(string(text)), nil
 }

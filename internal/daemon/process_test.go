@@ -380,7 +380,6 @@ func TestUsage(t *testing.T) {
 		{[]string{"--version"}, nil, 0, "legerd 9.8.7\n"},
 		{[]string{"--nonsense"}, nil, 2, "hint: legerd --help"},
 		{[]string{"serve"}, nil, 2, `"serve" is not a command`},
-		{nil, []string{"LEGERD_SOCKET=/x", "LEGERD_SOCKET_FILE=" + file}, 2, "both set"},
 		{nil, []string{"LEGERD_DATA_FILE=" + file + "x"}, 2, "LEGERD_DATA_FILE"},
 		{nil, []string{"HOME=", "XDG_RUNTIME_DIR=/x"}, 2, "--data DIR"},
 		{nil, []string{"XDG_RUNTIME_DIR="}, 1, "--socket PATH"},

@@ -15,6 +15,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/safefile"
 )
 
@@ -82,37 +83,28 @@ type KeySource struct {
 }
 
 // LoadKey finds the key of the store, and says where: LEGERD_KEY, the file that
-// LEGERD_KEY_FILE names, systemd's credential legerd-key, or the file key in the
+// LEGERD_KEY_FILE names, systemd's credential LEGERD_KEY or legerd-key, or the file key in the
 // data directory, which is made (0600) at first start. Files hold the key in
 // base64.
 //
-// ErrInvalid: the key is malformed, named twice, or others may read its file.
+// ErrInvalid: the key is malformed, or others may read its file.
 // ErrNotFound: the store exists and its key does not; no new one is made then,
 // because it would not open the store. ErrUnavailable: a file cannot be read or
 // made.
 func LoadKey(src KeySource) (key Key, from string, err error) {
-	text, given := src.lookup("LEGERD_KEY")
-	path, named := src.lookup("LEGERD_KEY_FILE")
+	found, err := src.find()
 	switch {
-	case given && named:
-		return Key{}, "", leger.Invalid("key", "LEGERD_KEY and LEGERD_KEY_FILE are both set").WithHint("unset one of them")
-	case given:
+	case err != nil:
+		return Key{}, "", err
+	case found.File != "":
+		key, err = readKey(found.File, !found.Credential)
+		return key, found.File, err
+	case found.From != "":
+		text, _ := found.Read()
 		key, err = ParseKey([]byte(text))
-		return key, "LEGERD_KEY", err
-	case named:
-		key, err = readKey(path, true)
-		return key, path, err
+		return key, found.From, err
 	}
-	if dir, ok := src.lookup("CREDENTIALS_DIRECTORY"); ok {
-		path = filepath.Join(dir, credential)
-		// systemd guards this directory itself, with access lists that show as group
-		// permissions.
-		key, err = readKey(path, false)
-		if !errors.Is(err, leger.ErrNotFound) {
-			return key, path, err
-		}
-	}
-	path = filepath.Join(src.Dir, keyFile)
+	path := filepath.Join(src.Dir, keyFile)
 	key, err = readKey(path, true)
 	if errors.Is(err, leger.ErrNotFound) {
 		key, err = src.makeKey(path)
@@ -120,10 +112,19 @@ func LoadKey(src KeySource) (key Key, from string, err error) {
 	return key, path, err
 }
 
-// lookup takes a variable that is empty for one that is not set.
-func (src KeySource) lookup(name string) (string, bool) {
-	v, ok := src.Lookup(name)
-	return v, ok && v != ""
+// find looks for the key in the environment. The credential's first name is still
+// good.
+func (src KeySource) find() (environ.Source, error) {
+	lookup := environ.Lookup(src.Lookup)
+	found, err := lookup.Find("LEGERD_KEY")
+	if err != nil || found.From != "" || lookup.Get("CREDENTIALS_DIRECTORY") == "" {
+		return found, err
+	}
+	file := filepath.Join(lookup.Get("CREDENTIALS_DIRECTORY"), credential)
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return environ.Source{}, nil
+	}
+	return environ.Source{From: "systemd credential " + credential, File: file, Credential: true}, nil
 }
 
 func readKey(path string, guarded bool) (Key, error) {

@@ -48,6 +48,9 @@ func TestLoadKeyTakesTheFirstOfItsSources(t *testing.T) {
 	file := writeFile(t, filepath.Join(t.TempDir(), "k"), keyText(2)+"\n", 0o600)
 	// systemd's own mode for credentials that it guards with an access list
 	writeFile(t, filepath.Join(creds, "legerd-key"), keyText(3), 0o440)
+	named := t.TempDir()
+	writeFile(t, filepath.Join(named, "legerd-key"), keyText(3), 0o440)
+	writeFile(t, filepath.Join(named, "LEGERD_KEY"), keyText(5), 0o440)
 	writeFile(t, filepath.Join(dir, "key"), keyText(4), 0o600)
 	for _, test := range []struct {
 		what  string
@@ -55,9 +58,10 @@ func TestLoadKeyTakesTheFirstOfItsSources(t *testing.T) {
 		want  byte
 		from  string
 	}{
-		{"variable", []string{"LEGERD_KEY", keyText(1), "CREDENTIALS_DIRECTORY", creds}, 1, "LEGERD_KEY"},
+		{"variable", []string{"LEGERD_KEY", keyText(1), "LEGERD_KEY_FILE", file, "CREDENTIALS_DIRECTORY", creds}, 1, "LEGERD_KEY"},
 		{"file", []string{"LEGERD_KEY_FILE", file, "CREDENTIALS_DIRECTORY", creds}, 2, file},
 		{"credential", []string{"CREDENTIALS_DIRECTORY", creds}, 3, filepath.Join(creds, "legerd-key")},
+		{"credential of the variable's name", []string{"CREDENTIALS_DIRECTORY", named}, 5, filepath.Join(named, "LEGERD_KEY")},
 		{"other credentials", []string{"CREDENTIALS_DIRECTORY", t.TempDir()}, 4, filepath.Join(dir, "key")},
 		{"data directory", []string{"LEGERD_KEY", ""}, 4, filepath.Join(dir, "key")},
 	} {
@@ -131,7 +135,6 @@ func TestLoadKeyRefusals(t *testing.T) {
 		want  *leger.Error
 		hint  string
 	}{
-		{"both variables", []string{"LEGERD_KEY", keyText(1), "LEGERD_KEY_FILE", short}, leger.ErrInvalid, "unset"},
 		{"not base64", []string{"LEGERD_KEY", "it's a secret"}, leger.ErrInvalid, "base64"},
 		{"too short", []string{"LEGERD_KEY_FILE", short}, leger.ErrInvalid, "base64"},
 		{"too long", []string{"LEGERD_KEY_FILE", long}, leger.ErrInvalid, "base64"},
