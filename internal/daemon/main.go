@@ -13,6 +13,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+
 	"leger.run/leger"
 	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/localvault"
@@ -117,7 +119,7 @@ func start(ctx context.Context, p Process, set settings) error {
 	}
 	// Whatever is made is the owner's alone.
 	syscall.Umask(0o077)
-	listeners, err := inherited(p.Lookup)
+	listeners, err := inherited()
 	if err != nil {
 		return err
 	}
@@ -134,10 +136,9 @@ func start(ctx context.Context, p Process, set settings) error {
 		Socket: set.podmanSocket, RuntimeDir: set.runtimeDir,
 		Runner: run.New(run.Config{Logger: log}), Env: run.MinimalEnv(p.Lookup), Logger: log,
 	})
-	notifySocket, _ := p.Lookup("NOTIFY_SOCKET")
 	err = Run(ctx, Config{
 		Socket: set.socket, Listeners: listeners, Listen: set.listen, Dir: set.data, Key: key,
-		Podman: client, NotifySocket: notifySocket, Version: p.version(), Logger: log,
+		Podman: client, Notify: systemd.SdNotify, Version: p.version(), Logger: log,
 	})
 	return errors.Join(err, client.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,8 +33,8 @@ type Config struct {
 	Key localvault.Key
 	// Podman holds the secrets for containers.
 	Podman Podman
-	// NotifySocket is $NOTIFY_SOCKET. Empty: nobody is told.
-	NotifySocket string
+	// Notify tells the service manager (sd_notify(3)), as go-systemd's SdNotify does.
+	Notify func(unsetEnvironment bool, state string) (sent bool, err error)
 	// Version is legerd's.
 	Version string
 	// Logger gets what happens, never a value.
@@ -139,7 +140,7 @@ func listen(ctx context.Context, cfg Config, store *localvault.Store, keeper *Ke
 }
 
 func tell(ctx context.Context, cfg Config, lines ...string) {
-	if err := notify(ctx, cfg.NotifySocket, lines...); err != nil {
+	if _, err := cfg.Notify(false, strings.Join(lines, "\n")); err != nil {
 		cfg.Logger.WarnContext(ctx, "the service manager was not told", slog.Any("error", err))
 	}
 }

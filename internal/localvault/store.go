@@ -17,6 +17,7 @@ import (
 	"github.com/tailscale/setec/types/api"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/lockfile"
 	"leger.run/leger/internal/safefile"
 )
 
@@ -32,7 +33,7 @@ type Config struct {
 // Store is the machine's encrypted store. It is safe for concurrent use.
 type Store struct {
 	dir     string
-	held    *os.File
+	held    *lockfile.Lock
 	changed chan struct{}
 
 	digests digester
@@ -77,13 +78,13 @@ func Open(cfg Config) (*Store, error) {
 		err = sweepError(sweep(cfg.Dir))
 	}
 	if err != nil {
-		return nil, errors.Join(err, release(held))
+		return nil, errors.Join(err, held.Release())
 	}
 	// setec writes an audit line for each access. Who asks is always this one user,
 	// and the daemon logs what it does, so they go nowhere.
 	database, err := db.Open(path, cipher, audit.New(io.Discard))
 	if err != nil {
-		return nil, errors.Join(openError(path, err), release(held))
+		return nil, errors.Join(openError(path, err), held.Release())
 	}
 	s := &Store{dir: cfg.Dir, held: held, digests: digests, db: database, changed: make(chan struct{}, 1)}
 	s.unfinished = true // an earlier process may have been cut
@@ -144,7 +145,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.db = nil
-	if err := release(s.held); err != nil {
+	if err := s.held.Release(); err != nil {
 		return leger.WrapFile(leger.CodeUnavailable, err, "close the store")
 	}
 	return nil

@@ -18,11 +18,11 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/gofrs/flock"
 	"modernc.org/sqlite"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/ledger"
+	"leger.run/leger/internal/lockfile"
 	"leger.run/leger/migrations"
 )
 
@@ -58,7 +58,7 @@ type Config struct {
 type Store struct {
 	*ledger.Store
 	path   string
-	lock   *flock.Flock // nil when read-only
+	lock   *lockfile.Lock // nil when read-only
 	engine engine
 }
 
@@ -103,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := s.start(ctx, cfg); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
+		return nil, errors.Join(err, s.lock.Release())
 	}
 	return s, nil
 }
@@ -211,7 +211,7 @@ func makePrivate(path string) error {
 func (s *Store) Close() error {
 	err := storageError(errors.Join(s.engine.readers.close(), s.engine.writer.close()))
 	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+		err = errors.Join(err, s.lock.Release())
 	}
 	return err
 }
