@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"io"
 	"log/slog"
@@ -42,11 +43,17 @@ type rig struct {
 	down     atomic.Bool  // the server hangs up on everybody
 	ahead    atomic.Int64 // of the server's clock, in ns
 	requests atomic.Int64 // that reached the server
+	store    *sqlite.Store
+	database string // its file
+	keys     *vault.KeyRing
+	restores int64 // how often a backup was put back
+	kept     backup
 
 	methods atomic.Pointer[string] // what GET /api/auth/methods answers; nil: the server's own word
 
 	podman *podmantest.Fake
 	legerd func()       // stops it; nil: it does not run
+	dead   atomic.Bool  // legerd hangs up on everybody
 	calls  atomic.Int64 // that legerd answered
 	onCall atomic.Value // func(int64): told the number of each, once it is answered
 
@@ -96,28 +103,20 @@ func (r *rig) startServer() {
 		}
 		(*r.handler.Load()).ServeHTTP(w, req)
 	}))
-	r.t.Cleanup(r.api.Close)
+	r.t.Cleanup(func() {
+		r.api.Close()
+		_ = r.store.Close()
+	})
 	r.restoreServer()
 }
 
 // restoreServer makes the server one on an empty database, at the same address.
 func (r *rig) restoreServer() {
 	r.t.Helper()
-	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	dir, err := os.MkdirTemp(r.state, "server")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	store, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "leger.db"), Now: now})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() {
-		r.api.Close() // twice is as good as once
-		if err := store.Close(); err != nil {
-			r.t.Error(err)
-		}
-	})
 	key, err := vault.NewKey(rand.Reader)
 	if err != nil {
 		r.t.Fatal(err)
@@ -126,12 +125,85 @@ func (r *rig) restoreServer() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.serveDatabase(filepath.Join(dir, "leger.db"), ring)
+}
+
+// backup is a server's database and keys at one moment.
+type backup struct {
+	database []byte
+	keys     *vault.KeyRing
+}
+
+// backUp copies the server's database.
+func (r *rig) backUp() backup {
+	r.t.Helper()
+	if err := r.store.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	b, err := os.ReadFile(r.database)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.serveDatabase(r.database, r.keys)
+	return backup{b, r.keys}
+}
+
+// putBack makes the server one on a database that was backed up, and raises its
+// epoch, as whoever puts a backup back does.
+func (r *rig) putBack(was backup) {
+	r.t.Helper()
+	dir, err := os.MkdirTemp(r.state, "server")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	path := filepath.Join(dir, "leger.db")
+	if err := os.WriteFile(path, was.database, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	r.restores++
+	r.exec(path, "UPDATE installation SET epoch = epoch + ?", r.restores)
+	r.serveDatabase(path, was.keys)
+}
+
+// damage takes the value of a secret's versions away.
+func (r *rig) damage(name string) {
+	r.t.Helper()
+	if err := r.store.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.exec(r.database, "DELETE FROM secret_versions WHERE name = ?", name)
+	r.serveDatabase(r.database, r.keys)
+}
+
+func (r *rig) exec(path, statement string, args ...any) {
+	r.t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = db.ExecContext(context.Background(), statement, args...)
+	if err := errors.Join(err, db.Close()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// serveDatabase makes the server one on this database, which is made if need be.
+func (r *rig) serveDatabase(path string, keys *vault.KeyRing) {
+	r.t.Helper()
+	now := func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
+	store, err := sqlite.Open(context.Background(), sqlite.Config{Path: path, Now: now})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if r.store != nil {
+		_ = r.store.Close() // it may be closed already
+	}
 	shared, err := token.ParseSecret([]byte(sharedSecret))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	api, err := httpapi.New(httpapi.Config{
-		Vault:  vault.New(vault.Config{Keys: ring, Secrets: store, Now: now, Random: rand.Reader}),
+		Vault:  vault.New(vault.Config{Keys: keys, Secrets: store, Now: now, Random: rand.Reader}),
 		Stores: store, SharedSecret: shared, PublicURL: r.api.URL, Version: "0.0.0-test",
 		Web: http.NotFoundHandler(), Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
 		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
@@ -139,6 +211,7 @@ func (r *rig) restoreServer() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.store, r.database, r.keys = store, path, keys
 	var h http.Handler = api
 	r.handler.Store(&h)
 }
@@ -184,6 +257,9 @@ func (r *rig) startLegerd() {
 
 func (r *rig) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.dead.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		next.ServeHTTP(w, req)
 		n := r.calls.Add(1)
 		if told, ok := r.onCall.Load().(func(int64)); ok {

@@ -60,6 +60,8 @@ func legerMain() {
 //	server up|down|ahead DURATION     the server hangs up; its clock is ahead
 //	server refuse|accept              it takes no reports, or again
 //	server methods [NAME…]            the ways to sign in that it names; none: it lacks the route
+//	server backup                     keeps a copy of its database
+//	server damage NAME                the secret's row in the database loses its value
 //	[!] reported REGEXP               what the server knows of the machines, as JSON
 //	systemd                           there is a user session from now on
 //	unit NAME STATE SUBSTATE          its word on a unit
@@ -67,7 +69,7 @@ func legerMain() {
 //	tailscale STATE                   a fixture of internal/tailnet
 //	podman version V | break N | put NAME VALUE | drop NAME | has NAME VALUE | lacks NAME
 //	standin NAME                      the program NAME, from testdata/standin
-//	restore                           the server is restored from an empty backup
+//	restore [back]                    the server starts on an empty database, or on what "server backup" kept
 //	run CODE ARGS…                    leger ARGS… is to end with CODE
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -179,6 +181,11 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 			answer = `{"success":true,"data":{"methods":[{"name":"` + strings.Join(args[1:], `"},{"name":"`) + `","of":"the future"}]}}`
 		}
 		r.methods.Store(&answer)
+	case "backup":
+		r.kept = r.backUp()
+	case "damage":
+		need(ts, args, 2)
+		r.damage(args[1])
 	case "ahead":
 		need(ts, args, 2)
 		d, err := time.ParseDuration(args[1])
@@ -189,7 +196,14 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func cmdRestore(ts *testscript.TestScript, _ bool, _ []string) { rigOf(ts).restoreServer() }
+func cmdRestore(ts *testscript.TestScript, _ bool, args []string) {
+	r := rigOf(ts)
+	if len(args) > 0 && args[0] == "back" {
+		r.putBack(r.kept)
+		return
+	}
+	r.restoreServer()
+}
 
 func cmdLegerd(ts *testscript.TestScript, _ bool, args []string) {
 	need(ts, args, 1)

@@ -38,12 +38,13 @@ func (p *Plan) weigh(last, now identity) {
 	account, back := false, false
 	for _, s := range p.Steps {
 		account = account || s.Foreign
-		back = back || s.Action == ActionReplaced && !s.Same
+		wentBack := s.Action == ActionReplaced && !s.Same || s.Lost && s.Podman > s.To
+		back = back || wentBack
 		switch {
 		case s.Action == ActionRemoved:
 			p.Lost = append(p.Lost, Loss{Name: s.Name, Version: s.From})
-		case s.Foreign, !s.Same && (s.Action == ActionReplaced || s.Action == ActionChanged && (other || restored)):
-			p.Lost = append(p.Lost, Loss{Name: s.Name, Version: s.From, Replaced: true})
+		case s.Foreign, wentBack, (other || restored) && (s.Lost || s.Action == ActionChanged && !s.Same):
+			p.Lost = append(p.Lost, Loss{Name: s.Name, Version: max(s.From, s.Podman), Replaced: true})
 		}
 	}
 	removed := p.Count(ActionRemoved)

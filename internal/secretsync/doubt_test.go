@@ -128,6 +128,16 @@ func TestWhatNeedsConsent(t *testing.T) {
 		"the store was lost, and the server has everything": {
 			func(t *testing.T, p *past) { clear(p.st.secrets); p.serves(t, all) }, "", "",
 		},
+		"the store was lost, and the server went back": {
+			func(t *testing.T, p *past) { clear(p.st.secrets); p.serves(t, "a=1 b=2 c=2 d=2 e=2") }, secretsync.DoubtRestored, "a*",
+		},
+		"the store was lost, and it is another installation": {
+			func(t *testing.T, p *past) {
+				clear(p.st.secrets)
+				p.srv.origin.Installation = "j"
+				p.serves(t, "a=9 b=2 f=1")
+			}, secretsync.DoubtServer, "a* b* c d e",
+		},
 		"the store was lost, and the server is empty": {
 			func(t *testing.T, p *past) { clear(p.st.secrets); p.serves(t, "") }, secretsync.DoubtMost, "a b c d e",
 		},

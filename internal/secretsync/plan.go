@@ -32,6 +32,10 @@ type Step struct {
 	Same bool
 	// Foreign: Podman has a secret of this name that is another account's.
 	Foreign bool
+	// Lost: Podman has one that is this account's, and the store has lost it: its value
+	// cannot be compared. Podman is its version there, 0 if that is not known.
+	Lost   bool
+	Podman leger.Version
 }
 
 // Changes reports whether the step makes the machine hold another value.
@@ -159,7 +163,7 @@ func (p *Plan) addLeftovers(all []Leftover) {
 		i, known := by[l.Name]
 		switch foreign := !l.Owner.IsZero(); {
 		case known:
-			p.Steps[i].Foreign = foreign
+			p.Steps[i].Foreign, p.Steps[i].Lost, p.Steps[i].Podman = foreign, !foreign, l.Version
 		default:
 			p.Steps = append(p.Steps, Step{Name: l.Name, Action: ActionRemoved, From: l.Version, Foreign: foreign})
 			p.here++
