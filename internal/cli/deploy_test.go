@@ -313,7 +313,7 @@ func TestDeployJourney(t *testing.T) {
 	h.leger(0, "releases", "create", "my-app", "--git-url", h.url, "--git-path", "apps")
 
 	dry := h.leger(0, "deploy", "install", "--release", "my-app", "--dry-run")
-	wantIn(t, dry.stderr, "Install my-app, commit", "web.container", "secrets api_key", "--dry-run")
+	wantIn(t, dry.stderr, "Install my-app, commit", "web.container", "secrets  api_key → /run/secrets/api_key", "--dry-run")
 	if got := h.installed(); len(got) > 0 {
 		t.Errorf("a dry run installed %v", got)
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"leger.run/leger/internal/deploy"
@@ -29,7 +30,7 @@ func (a *app) showPlan(p deploy.Plan, in install) error {
 		head, rest, _ := strings.Cut(strings.TrimSuffix(risks, "\n"), "\n")
 		a.errln(a.paint(yellow, head))
 		if rest != "" {
-			a.errln(rest)
+			a.errln(a.tint(rest))
 		}
 	}
 	return nil
@@ -42,7 +43,7 @@ func (a *app) tint(text string) (parts []any) {
 		switch {
 		case strings.HasPrefix(bare, "    +"):
 			parts = append(parts, a.paint(green, bare), line[len(bare):])
-		case strings.HasPrefix(bare, "    -"):
+		case strings.HasPrefix(bare, "    -"), strings.HasPrefix(bare, danger):
 			parts = append(parts, a.paint(red, bare), line[len(bare):])
 		default:
 			parts = append(parts, line)
@@ -79,7 +80,7 @@ func planText(p deploy.Plan, diffs bool) string {
 	if p.From > 0 {
 		changedValues(say, p.Changes)
 	} else {
-		allValues(say, p)
+		b.WriteString(contentsText(p.Contents))
 	}
 	if len(p.Stop) > 0 {
 		say("  %-7s %s", "stop", strings.Join(p.Stop, ", "))
@@ -95,23 +96,6 @@ func planText(p deploy.Plan, diffs bool) string {
 		say("This commit was tried here on %s: %s.", p.FailedBefore.At.Format("2006-01-02 15:04"), p.FailedBefore.Reason)
 	}
 	return b.String()
-}
-
-// allValues lists what a first installation brings.
-func allValues(say func(string, ...any), p deploy.Plan) {
-	for _, line := range []struct {
-		label  string
-		values []string
-	}{
-		{"images", p.Images},
-		{"ports", p.Ports},
-		{"secrets", p.Secrets},
-		{"volumes", p.Next.Volumes()},
-	} {
-		if len(line.values) > 0 {
-			say("  %-7s %s", line.label, strings.Join(line.values, ", "))
-		}
-	}
 }
 
 // changedValues lists what is another than before.
@@ -190,9 +174,7 @@ func riskText(p deploy.Plan) string {
 	case len(asks) > 1:
 		_, _ = fmt.Fprintf(&b, "%d things need your consent%s:\n", len(asks), before)
 	}
-	for _, r := range asks {
-		b.WriteString(riskLine(r))
-	}
+	b.WriteString(riskLines(asks))
 	switch {
 	case informs == 0:
 		return b.String()
@@ -201,22 +183,6 @@ func riskText(p deploy.Plan) string {
 	default:
 		_, _ = fmt.Fprintf(&b, "%s to know of%s:\n", plural(informs, "new risk"), before)
 	}
-	for _, r := range p.Changes.Risks {
-		if !r.Asks {
-			b.WriteString(riskLine(r))
-		}
-	}
+	b.WriteString(riskLines(slices.DeleteFunc(slices.Clone(p.Changes.Risks), func(r quadlet.Risk) bool { return r.Asks })))
 	return b.String()
-}
-
-// riskLine is a risk with the place that it comes from.
-func riskLine(r quadlet.Risk) string {
-	switch {
-	case r.File == "":
-		return "  " + r.Text + "\n"
-	case r.Line > 0:
-		return fmt.Sprintf("  %s:%d: %s\n", r.File, r.Line, r.Text)
-	default:
-		return fmt.Sprintf("  %s: %s\n", r.File, r.Text)
-	}
 }

@@ -89,6 +89,7 @@ type Unit struct {
 	Networks  []string `json:"networks,omitempty"` // that no quadlet makes
 	Images    []string `json:"images,omitempty"`   // as written, those mounted too, without those that another quadlet provides
 	Ports     []string `json:"ports,omitempty"`    // PublishPort= as written
+	Aliases   []string `json:"aliases,omitempty"`  // further names of the unit
 	Health    bool     `json:"health,omitempty"`   // a health check is declared
 }
 
@@ -125,7 +126,8 @@ func generationOf(req Request, installer string, number int) Generation {
 			Run:   among(run, u.Service), NotAtBoot: among(never, u.Service),
 			Oneshot: u.Oneshot, Template: u.Template, Parts: u.Parts,
 			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u), Networks: namedNetworks(u),
-			Images: imagesOf(u), Ports: values(u.Ports), Health: u.HealthCmd,
+			Images: imagesOf(u), Ports: values(u.Ports), Aliases: values(u.Aliases),
+			Health: u.HealthCmd,
 		})
 	}
 	return g
@@ -214,6 +216,9 @@ func (g Generation) hashes() map[string]string {
 	}
 	return all
 }
+
+// names are all that a unit is called by.
+func (u Unit) names() []string { return append([]string{u.Service}, u.Aliases...) }
 
 // services lists the units that exist by themselves, in an order in which they
 // may stop: what runs first, then pods, then what those need.

@@ -125,12 +125,23 @@ type Plan struct {
 	// Notices are worth knowing and stand in nobody's way: units that do not start
 	// when the machine boots.
 	Notices []Notice `json:"notices,omitempty"`
+	// Contents describes each quadlet of a first installation, without its risks, for
+	// whoever decides about it; empty for a change.
+	Contents []quadlet.Description `json:"contents,omitempty"`
 	// FailedBefore is what is remembered of this commit, nil for nothing.
 	FailedBefore *Failure `json:"failed_before,omitempty"`
 
 	request Request
 	back    []string        // units to start again if it fails
 	ran     map[string]bool // units that were up when the plan was made
+}
+
+func contentsOf(set *quadlet.Set) []quadlet.Description {
+	all := set.Describe()
+	for i := range all {
+		all[i].Risks = nil // the plan has them
+	}
+	return all
 }
 
 // Unchanged reports that there is nothing to do.
@@ -175,6 +186,8 @@ func NewPlan(req Request, facts Facts) Plan {
 	var before Generation
 	if facts.Current != nil {
 		before, p.From = *facts.Current, facts.Current.Number
+	} else {
+		p.Contents = contentsOf(req.Set)
 	}
 	p.FailedBefore = remembered(facts, p.Next)
 	p.Changes = changesOf(before, p.Next)

@@ -192,6 +192,33 @@ func TestTwoReleasesCannotShareAContainersName(t *testing.T) {
 	}
 }
 
+// Alias=dbus.service put a release in the place of the system's unit, because only
+// the names that files have were looked at.
+func TestAnAliasIsAUnitsName(t *testing.T) {
+	t.Parallel()
+	const unit = "[Container]\nImage=x:1\n"
+	const alias = unit + "[Install]\nAlias=dbus.service\n"
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	m.units["dbus.service"] = &leger.UnitState{Name: "dbus.service", LoadState: "loaded", ActiveState: "active", Source: "/usr/lib/systemd/user/dbus.service"}
+	_, err := install(t.Context(), e, request(t, "One", "c", "a.container", alias))
+	if !errors.Is(err, leger.ErrConflict) || !strings.Contains(err.Error(), "a unit dbus.service that Leger did not install is there already") {
+		t.Errorf("the system's: got %v, want conflict", err)
+	}
+	delete(m.units, "dbus.service")
+	mustInstall(t, e, request(t, "One", "c", "a.container", alias))
+	mustInstall(t, e, request(t, "One", "c2", "a.container", alias+"# the same again\n"))
+	for what, files := range map[string][]string{
+		"the same alias":     {"b.container", alias},
+		"a unit of its name": {"dbus.container", unit},
+	} {
+		_, err := install(t.Context(), e, request(t, "Two", "c", files...))
+		if !errors.Is(err, leger.ErrConflict) || !strings.Contains(err.Error(), "the release One has a unit dbus.service already") {
+			t.Errorf("%s: got %v, want conflict", what, err)
+		}
+	}
+}
+
 // The machine's own tables: what this test listens on is found, with its name.
 func TestProcSockets(t *testing.T) {
 	t.Parallel()

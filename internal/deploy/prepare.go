@@ -126,8 +126,10 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 		in := e.installer(g.Installer)
 		for _, u := range g.Units {
 			recorded[u.Service] = true
-			if in != nil {
-				sources[u.Service] = append(sources[u.Service], in.Path(name, u.File))
+			for _, called := range u.names() {
+				if in != nil {
+					sources[called] = append(sources[called], in.Path(name, u.File))
+				}
 			}
 		}
 	}
@@ -137,7 +139,11 @@ func (e *Engine) states(ctx context.Context, name string, facts *Facts, known []
 	}
 	slices.Sort(ask)
 	ask = slices.Compact(ask)
-	states, err := e.cfg.Units.States(ctx, ask...)
+	called := slices.Clone(ask)
+	for _, u := range next.Units {
+		called = append(called, u.Aliases...)
+	}
+	states, err := e.cfg.Units.States(ctx, called...)
 	if err != nil {
 		return err
 	}
@@ -208,8 +214,10 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 		theirs, _ := e.recorded(other)
 		for _, g := range theirs {
 			for _, u := range g.Units {
-				if slices.ContainsFunc(next.Units, func(mine Unit) bool { return mine.Service == u.Service }) {
-					facts.Owners[u.Service] = g.Release
+				for _, called := range u.names() {
+					if slices.ContainsFunc(next.Units, func(mine Unit) bool { return slices.Contains(mine.names(), called) }) {
+						facts.Owners[called] = g.Release
+					}
 				}
 				if u.named() {
 					facts.Resources[u.Resource] = g.Release

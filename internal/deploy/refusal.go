@@ -44,22 +44,27 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 	return all
 }
 
-// unitRefusals finds units of these names that are another's.
+// unitRefusals finds units of these names that are another's. An alias is a name
+// like any other: Alias=dbus.service would put the release in that one's place.
 func unitRefusals(next Generation, facts Facts) []Refusal {
 	var all []Refusal
 	for _, u := range next.Units {
-		state, owner := facts.States[u.Service], facts.Owners[u.Service]
-		switch {
-		case owner != "":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("the release %s has a unit %s already", owner, u.Service),
-				Hint: "rename the file, give it a ServiceName=, or remove the other release: leger deploy remove " + owner,
-			})
-		case !facts.Ours[u.Service] && state.LoadState != "" && state.LoadState != "not-found":
-			all = append(all, Refusal{
-				Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf("a unit %s that Leger did not install is there already%s", u.Service, from(state.Source)),
-				Hint: "rename the file, give it a ServiceName=, or remove the other one",
-			})
+		for _, name := range u.names() {
+			hint := "rename the file, give it a ServiceName=, or remove the other one"
+			if name != u.Service {
+				hint = "leave out Alias=" + name + ", or remove the other one"
+			}
+			refuse := func(format string, args ...any) {
+				all = append(all, Refusal{Code: leger.CodeConflict, File: u.File, Text: fmt.Sprintf(format, args...), Hint: hint})
+			}
+			state, owner := facts.States[name], facts.Owners[name]
+			switch {
+			case owner != "":
+				hint += ": leger deploy remove " + owner
+				refuse("the release %s has a unit %s already", owner, name)
+			case !facts.Ours[name] && state.LoadState != "" && state.LoadState != "not-found":
+				refuse("a unit %s that Leger did not install is there already%s", name, from(state.Source))
+			}
 		}
 	}
 	return all

@@ -19,6 +19,7 @@ type Description struct {
 	Secrets  []string `json:"secrets,omitempty"`  // "api_key → $API_KEY", "tls-cert → /run/secrets/tls-cert"
 	Mounts   []string `json:"mounts,omitempty"`   // "data.volume → /var/lib/web (Z)"
 	Networks []string `json:"networks,omitempty"` // as written
+	Reads    []string `json:"reads,omitempty"`    // files that Podman or systemd reads for it: "%h/app.env"
 	Needs    []string `json:"needs,omitempty"`    // other units that it cannot do without, sorted
 	WantedBy []string `json:"wanted_by,omitempty"`
 	Risks    []Risk   `json:"risks,omitempty"`
@@ -64,6 +65,9 @@ func (u Unit) Describe() Description {
 	}
 	for _, network := range u.Networks {
 		d.Networks = append(d.Networks, network.Value)
+	}
+	for _, file := range u.Reads {
+		d.Reads = append(d.Reads, file.Value)
 	}
 	for _, dep := range u.Deps {
 		if dep.How == "Requires" || dep.How == "BindsTo" || dep.How == "Requisite" {
@@ -133,6 +137,7 @@ func (d Description) String() string {
 		{"secret", d.Secrets},
 		{"mount", d.Mounts},
 		{"network", d.Networks},
+		{"reads", d.Reads},
 		{"needs", d.Needs},
 		{"wanted by", d.WantedBy},
 	} {

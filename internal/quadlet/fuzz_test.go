@@ -192,7 +192,7 @@ func FuzzMerging(f *testing.F) {
 func inside(s *quadlet.Set) quadlet.Unit {
 	u := s.Units[0]
 	u.Written, u.Line, u.Parts, u.Risks = "", 0, nil, nil
-	for _, refs := range [][]quadlet.Ref{u.Images, u.Ports, u.Networks, u.Uses, u.Aliases} {
+	for _, refs := range [][]quadlet.Ref{u.Images, u.Ports, u.Networks, u.Reads, u.Uses, u.Aliases} {
 		for i := range refs {
 			refs[i].File, refs[i].Line = "", 0
 		}

@@ -62,6 +62,7 @@ type Unit struct {
 	Volumes   []Mount      // Volume=, and those Mount= that name a source
 	Tmpfs     []Mount      // Tmpfs=, and those Mount= that are made of memory
 	Networks  []Ref        // Network= as written
+	Reads     []Ref        // files that Podman or systemd reads for it, as written: EnvironmentFile=, Yaml=, AuthFile=, …
 	Uses      []Ref        // files of other quadlets that it is made with: image, volume, network, pod
 	Deps      []Dependency // ties to other units: those of Uses, and those of [Unit]
 	WantedBy  []string     // [Install] WantedBy=, RequiredBy= and UpheldBy=

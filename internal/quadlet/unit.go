@@ -159,6 +159,7 @@ func (l *loader) unit(file string, n naming) {
 			u.Published = append(u.Published, p)
 		}
 	}
+	u.Reads = readsOf(doc, section)
 	l.mounts(&u, doc)
 	l.references(&u, doc)
 	l.dependencies(&u, doc)
@@ -169,6 +170,19 @@ func (l *loader) unit(file string, n naming) {
 	u.Risks = l.risks(u, doc, n.dropIns)
 	l.set.Risks = append(l.set.Risks, u.Risks...)
 	l.set.Units = append(l.set.Units, u)
+}
+
+// readsOf lists the files that are read to make or start a unit.
+func readsOf(doc Document, section string) []Ref {
+	var reads []Ref
+	for _, a := range slices.Concat(
+		doc.args(section, "EnvironmentFile"), doc.list(section, "Yaml"), doc.list(section, "ConfigMap"), doc.all(section, "File"),
+		doc.all(section, "SetWorkingDirectory"), doc.all(section, "AuthFile"), doc.all(section, "SeccompProfile"),
+		doc.all("Service", "EnvironmentFile"), doc.all("Service", "LoadCredential"),
+	) {
+		reads = append(reads, ref(a))
+	}
+	return reads
 }
 
 func ref(a Assignment) Ref { return Ref{Value: a.Value, File: a.File, Line: a.Line} }
