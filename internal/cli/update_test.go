@@ -187,7 +187,7 @@ func TestValidateWithoutPodman(t *testing.T) {
 	h.leger(0, "validate", dir)
 	write(web("Imagge=x\nPodmanArgs=--privileged"))
 	s := h.leger(2, "validate", dir)
-	wantIn(t, s.stdout, "web.container:4: error:", "Imagge", "web.container:5: risk:")
+	wantIn(t, s.stdout, "web.container:4: error:", "Imagge", "web.container:5: danger:")
 	wantIn(t, h.leger(2, "validate", dir, "--json").stdout, `"problems": [`)
 	h.leger(3, "validate", filepath.Join(dir, "none"))
 	h.leger(2, "validate", dir, dir)

@@ -202,7 +202,8 @@ func (a *app) printValidation(set *quadlet.Set, problems []leger.Problem, missin
 	return nil
 }
 
-// printProblems prints a line for each problem and risk, as compilers do.
+// printProblems prints a line for each problem and risk, as compilers do, the
+// dangerous first. Of what only informs it prints a few.
 func (a *app) printProblems(v validateJSON) error {
 	var b strings.Builder
 	line := func(file string, n int, kind, text string) {
@@ -224,8 +225,19 @@ func (a *app) printProblems(v validateJSON) error {
 	for _, n := range v.Notices {
 		line(n.File, n.Line, "note", n.Message+" ("+n.Hint+")")
 	}
-	for _, r := range v.Risks {
-		line(r.File, r.Line, "risk", r.Text)
+	for _, group := range quadlet.GroupRisks(v.Risks) {
+		for i, r := range group.Risks {
+			switch {
+			case r.Danger:
+				line(r.File, r.Line, "danger", r.Text)
+			case r.Asks:
+				line(r.File, r.Line, "risk", r.Text)
+			case i < shownNotes:
+				line(r.File, r.Line, "note", r.Text)
+			case i == shownNotes:
+				line("", 0, "note", fmt.Sprintf("and %d more of %s (--json lists them)", len(group.Risks)-i, riskTitle(group.Kind)))
+			}
+		}
 	}
 	return a.print(b.String())
 }
