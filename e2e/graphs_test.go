@@ -24,8 +24,8 @@ import (
 // graphBatch is how many graphs share a reboot, graphsAtOnce how many of those are
 // deployed at the same time.
 const (
-	graphBatch   = 24
-	graphsAtOnce = 8
+	graphBatch   = 12
+	graphsAtOnce = 6
 )
 
 // TestGraphs holds "a deployment ends in the new state or the old one" over random

@@ -188,6 +188,10 @@ func (a *app) progress(e deploy.Event) {
 	case deploy.StepReload:
 		a.detail("systemd reads its units anew")
 	case deploy.StepStart:
+		if e.Note != "" {
+			a.warn("%s: %s", e.Unit, e.Note)
+			return
+		}
 		a.say("starting %s", e.Unit)
 	case deploy.StepWait:
 		if e.Note != "" {
@@ -204,14 +208,15 @@ func (a *app) progress(e deploy.Event) {
 	}
 }
 
-// explainFailure shows what the journal says of a unit that did not come up.
+// explainFailure shows what a unit that did not come up has said, without the last
+// lines, which the error carries.
 func (a *app) explainFailure(err error) {
 	f, ok := errors.AsType[*deploy.UnitFailure](err)
-	if !ok || len(f.Journal) == 0 {
+	if !ok || len(f.Earlier()) == 0 {
 		return
 	}
-	a.errln(a.paint(red, "journal of "+f.State.Name+":"))
-	for _, line := range f.Journal {
+	a.errln(a.paint(red, f.State.Name+" said:"))
+	for _, line := range f.Earlier() {
 		a.errln("  ", line)
 	}
 }

@@ -107,6 +107,8 @@ func (u *units) Stop(_ context.Context, names ...string) error {
 
 func (u *units) Hold(context.Context, ...string) error { return nil }
 
+func (u *units) Needs(context.Context, string) ([]string, error) { return nil, nil }
+
 func (u *units) Dependents(context.Context, ...string) (map[string][]string, error) { return nil, nil }
 
 func (u *units) ResetFailed(context.Context, string) error { return nil }
@@ -416,7 +418,7 @@ func TestAUnitThatDoesNotComeUp(t *testing.T) {
 	h.commit(map[string]string{"web.container": web("")})
 	h.units.broken["web.service"] = true
 	s := h.leger(7, "deploy", "install", "--release", "app", "--yes")
-	wantIn(t, s.stderr, "journal of web.service", "no such image", "leger: web.service did not come up", "its files were removed again")
+	wantIn(t, s.stderr, "it says: web: no such image", "leger: web.service did not come up", "its files were removed again")
 	if strings.Contains(s.stderr, "\x1b[2J") {
 		t.Error("the journal steers the terminal")
 	}

@@ -176,7 +176,10 @@ func (a *application) change(ctx context.Context) error {
 	if len(p.Start) > 0 {
 		a.touched = true
 	}
-	return a.engine.start(ctx, p.Next, p.Start, p.Run, a.progress)
+	if err := a.engine.start(ctx, p.Next, without(p.Start, p.others), p.Run, a.progress); err != nil {
+		return err
+	}
+	return a.engine.startOthers(ctx, p.others, a.progress)
 }
 
 // replace stops what changes and exchanges the files.

@@ -56,9 +56,12 @@ type Units interface {
 	// Dependents gives, by unit, the units that run and that systemd stops whenever
 	// it stops that one, however far they are.
 	Dependents(ctx context.Context, units ...string) (map[string][]string, error)
+	// Needs gives the units that a unit cannot start without, the nearest first.
+	Needs(ctx context.Context, unit string) ([]string, error)
 	// Instances lists the instances of a template ("web@.service") that run, or are
 	// about to.
 	Instances(ctx context.Context, template string) ([]string, error)
+	// Why gives the newest lines that a unit's program has written, the oldest first.
 	Why(ctx context.Context, unit string, since time.Time, lines int) ([]string, error)
 }
 
@@ -83,6 +86,8 @@ type Volumes interface {
 type Podman interface {
 	// Containers lists all containers, whoever made them.
 	Containers(ctx context.Context) ([]leger.Container, error)
+	// HealthOutput gives what the newest health check of a container printed.
+	HealthOutput(ctx context.Context, container string) (string, error)
 	// MissingImages gives those of the images that there are not.
 	MissingImages(ctx context.Context, names []string) ([]string, error)
 	// Volumes lists all volumes by name, whoever made them.

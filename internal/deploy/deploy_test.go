@@ -150,6 +150,7 @@ func TestTheUnitToBlameIsNamed(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	m.broken["a.service"] = leger.UnitState{ActiveState: "inactive", Result: "success"}
+	m.needs = map[string][]string{"a.service": {"p-pod.service"}}
 	m.fault = func(_ int, name string, after bool) error {
 		if name == "start a.service" && !after { // systemd starts the pod first
 			pod := m.units["p-pod.service"]

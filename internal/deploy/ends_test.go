@@ -205,3 +205,31 @@ func TestGoingBackSkipsWhatIsTheSame(t *testing.T) {
 		t.Errorf("went back to %+v, %v", out.Generation.Source, err)
 	}
 }
+
+// "web.service did not come up (it ended right after it was started)" and a journal
+// that says "Dependency failed": which dependency, and why, was left to the reader.
+func TestTheUnitThatReallyFailedIsNamed(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	m.needs = map[string][]string{"web.service": {"db.service", "data-volume.service"}}
+	m.broken["web.service"] = leger.UnitState{ActiveState: "inactive", Result: "success"}
+	m.broken["db.service"] = leger.UnitState{ActiveState: "failed", Result: "exit-code", ExecMainStatus: 3}
+	m.units["db.service"] = &leger.UnitState{Name: "db.service", LoadState: "loaded", ActiveState: "failed", Result: "exit-code", ExecMainStatus: 3}
+	_, err := install(t.Context(), e, request(t, "App", "c1", "web.container", "[Unit]\nRequires=db.service\n"+web))
+	want := "db.service did not come up (exit-code, exit code 3), and web.service needs it"
+	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "it says: first line | the reason") {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// "Its health check fails" did not say with what.
+func TestAHealthCheckThatFailsIsQuoted(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	m.health["web.service"] = "unhealthy"
+	_, err := install(t.Context(), m.engine(t.TempDir()), request(t, "App", "c1", "web.container", checked))
+	if err == nil || !strings.Contains(err.Error(), "its health check fails") || !strings.Contains(err.Error(), "the check says: 503 not today") {
+		t.Errorf("got %v", err)
+	}
+}

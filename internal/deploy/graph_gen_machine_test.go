@@ -156,6 +156,9 @@ func (g *graph) tie(m, other *member) {
 	if other.oneshot && !other.remains && (how == "BindsTo" || how == "Upholds" || how == "PropagatesStopTo") {
 		how = "Wants" // it is over at once, and would take the other one with it
 	}
+	if how == "PropagatesStopTo" && m.oneshot && !m.remains {
+		how = "Wants"
+	}
 	if how == "OnSuccess" && (m.oneshot || other.pod != nil) {
 		how = "Wants"
 	}

@@ -67,7 +67,8 @@ func graphEngine(t *testing.T, dir string) *deploy.Engine {
 	t.Cleanup(func() { _ = client.Close() })
 	return deploy.New(deploy.Config{
 		StateDir: dir, Installers: []deploy.Installer{q, deploy.NewDirectory(root)}, Units: m, Podman: client, Volumes: q, Generator: q,
-		StartTimeout: 90 * time.Second,
+		// A program may take a second to begin on a busy machine.
+		StartTimeout: 90 * time.Second, Settle: 2 * time.Second,
 	})
 }
 
@@ -129,10 +130,14 @@ func (r *graphRun) fail(g *graph, format string, args ...any) {
 func (r *graphRun) inNewState(g *graph, when string) snapshot {
 	r.t.Helper()
 	now := r.o.calm(r.seed)
-	d, err := r.e.Status(r.t.Context(), r.release())
-	if err != nil || !d.Healthy() {
-		r.fail(g, "%s: not healthy: %+v, %v", when, d, err)
-	}
+	var d deploy.Deployment
+	r.o.until("the release is healthy "+when, func() string { // a job may be running again
+		var err error
+		if d, err = r.e.Status(r.t.Context(), r.release()); err != nil || !d.Healthy() {
+			return fmt.Sprintf("%+v, %v", d.Units, err)
+		}
+		return ""
+	})
 	if len(now.Files) < len(g.members) {
 		r.fail(g, "%s: files are missing: %v", when, now.Files)
 	}
@@ -146,7 +151,7 @@ func (r *graphRun) inNewState(g *graph, when string) snapshot {
 		state, booted := now.Units[m.service()], slices.Contains(boots, m.service())
 		told := slices.ContainsFunc(d.Units, func(u deploy.UnitStatus) bool { return u.Service == m.service() && u.NotAtBoot })
 		switch {
-		case m.oneshot && !m.remains:
+		case m.kind == aVolume, m.oneshot && !m.remains:
 		case booted && state != "active":
 			r.fail(g, "%s: a boot would start %s, and it is %q", when, m.service(), state)
 		case m.runs() && state == "active" && !booted && !told:

@@ -36,6 +36,7 @@ type machine struct {
 	health     map[string]string   // by unit, of the container that it runs
 	turns      map[string][]string // what the health becomes from one question to the next
 	reloaded   func()              // called at each reload; nil: nothing
+	needs      map[string][]string // what a unit cannot start without
 	dependents map[string][]string // what systemd stops together with a unit
 	silent     int                 // how often Podman does not answer
 	containers []leger.Container   // of others
@@ -238,6 +239,16 @@ func (m *machine) stop(ctx context.Context, unit string) error {
 
 func (m *machine) Hold(ctx context.Context, units ...string) error {
 	return m.do(ctx, "hold "+strings.Join(units, " "), func() error { return nil })
+}
+
+func (m *machine) Needs(_ context.Context, unit string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.needs[unit], nil
+}
+
+func (m *machine) HealthOutput(context.Context, string) (string, error) {
+	return "503 not today\n", nil
 }
 
 func (m *machine) Dependents(ctx context.Context, units ...string) (map[string][]string, error) {

@@ -132,7 +132,8 @@ func ownInfraContainer(t *testing.T, keep ...bool) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	text := "[engine]\ninfra_image = \"localhost/leger-e2e:latest\"\ninfra_command = \"/leger-e2e\"\n"
+	// The kernel lets a user have 200 keyrings, and all machines share that user.
+	text := "[containers]\nkeyring = false\n[engine]\ninfra_image = \"localhost/leger-e2e:latest\"\ninfra_command = \"/leger-e2e\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

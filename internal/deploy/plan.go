@@ -133,6 +133,7 @@ type Plan struct {
 
 	request Request
 	back    []string        // units to start again if it fails
+	others  []string        // units of others among Start: they have to stop, too
 	ran     map[string]bool // units that were up when the plan was made
 }
 

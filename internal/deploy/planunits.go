@@ -40,6 +40,7 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 		}
 	}
 	p.changeInstances(facts, old, touched, changed)
+	p.stopPods(facts, old, stop)
 	others := p.stopDependents(facts, old, stop)
 	byHand := func(u Unit) bool {
 		return u.runs() && p.ran[u.Service] && (facts.Current == nil || !facts.Current.wants(u.Service))
@@ -62,8 +63,30 @@ func (p *Plan) changeUnits(facts Facts, changed map[string]bool) {
 			p.Start = append(p.Start, u.Service)
 		}
 	}
-	p.Start, p.back = append(p.Start, others...), append(p.back, others...)
+	p.Start, p.others = append(p.Start, others...), others
 	p.Reload = p.Reload || len(p.Stop) > 0
+}
+
+// stopPods stops a pod whose containers all stop. It would end by itself then
+// (podman-pod-create(1), --exit-policy), in the middle of its containers' start.
+func (p *Plan) stopPods(facts Facts, old []Generation, stop map[string]bool) {
+	for _, g := range old {
+		for _, pod := range g.Units {
+			if pod.Kind != quadlet.Pod || stop[pod.Service] || !facts.Ours[pod.Service] {
+				continue
+			}
+			stops, stays := false, false
+			for _, u := range g.Units {
+				if slices.Contains(u.Uses, pod.File) && p.ran[u.Service] {
+					stops, stays = stops || stop[u.Service], stays || !stop[u.Service]
+				}
+			}
+			if stops && !stays {
+				stop[pod.Service] = true
+				p.Stop = append(p.Stop, pod.Service)
+			}
+		}
+	}
 }
 
 // stopDependents adds to what stops the units that systemd stops together with

@@ -64,8 +64,9 @@ func (a *application) restore(ctx context.Context) error {
 		err = e.install(ctx, a.app, current, files)
 	}
 	errs = append(errs, err, e.renew(ctx, a.app, current, undo, a.progress))
-	start := append(slices.Clone(a.plan.back), without(others, a.plan.back)...)
-	errs = append(errs, e.start(ctx, current, start, a.plan.back, a.progress))
+	errs = append(errs, e.start(ctx, current, a.plan.back, a.plan.back, a.progress))
+	others = append(slices.Clone(a.plan.others), without(others, a.plan.others)...)
+	errs = append(errs, e.startOthers(ctx, others, a.progress))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (a *application) restore(ctx context.Context) error {
 func (a *application) toUndo(ctx context.Context) (undo, others []string) {
 	p := a.plan
 	ours := p.Next.services()
-	undo = append(without(p.Start, ours), ours...) // instances are units of no generation
+	undo = append(without(without(p.Start, p.others), ours), ours...) // instances are units of no generation
 	if a.rec.current != nil {
 		before := a.rec.current.services()
 		if len(a.rec.pending) == 0 {

@@ -2,12 +2,8 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
-	"time"
-
-	"leger.run/leger"
 )
 
 // start starts units of a generation and waits until all that are to run do, and
@@ -38,7 +34,7 @@ func (e *Engine) bring(ctx context.Context, g Generation, units, run []string, d
 	case ctx.Err() != nil:
 		return interrupted(ctx, "units may still be starting")
 	case failed != "":
-		return e.failure(ctx, g, failed, begun, w, err)
+		return e.failure(ctx, failed, begun, w, err)
 	default:
 		return err
 	}
@@ -133,23 +129,4 @@ func (w *watch) lookAtHealth(ctx context.Context, waiting map[string]bool) (unhe
 		}
 	}
 	return ""
-}
-
-// failure explains why a unit of a generation is not up.
-func (e *Engine) failure(ctx context.Context, g Generation, unit string, since time.Time, w *watch, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.StepTimeout)
-	defer cancel()
-	f := &UnitFailure{State: leger.UnitState{Name: unit}, Health: w.health[unit], falls: len(w.fallen[unit])}
-	if states, err := e.cfg.Units.States(ctx, g.services()...); err == nil {
-		f.State = culprit(unit, states)
-	}
-	unit = f.State.Name
-	if lines, err := e.cfg.Units.Why(ctx, unit, since, journalLines); err == nil {
-		f.Journal = lines
-	}
-	if cause != nil && !errors.Is(cause, leger.ErrUnhealthy) && !errors.Is(cause, context.DeadlineExceeded) {
-		return leger.Wrap(leger.CodeOf(cause), errors.Join(cause, f), "%s could not be started", unit)
-	}
-	return leger.Wrap(leger.CodeUnhealthy, f, "%s did not come up (%s)", unit, f.describe(cause, e.cfg.StartTimeout)).
-		WithHint("see what it says: journalctl --user -u %s", unit)
 }

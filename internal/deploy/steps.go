@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -153,7 +154,8 @@ func (e *Engine) renew(ctx context.Context, name string, g Generation, stopped [
 }
 
 // startOthers starts units of others again that had to stop together with ours.
-// One that needs what is gone now cannot start: that is told, and no failure.
+// Whether they come up is up to more than this release: one that does not is told,
+// and no failure.
 func (e *Engine) startOthers(ctx context.Context, units []string, progress Progress) error {
 	for _, unit := range units {
 		progress.tell(Event{Step: StepStart, Unit: unit})
@@ -162,7 +164,7 @@ func (e *Engine) startOthers(ctx context.Context, units []string, progress Progr
 			return err
 		}
 		if err != nil {
-			progress.tell(Event{Step: StepStart, Unit: unit, Note: "it does not start without what was removed"})
+			progress.tell(Event{Step: StepStart, Unit: unit, Note: fmt.Sprintf("it had to stop, too, and does not start again: %v", err)})
 		}
 	}
 	return nil

@@ -2,32 +2,12 @@ package deploy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/quadlet"
 )
-
-// UnitFailure says how a unit failed. It is the cause of Apply's ErrUnhealthy.
-type UnitFailure struct {
-	State   leger.UnitState
-	Health  string   // of its container, as Podman has it; empty: not known, or no check
-	Journal []string // the newest lines about the unit, oldest first; a program may print anything
-	falls   int      // how often it has ended while it was waited for
-}
-
-// Error shows the journal's last lines.
-func (f *UnitFailure) Error() string {
-	if len(f.Journal) == 0 {
-		return "the journal says nothing about it"
-	}
-	const most = 3
-	return "the journal ends with: " + strings.Join(f.Journal[max(0, len(f.Journal)-most):], " | ")
-}
 
 const (
 	journalLines = 15
@@ -55,6 +35,7 @@ type watch struct {
 	healthy map[string]time.Time          // since when Podman calls a unit healthy that systemd still starts
 	fallen  map[string]map[time.Time]bool // by unit, when those runs of it began that have ended
 	unheard map[string]bool               // Podman's word counts for these
+	named   map[string]string             // the container of a unit that is unhealthy
 	had     map[string]bool               // units of which Podman had a container
 	gone    map[string]bool               // units whose container does not run, as of the last look
 	silence int                           // how often Podman has not answered, on end
@@ -65,7 +46,7 @@ func (e *Engine) watch(g Generation, names []string, progress Progress) *watch {
 	w := &watch{
 		engine: e, units: map[string]Unit{}, progress: progress,
 		seen: map[string]leger.UnitState{}, down: map[string]time.Time{}, up: map[string]time.Time{},
-		had: map[string]bool{}, gone: map[string]bool{}, fallen: map[string]map[time.Time]bool{}, health: map[string]string{}, healthy: map[string]time.Time{}, unheard: map[string]bool{},
+		named: map[string]string{}, had: map[string]bool{}, gone: map[string]bool{}, fallen: map[string]map[time.Time]bool{}, health: map[string]string{}, healthy: map[string]time.Time{}, unheard: map[string]bool{},
 	}
 	for _, u := range g.Units {
 		if slices.Contains(names, u.Service) {
@@ -131,6 +112,9 @@ func (w *watch) askPodman(ctx context.Context) error {
 		if u, ours := w.units[c.Unit]; ours {
 			w.health[c.Unit] = worse(w.health[c.Unit], c.Health)
 			up[c.Unit] = up[c.Unit] || c.Up
+			if c.Health == unhealthyWord {
+				w.named[c.Unit] = c.Name
+			}
 			w.had[c.Unit] = u.Kind == quadlet.Container && !u.Oneshot
 		}
 	}
@@ -259,50 +243,4 @@ func (w *watch) notUp() string {
 		}
 	}
 	return w.names[0]
-}
-
-// culprit gives the state of a unit that is not up, or of the one that is to
-// blame: a unit whose dependency failed has no result of its own.
-func culprit(unit string, states []leger.UnitState) leger.UnitState {
-	found := leger.UnitState{Name: unit}
-	failed := func(s leger.UnitState) bool { return s.Result != "" && s.Result != "success" }
-	for _, s := range states {
-		if s.Name == unit {
-			found = s
-		}
-	}
-	if failed(found) || up(found) {
-		return found
-	}
-	for _, s := range states {
-		if failed(s) {
-			return s
-		}
-	}
-	return found
-}
-
-// describe says in a few words how the unit is.
-func (f *UnitFailure) describe(cause error, limit time.Duration) string {
-	s := f.State
-	switch {
-	case f.Health == unhealthyWord:
-		return "its health check fails"
-	case errors.Is(cause, context.DeadlineExceeded) && f.Health == startingWord:
-		return fmt.Sprintf("not within %s; its health check has not passed yet", limit)
-	case errors.Is(cause, context.DeadlineExceeded):
-		return fmt.Sprintf("not within %s; it is %s", limit, s.ActiveState)
-	case s.Result != "" && s.Result != "success":
-		return fmt.Sprintf("%s, exit code %d", s.Result, s.ExecMainStatus)
-	case s.ActiveState == "inactive":
-		return "it ended right after it was started"
-	case s.Restarts > 0:
-		return fmt.Sprintf("it was restarted %d times", s.Restarts)
-	case f.falls >= maxRestarts:
-		return fmt.Sprintf("it ended and was started again %d times", f.falls)
-	case s.ActiveState != "":
-		return "it is " + s.ActiveState
-	default:
-		return "its state is not known"
-	}
 }

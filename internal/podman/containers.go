@@ -31,6 +31,58 @@ func (c *Client) Containers(ctx context.Context) ([]leger.Container, error) {
 	return all, err
 }
 
+// HealthOutput gives what the newest health check of a container printed; "" for
+// none, and for a container that there is not. It may hold anything.
+func (c *Client) HealthOutput(ctx context.Context, container string) (string, error) {
+	return call(ctx, c, func(b backend, ctx context.Context) (string, error) { return b.healthOutput(ctx, container) })
+}
+
+// wireHealth is what a container's inspection tells of its health checks.
+type wireHealth struct {
+	State struct {
+		Health struct {
+			Log []struct{ Output string }
+		}
+	}
+}
+
+func (w wireHealth) output() string {
+	log := w.State.Health.Log
+	if len(log) == 0 {
+		return ""
+	}
+	return log[len(log)-1].Output
+}
+
+func (r *rest) healthOutput(ctx context.Context, container string) (string, error) {
+	a, err := r.do(ctx, http.MethodGet, r.prefix+"/libpod/containers/"+url.PathEscape(container)+"/json", nil)
+	switch {
+	case err != nil:
+		return "", err
+	case a.code == http.StatusNotFound:
+		return "", nil
+	case a.code != http.StatusOK:
+		return "", a.failure("inspect the container " + container)
+	}
+	var found wireHealth
+	if err := json.Unmarshal(a.body, &found); err != nil {
+		return "", leger.Wrap(leger.CodeUnavailable, err, "Podman's account of a container was not understood")
+	}
+	return found.output(), nil
+}
+
+func (p *program) healthOutput(ctx context.Context, container string) (string, error) {
+	res, err := p.podman(ctx, nil, "container", "inspect", "--", container)
+	if err != nil || res.Code != 0 {
+		return "", err
+	}
+	var found []wireHealth
+	if err := json.Unmarshal(res.Stdout, &found); err != nil || len(found) == 0 {
+		return "", leger.Wrap(leger.CodeUnavailable, err, "Podman's account of a container was not understood")
+	}
+	return found[0].output(), nil
+}
+
 // MissingImages gives those of the images that this machine does not have.
 func (c *Client) MissingImages(ctx context.Context, names []string) ([]string, error) {
 	var missing []string

@@ -75,6 +75,7 @@ type backend interface {
 	create(ctx context.Context, name leger.SecretName, value leger.Plaintext, labels map[string]string, replace bool) error
 	remove(ctx context.Context, id string) error
 	containers(ctx context.Context) ([]leger.Container, error)
+	healthOutput(ctx context.Context, container string) (string, error)
 	hasImage(ctx context.Context, name string) (bool, error)
 	volumes(ctx context.Context) ([]string, error)
 }

@@ -148,6 +148,101 @@ func TestMachineADependencyThatFails(t *testing.T) {
 	}
 }
 
+// Units that pull each other up could not be stopped one after the other: the first
+// was up again before the second had stopped, or its job was cancelled.
+func TestMachineUnitsThatRestartEachOtherStop(t *testing.T) {
+	m := open(t)
+	names := []string{"leger-x.service", "leger-y.service", "leger-z.service"}
+	for i, name := range names {
+		next := names[(i+1)%len(names)]
+		unit(t, m, name, "[Unit]\nStartLimitIntervalSec=0\nWants="+next+"\nUpholds="+next+"\n[Service]\nExecStart=/bin/sleep 1000\nRestart=always\nRestartSec=0\n")
+	}
+	for range 5 {
+		if err := m.Start(t.Context(), names[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Stop(t.Context(), names...); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if s := state(t, m, name); s.ActiveState != "inactive" || s.Job != "" {
+				t.Errorf("after the stop: %+v", s)
+			}
+		}
+	}
+}
+
+// What something else upholds starts again after each stop, until it is held; a
+// reload ends the hold.
+func TestMachineAHeldUnitStaysDown(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-up.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+	unit(t, m, "leger-keeper.service", "[Unit]\nUpholds=leger-up.service\n[Service]\nExecStart=/bin/sleep 1000\n")
+	if err := m.Start(t.Context(), "leger-keeper.service"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Hold(t.Context(), "leger-up.service"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Stop(t.Context(), "leger-up.service"); err != nil {
+		t.Fatal(err)
+	}
+	if s := state(t, m, "leger-up.service"); s.ActiveState != "inactive" {
+		t.Errorf("held: %+v", s)
+	}
+	if err := m.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Start(t.Context(), "leger-up.service"); err != nil {
+		t.Fatal(err)
+	}
+	if s := state(t, m, "leger-up.service"); s.ActiveState != "active" {
+		t.Errorf("after the reload: %+v", s)
+	}
+}
+
+func TestMachineWhatStopsTogetherAndWhatIsNeeded(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-d.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+	unit(t, m, "leger-w.service", "[Unit]\nRequires=leger-d.service\nAfter=leger-d.service\n[Service]\nExecStart=/bin/sleep 1000\n")
+	unit(t, m, "leger-p.service", "[Unit]\nPartOf=leger-w.service\n[Service]\nExecStart=/bin/sleep 1000\n")
+	unit(t, m, "leger-off.service", "[Unit]\nPartOf=leger-d.service\n[Service]\nExecStart=/bin/sleep 1000\n")
+	for _, name := range []string{"leger-w.service", "leger-p.service"} {
+		if err := m.Start(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := m.Dependents(t.Context(), "leger-d.service", "leger-p.service", "grün.service", "leger-none.service")
+	if err != nil || len(got) != 1 || !slices.Equal(got["leger-d.service"], []string{"leger-w.service", "leger-p.service"}) {
+		t.Errorf("dependents %v, %v", got, err)
+	}
+	needs, err := m.Needs(t.Context(), "leger-w.service")
+	if err != nil || !slices.Contains(needs, "leger-d.service") || slices.Contains(needs, "leger-p.service") {
+		t.Errorf("needs %v, %v", needs, err)
+	}
+}
+
+// systemd leaves a name that it does not take out of its answers, and the plan
+// ended with "systemd told the state of 0 units".
+func TestMachineNamesThatSystemdDoesNotTake(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-ok.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+	names := []string{"grün.service", "leger-ok.service", "a+b.service", "a,b.service", "a b.service", ""}
+	states, err := m.States(t.Context(), names...)
+	if err != nil || len(states) != len(names) {
+		t.Fatalf("%d states, %v", len(states), err)
+	}
+	for i, s := range states {
+		want := "not-found"
+		if names[i] == "leger-ok.service" {
+			want = "loaded"
+		}
+		if s.Name != names[i] || s.LoadState != want {
+			t.Errorf("%q: %+v, want %s", names[i], s, want)
+		}
+	}
+}
+
 func TestMachineWaitingEndsWithTheContext(t *testing.T) {
 	m := open(t)
 	unit(t, m, "leger-slow.service", "[Service]\nType=oneshot\nExecStart=/bin/sleep 1000\n")

@@ -86,20 +86,14 @@ func (m *Manager) stopOnce(ctx context.Context, units []string) error {
 // it stops that unit, directly and through others: they require it, are bound to
 // it, or are a part of it. Units that nothing depends on are left out.
 func (m *Manager) Dependents(ctx context.Context, units ...string) (map[string][]string, error) {
-	direct, err := m.directDependents(ctx, units)
+	direct, err := m.follow(ctx, units, "RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo")
 	if err != nil {
 		return nil, err
 	}
 	all := map[string][]string{}
 	for _, unit := range units {
-		var found []string
-		for next := direct[unit]; len(next) > 0; next = next[1:] {
-			if next[0] != unit && !slices.Contains(found, next[0]) {
-				found = append(found, next[0])
-				next = append(next, direct[next[0]]...)
-			}
-		}
-		if found, err = m.running(ctx, found); err != nil {
+		found, err := m.running(ctx, reach(direct, unit))
+		if err != nil {
 			return nil, err
 		}
 		if len(found) > 0 {
@@ -109,17 +103,35 @@ func (m *Manager) Dependents(ctx context.Context, units ...string) (map[string][
 	return all, nil
 }
 
-// directDependents follows the dependencies from the units on.
-func (m *Manager) directDependents(ctx context.Context, units []string) (map[string][]string, error) {
+// Needs gives the units that a unit cannot start without, directly and through
+// others, the nearest first.
+func (m *Manager) Needs(ctx context.Context, unit string) ([]string, error) {
+	direct, err := m.follow(ctx, []string{unit}, "Requires", "BindsTo", "Requisite")
+	return reach(direct, unit), err
+}
+
+// reach gives what can be reached from a unit, without itself.
+func reach(direct map[string][]string, unit string) []string {
+	var found []string
+	next := slices.Clone(direct[unit])
+	for ; len(next) > 0; next = next[1:] {
+		if next[0] != unit && !slices.Contains(found, next[0]) {
+			found = append(found, next[0])
+			next = append(next, direct[next[0]]...)
+		}
+	}
+	return found
+}
+
+// follow asks for dependencies of the units, and of those that they lead to.
+func (m *Manager) follow(ctx context.Context, units []string, kinds ...string) (map[string][]string, error) {
 	direct := map[string][]string{}
 	for next := units; len(next) > 0; {
 		calls := map[string]map[string]*dbus.Call{}
 		for _, unit := range next {
 			if _, done := direct[unit]; !done && nameTaken(unit) {
 				direct[unit] = nil
-				calls[unit] = m.ask(ctx, unitPath(unit), map[string][]string{
-					"Unit": {"RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo"},
-				})
+				calls[unit] = m.ask(ctx, unitPath(unit), map[string][]string{"Unit": kinds})
 			}
 		}
 		next = nil

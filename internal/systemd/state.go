@@ -2,17 +2,13 @@ package systemd
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 
 	"leger.run/leger"
-	"leger.run/leger/internal/run"
-	"leger.run/leger/internal/terminal"
 )
 
 // States tells how units are, in the order asked. One that does not exist has
@@ -173,33 +169,6 @@ func moment(property any) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(us)).UTC()
-}
-
-// Why gives the newest lines of the journal about a unit, oldest first, since a
-// time (zero: since boot), as the unit and systemd wrote them. They are for the
-// user's own terminal: a program may print anything. ErrMissingPart without
-// journalctl; no journal is no lines.
-func (m *Manager) Why(ctx context.Context, unit string, since time.Time, lines int) ([]string, error) {
-	if err := checkName(unit); err != nil {
-		return nil, err
-	}
-	args := []string{"--user", "--unit=" + unit, "--no-pager", "--quiet", "--output=cat", "--lines=" + strconv.Itoa(lines)}
-	if since.IsZero() {
-		args = append(args, "--boot")
-	} else {
-		args = append(args, fmt.Sprintf("--since=@%d", since.Unix()))
-	}
-	res, err := m.cfg.Runner.Run(ctx, run.Command{Path: "journalctl", Args: args, Env: m.cfg.Env})
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for line := range strings.Lines(string(res.Stdout)) {
-		if line = terminal.Line(line, maxLine); line != "" {
-			found = append(found, line)
-		}
-	}
-	return found, nil
 }
 
 // maxLine bounds a line of what a program wrote, in bytes.
