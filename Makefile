@@ -158,6 +158,14 @@ shell-check:
 fuzz: ## every fuzz test for 20 seconds
 	@scripts/fuzz 20s
 
+# FLIPS=20000 tries that many.
+FLIPS ?= 4000
+
+.PHONY: flips
+flips: ## single flipped bytes of the database: no answer lacks a secret
+	@scripts/need go
+	LEGER_FLIPS=$(FLIPS) go test -count=1 -timeout 6h -v -run '^TestDamagedDatabaseLacksNoSecret$$' ./internal/httpapi
+
 # FUZZ_FOR=30m FUZZ_SEED=1; a seed gives the same quadlets again.
 FUZZ_FOR ?= 30m
 FUZZ_SEED ?= $(shell date +%s)

@@ -80,6 +80,9 @@ type SessionStore interface {
 	// TokenUser gives the account that a token speaks for and whether the token's id,
 	// if not "", was used up or revoked; ErrNotFound if there is no such account.
 	TokenUser(ctx context.Context, user UserID, jti string) (u User, spent bool, err error)
-	// Prune forgets sessions, spent tokens and audit events that are past their time.
-	Prune(ctx context.Context, now time.Time) error
+	// Prune forgets sessions, spent tokens and audit events that were past their time
+	// at upTo. That is now, or earlier when the clock went ahead by more than a day
+	// since the last pruning: a clock that is wrong must not make it forget what still
+	// matters. Callers prune every hour, and not as the first thing after a start.
+	Prune(ctx context.Context, now time.Time) (upTo time.Time, err error)
 }

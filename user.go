@@ -154,6 +154,10 @@ type UserStore interface {
 	SignIn(ctx context.Context, in SignIn, session *Session) (u User, created bool, err error)
 	// User gives an account, ErrNotFound if there is none.
 	User(ctx context.Context, id UserID) (User, error)
+	// TokensValidAfter gives when the account last signed out everywhere, the zero time
+	// if never: also of an account that was deleted since, for as long as a token may
+	// live.
+	TokensValidAfter(ctx context.Context, id UserID) (time.Time, error)
 	// CountUsers gives the number of accounts.
 	CountUsers(ctx context.Context) (int, error)
 	// SetDisplayName changes the name and gives the account back. ErrNotFound.

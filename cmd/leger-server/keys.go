@@ -36,6 +36,11 @@ func (p program) keys(data string) (keys, error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return k, leger.WrapFile(leger.CodeInvalid, err, "make the data directory").WithHint("name another one with --data DIR")
 	}
+	// What is given is checked before anything is made: keys that a failed first start
+	// left would look like those of a lost database.
+	if err := p.checkGivenSecret(); err != nil {
+		return k, err
+	}
 	encryption, made, err := p.key("ENCRYPTION_KEY", data, encryptionKeyFile, func() (string, error) {
 		if _, err := os.Stat(filepath.Join(data, databaseFile)); err == nil {
 			return "", leger.Errorf(leger.CodeInvalid, "%s holds a database but not its key %s: a new key would not open it", data, encryptionKeyFile).
@@ -61,6 +66,14 @@ func (p program) keys(data string) (keys, error) {
 	k.made = append(k.made, made...)
 	k.shared, err = token.ParseSecret([]byte(secret))
 	return k, err
+}
+
+func (p program) checkGivenSecret() error {
+	given, err := p.lookup("JWT_SECRET")
+	if err == nil && given != "" {
+		_, err = token.ParseSecret([]byte(given))
+	}
+	return err
 }
 
 // sharedSecret reads the shared secret of a server that has been started before.

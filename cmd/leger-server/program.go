@@ -41,6 +41,9 @@ Flags (each also as an environment variable, in brackets):
   --public-url URL    as browsers see the server; default http://ADDR [LEGER_PUBLIC_URL]
   --rate-limit N      requests a second for each user, in bursts of 4N; 0 is no
                       limit; default 100 [LEGER_RATE_LIMIT]
+  --new-database      make a new, empty database although the data directory has
+                      keys of a former one; otherwise that is refused, since the
+                      disk with the database may not be mounted
 
 login-link only:
   --email ADDRESS             who signs in; needed

@@ -29,6 +29,7 @@ const (
 	shutdownTimeout = 10 * time.Second
 	maxHeaderBytes  = 32 << 10
 	pruneEvery      = time.Hour
+	verifyEvery     = 24 * time.Hour
 )
 
 // refusalsPerSecond allows an address this many wrong credentials a second, in
@@ -38,6 +39,7 @@ const refusalsPerSecond = 2
 func (p program) serve(ctx context.Context, args []string) error {
 	set := p.flags("leger-server")
 	listen, data, publicURL, rate := settingFlags(set)
+	newDatabase := set.Bool("new-database", false, "")
 	if err := p.parse(set, args); err != nil {
 		return err
 	}
@@ -48,6 +50,9 @@ func (p program) serve(ctx context.Context, args []string) error {
 	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
 	if err := forbidCoreDumps(); err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "switch core dumps off")
+	}
+	if err := p.checkDatabase(s.data, *newDatabase); err != nil {
+		return err
 	}
 	k, err := p.keys(s.data)
 	if err != nil {
@@ -69,6 +74,7 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	if err := checkKeys(ctx, store, k.ring); err != nil {
 		return err
 	}
+	verify(ctx, store, log)
 	if n, err := store.CountUsers(ctx); err != nil {
 		return err
 	} else if n > 1 {
@@ -97,7 +103,7 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
-	go prune(ctx, store, p.now, log)
+	go upkeep(ctx, store, p.now, log)
 	select {
 	case err := <-failed:
 		return leger.Wrap(leger.CodeInternal, err, "serve")
@@ -154,18 +160,41 @@ func warnOfPlainHTTP(log *slog.Logger, s settings) {
 	}
 }
 
-// prune forgets what is past its time, now and then.
-func prune(ctx context.Context, store *sqlite.Store, now func() time.Time, log *slog.Logger) {
-	tick := time.NewTicker(pruneEvery)
-	defer tick.Stop()
+// upkeep prunes every hour and looks for damage every day. It does neither at once:
+// a start with a wrong clock must not forget anything.
+func upkeep(ctx context.Context, store *sqlite.Store, now func() time.Time, log *slog.Logger) {
+	hourly, daily := time.NewTicker(pruneEvery), time.NewTicker(verifyEvery)
+	defer hourly.Stop()
+	defer daily.Stop()
 	for {
-		if err := store.Prune(ctx, now()); err != nil && ctx.Err() == nil {
-			log.Error("prune", slog.Any("error", err))
-		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-hourly.C:
+			prune(ctx, store, now(), log)
+		case <-daily.C:
+			verify(ctx, store, log)
 		}
+	}
+}
+
+// prune forgets what is past its time.
+func prune(ctx context.Context, store *sqlite.Store, now time.Time, log *slog.Logger) {
+	upTo, err := store.Prune(ctx, now)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		log.Error("prune", slog.Any("error", err))
+	case err == nil && upTo.Before(now):
+		log.Warn("the clock is far ahead of the last pruning: only what was past its time a day after that was pruned",
+			slog.Time("clock", now), slog.Time("up_to", upTo))
+	}
+}
+
+// verify looks for damage, which /ready tells of from then on. The server goes on:
+// requests that would meet the damage are refused one by one, and whoever has no
+// backup can still read the rest.
+func verify(ctx context.Context, store *sqlite.Store, log *slog.Logger) {
+	if err := store.Verify(ctx); err != nil && ctx.Err() == nil {
+		log.Error("the database is damaged: stop the server and put back the newest backup", slog.Any("error", err))
 	}
 }

@@ -61,10 +61,11 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 }
 
 // start runs the server on a port of its own choice until the test ends.
-func start(t *testing.T, data string, env []string) *server {
+func start(t *testing.T, data string, env []string, more ...string) *server {
 	t.Helper()
 	s := &server{t: t, data: data}
-	s.cmd = command(t, env, "--listen", "127.0.0.1:0", "--data", data, "--rate-limit", "0")
+	args := append([]string{"--listen", "127.0.0.1:0", "--data", data, "--rate-limit", "0"}, more...)
+	s.cmd = command(t, env, args...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +249,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"--listen", "--data", "--public-url", "--rate-limit", "LEGER_LISTEN", "LEGER_DATA", "LEGER_PUBLIC_URL",
+		"--listen", "--data", "--public-url", "--rate-limit", "--new-database", "LEGER_LISTEN", "LEGER_DATA", "LEGER_PUBLIC_URL",
 		"LEGER_RATE_LIMIT", "LEGER_AUTH", "JWT_SECRET", "ENCRYPTION_KEY", "ENCRYPTION_KEY_PREVIOUS", "_FILE", "login-link",
 	} {
 		if !bytes.Contains(out, []byte(want)) {

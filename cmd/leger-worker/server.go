@@ -112,7 +112,13 @@ func (s *server) prune(ctx context.Context) error {
 	if err := s.ensure(ctx); err != nil {
 		return err
 	}
-	return s.store.Prune(ctx, s.Now())
+	now := s.Now()
+	upTo, err := s.store.Prune(ctx, now)
+	if err == nil && upTo.Before(now) {
+		s.Log.WarnContext(ctx, "the clock is far ahead of the last pruning: only what was past its time a day after that was pruned",
+			slog.Time("clock", now), slog.Time("up_to", upTo))
+	}
+	return err
 }
 
 // ServeHTTP serves the API. r.Host and r.TLS say which origin was asked.

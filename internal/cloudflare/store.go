@@ -241,13 +241,14 @@ func (s *Store) forgetUser(ctx context.Context, id leger.UserID) {
 // Prune implements leger.SessionStore, and deletes KV copies that outlived what
 // was deleted in the last hours. What came back meanwhile loses its copy, too,
 // which the next read mends.
-func (s *Store) Prune(ctx context.Context, now time.Time) error {
-	if err := s.Store.Prune(ctx, now); err != nil {
-		return err
+func (s *Store) Prune(ctx context.Context, now time.Time) (time.Time, error) {
+	upTo, err := s.Store.Prune(ctx, now)
+	if err != nil {
+		return upTo, err
 	}
 	secrets, users, err := s.Deleted(ctx, now.Add(-sweepBack))
 	if err != nil {
-		return err
+		return upTo, err
 	}
 	keys := make([]string, len(secrets))
 	for i, d := range secrets {
@@ -257,7 +258,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) error {
 	for _, id := range users {
 		s.forgetUser(ctx, id)
 	}
-	return nil
+	return upTo, nil
 }
 
 // Ping reads from the database, KV and R2. ErrUnavailable says which of them does

@@ -255,18 +255,14 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
 	return ok(w, wire.Validated{User: wire.UserOf(u), Installation: wire.InstallationOf(in)})
 }
 
-// checkValidAfter refuses what "sign out everywhere" ended.
+// checkValidAfter refuses what "sign out everywhere" ended, even where the account
+// was deleted since: such a token must not make it anew.
 func (a *API) checkValidAfter(r *http.Request, c token.Claims) error {
-	u, err := a.Stores.User(r.Context(), c.Identity.UserID())
-	switch {
-	case errors.Is(err, leger.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case c.IssuedAt.Before(u.TokensValidAfter):
-		return token.Refuse(errors.New("issued before sign out everywhere"))
+	after, err := a.Stores.TokensValidAfter(r.Context(), c.Identity.UserID())
+	if err == nil && c.IssuedAt.Before(after) {
+		err = token.Refuse(errors.New("issued before sign out everywhere"))
 	}
-	return nil
+	return err
 }
 
 // spend uses a link token up; an access token must merely not be revoked.

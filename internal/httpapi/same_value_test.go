@@ -1,12 +1,16 @@
 package httpapi_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"leger.run/leger"
+	"leger.run/leger/internal/httpapi"
 	"leger.run/leger/internal/wire"
 )
 
@@ -87,4 +91,26 @@ func (p *people) ifNoneMatch(t *testing.T, label, path, etag string) answer {
 	res, err := roundTrip(r)
 	must(t, err)
 	return res
+}
+
+// A token that "sign out everywhere" had ended made an empty account anew, after the
+// account was deleted, until it expired by itself.
+func TestEndedTokenMakesNoAccountAnew(t *testing.T) {
+	t.Parallel()
+	clock := time.Now().Truncate(time.Second)
+	s := startServer(t, func(c *httpapi.Config) { c.Now = func() time.Time { return clock } })
+	p := newPeople(s.target())
+	old := p.token(t, "alice")
+	clock = clock.Add(2 * time.Second)
+	data[wire.SignedOut](t, p.send(t, http.MethodDelete, "/api/sessions", "", old))
+	user := p.identity(t, "alice").UserID()
+	must(t, s.store.DeleteUser(t.Context(), user, leger.AuditEvent{User: user, Action: leger.ActionUserDelete}))
+	for _, body := range []string{`{"session":false}`, ""} {
+		if res := p.send(t, http.MethodPost, "/api/auth/validate", body, old); res.status != http.StatusUnauthorized {
+			t.Errorf("validate %s: %d %s", body, res.status, res.body)
+		}
+	}
+	if _, err := s.store.User(t.Context(), user); !errors.Is(err, leger.ErrNotFound) {
+		t.Errorf("the account: %v", err)
+	}
 }

@@ -20,13 +20,6 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11`
 	selectEvents = `
 SELECT id, at, action, subject, version, count, credential, device_id, remote_addr, request_id, detail
 FROM audit_log WHERE user_uuid = ?1 AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3`
-
-	// Ids grow with time, so the first event that stays ends the search, and no
-	// index on the time has to be kept.
-	pruneEvents = `
-DELETE FROM audit_log WHERE id < coalesce(
-    (SELECT id FROM audit_log WHERE at >= ?1 ORDER BY id LIMIT 1),
-    (SELECT max(id) + 1 FROM audit_log))`
 )
 
 // AppendAudit implements leger.AuditLog.

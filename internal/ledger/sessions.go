@@ -8,10 +8,6 @@ import (
 	"leger.run/leger"
 )
 
-// spentTokenGrace is how long a spent token is remembered after it expired: a
-// verifier may still accept it within its allowance for clocks that differ.
-const spentTokenGrace = 5 * time.Minute
-
 const (
 	sessionColumns = `hash, session_id, user_uuid, created_at, last_seen, expires_at, user_agent, remote_addr`
 
@@ -38,10 +34,6 @@ INSERT INTO sessions (` + sessionColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7
 	selectTokenUser = `
 SELECT ` + userColumns + `, EXISTS (SELECT 1 FROM spent_tokens WHERE jti = ?2)
 FROM users WHERE user_uuid = ?1`
-
-	pruneSessions = `DELETE FROM sessions WHERE expires_at <= ?1 OR last_seen <= ?2`
-
-	pruneSpent = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
 )
 
 // Session implements leger.SessionStore.
@@ -117,13 +109,4 @@ func (s *Store) TokenUser(ctx context.Context, id leger.UserID, jti string) (u l
 		err = noUser()
 	}
 	return u, spent, err
-}
-
-// Prune implements leger.SessionStore. Spent tokens stay five minutes longer
-// than they are valid.
-func (s *Store) Prune(ctx context.Context, now time.Time) error {
-	return s.write(ctx, SurvivesPowerLoss,
-		statement(pruneSessions, Timestamp(now), Timestamp(now.Add(-leger.SessionIdle))),
-		statement(pruneSpent, Timestamp(now.Add(-spentTokenGrace))),
-		statement(pruneEvents, Timestamp(now.AddDate(0, 0, -leger.AuditRetentionDays))))
 }

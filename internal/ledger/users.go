@@ -18,8 +18,9 @@ const (
 	// A device or client that did not say what it is leaves the last one that did.
 	upsertUser = `
 INSERT INTO users (user_uuid, tailscale_user_id, tailscale_email, tailnet, created_at, last_seen,
-                   last_device_id, cli_version, total_authentications)
-VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, 1)
+                   last_device_id, cli_version, total_authentications, tokens_valid_after)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, 1,
+        (SELECT tokens_valid_after FROM sign_outs WHERE user_uuid = ?1))
 ON CONFLICT (user_uuid) DO UPDATE SET
     tailscale_email = excluded.tailscale_email,
     tailnet = excluded.tailnet,
@@ -32,6 +33,16 @@ ON CONFLICT (user_uuid) DO UPDATE SET
 
 	updateValidAfter = `
 UPDATE users SET tokens_valid_after = max(coalesce(tokens_valid_after, ''), ?2) WHERE user_uuid = ?1`
+
+	// It follows updateValidAfter, and outlives the account.
+	rememberSignOut = `
+INSERT INTO sign_outs (user_uuid, tokens_valid_after)
+SELECT user_uuid, tokens_valid_after FROM users WHERE user_uuid = ?1 AND tokens_valid_after IS NOT NULL
+ON CONFLICT (user_uuid) DO UPDATE SET tokens_valid_after = excluded.tokens_valid_after`
+
+	selectValidAfter = `
+SELECT max(coalesce((SELECT tokens_valid_after FROM users WHERE user_uuid = ?1), ''),
+           coalesce((SELECT tokens_valid_after FROM sign_outs WHERE user_uuid = ?1), ''))`
 
 	deleteOtherSessions = `DELETE FROM sessions WHERE user_uuid = ?1 AND hash <> ?2`
 
@@ -85,6 +96,16 @@ func userOf(r *Row, id leger.UserID) leger.User {
 
 func noUser() error { return leger.Errorf(leger.CodeNotFound, "there is no such account") }
 
+// TokensValidAfter implements leger.UserStore.
+func (s *Store) TokensValidAfter(ctx context.Context, id leger.UserID) (at time.Time, err error) {
+	err = s.read(ctx, selectValidAfter, []driver.Value{id.String()}, func(r *Row) {
+		if text := r.Text(); text != "" {
+			at = r.timeOf(text)
+		}
+	})
+	return at, err
+}
+
 // CountUsers implements leger.UserStore.
 func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
 	err = s.read(ctx, `SELECT count(*) FROM users`, nil, func(r *Row) { n = int(r.Integer()) })
@@ -104,7 +125,7 @@ func (s *Store) SetDisplayName(ctx context.Context, id leger.UserID, name string
 // account.
 func (s *Store) SignOutEverywhere(ctx context.Context, id leger.UserID, keep leger.SessionHash, at time.Time, audit leger.AuditEvent) (int, error) {
 	written, err := s.changeUser(ctx, audit, deciding(updateValidAfter, id.String(), Timestamp(at)),
-		statement(deleteOtherSessions, id.String(), string(keep)))
+		statement(rememberSignOut, id.String()), statement(deleteOtherSessions, id.String(), string(keep)))
 	if err != nil {
 		return 0, err
 	}

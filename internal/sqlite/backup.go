@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/ledger"
 	"leger.run/leger/internal/safefile"
 )
 
@@ -19,7 +20,8 @@ const (
 // Backup writes a copy of the database as it is now to path, mode 0600, while
 // reads and writes go on. The copy is complete and on the disk, or absent.
 // ErrConflict if there is a file at path; ErrUnavailable for storage trouble.
-// To restore, stop the server and put the copy in the database's place.
+// To restore, stop the server and put the copy in the database's place: the server
+// knows it for a copy then, and begins a new epoch.
 func (s *Store) Backup(ctx context.Context, path string) error {
 	return s.engine.readers.with(ctx, func(*conn) error { // keeps Close waiting
 		c, err := dial(ctx, s.path, []string{"busy_timeout=5000"})
@@ -56,6 +58,9 @@ func copyInto(ctx context.Context, c *conn, path string, over existing) (err err
 	if _, err := c.exec(ctx, `VACUUM INTO ?1`, partial); err != nil {
 		return storageError(err)
 	}
+	if err := markCopy(ctx, partial); err != nil {
+		return storageError(err)
+	}
 	if err := f.Sync(); err != nil {
 		return leger.Wrap(leger.CodeUnavailable, err, "sync %s", partial)
 	}
@@ -70,4 +75,27 @@ func ignoreAbsent(err error) error {
 		return nil
 	}
 	return err
+}
+
+// markCopy lets the database at path know that it is a copy. One of before copies
+// were marked stays as it is: an installation is given an identity when it is
+// migrated, and so is such a copy, another one.
+func markCopy(ctx context.Context, path string) error {
+	// No file beside it: the copy has not its name yet.
+	c, err := dial(ctx, path, []string{"journal_mode=MEMORY", "synchronous=OFF"})
+	if err != nil {
+		return err
+	}
+	marks, err := marksCopies(ctx, c)
+	if err == nil && marks {
+		_, err = c.exec(ctx, ledger.MarkCopy)
+	}
+	return errors.Join(err, c.close())
+}
+
+// marksCopies tells whether the schema is new enough to have a place for the mark.
+func marksCopies(ctx context.Context, c *conn) (marks bool, err error) {
+	err = c.query(ctx, `SELECT count(*) FROM pragma_table_info('installation') WHERE name = 'is_copy'`, nil,
+		func(r *ledger.Row) { marks = r.Integer() > 0 })
+	return marks, err
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -60,6 +61,8 @@ type Store struct {
 	path   string
 	lock   *lockfile.Lock // nil when read-only
 	engine engine
+	// verdict is nil until Verify ran.
+	verdict atomic.Pointer[verdict]
 }
 
 // engine implements ledger.Engine.
@@ -105,7 +108,28 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := s.start(ctx, cfg); err != nil {
 		return nil, errors.Join(err, s.lock.Release())
 	}
+	if err := s.noticeCopy(ctx, cfg); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
+}
+
+// noticeCopy begins a new epoch when the file is a copy that was put back: version
+// numbers given since the copy was made will be given again, to other values.
+func (s *Store) noticeCopy(ctx context.Context, cfg Config) error {
+	marks := false
+	err := s.engine.readers.with(ctx, func(c *conn) (err error) {
+		marks, err = marksCopies(ctx, c)
+		return err
+	})
+	if err != nil || !marks {
+		return err
+	}
+	raised, err := s.RaiseEpochOfCopy(ctx, cfg.Now())
+	if raised {
+		cfg.Logger.WarnContext(ctx, "the database is a copy that was put back: machines will be told", slog.String("path", cfg.Path))
+	}
+	return err
 }
 
 func (c Config) complete() (Config, error) {
@@ -216,8 +240,12 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Ping reads from the database. ErrUnavailable if that is not possible.
+// Ping reads from the database. ErrUnavailable if that is not possible; and the
+// damage that Verify found.
 func (s *Store) Ping(ctx context.Context) error {
+	if v := s.verdict.Load(); v != nil && v.err != nil {
+		return v.err
+	}
 	ask := ledger.Statement{Text: `SELECT count(*) FROM schema_migrations`}
 	return s.engine.Read(ctx, ask, func(*ledger.Row) {})
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -10,12 +11,14 @@ import (
 
 func sessionTests() map[string]func(*harness) {
 	return map[string]func(*harness){
-		"a session is found by its hash":         testSession,
-		"live sessions, last seen first":         testSessions,
-		"a session is ended by its owner":        testDeleteSession,
-		"a token is spent once":                  testSpendToken,
-		"of 50 that spend a token, one succeeds": testSpendTokenConcurrently,
-		"what is past its time is forgotten":     testPrune,
+		"a session is found by its hash":            testSession,
+		"live sessions, last seen first":            testSessions,
+		"a session is ended by its owner":           testDeleteSession,
+		"a token is spent once":                     testSpendToken,
+		"of 50 that spend a token, one succeeds":    testSpendTokenConcurrently,
+		"what is past its time is forgotten":        testPrune,
+		"a clock that jumps makes it forget little": testPruneWithWrongClock,
+		"an event from the future keeps no other":   testPruneEventsFromTheFuture,
 	}
 }
 
@@ -132,7 +135,7 @@ func testPrune(h *harness) {
 	h.must(err)
 	h.must(h.Sessions.SpendToken(h.Context(), "past", now.Add(-time.Hour)))
 	h.must(h.Sessions.SpendToken(h.Context(), "coming", now.Add(time.Minute)))
-	h.must(h.Sessions.Prune(h.Context(), now))
+	h.pruneUntil(now)
 
 	for _, s := range []leger.Session{old, idle} {
 		_, err := h.Sessions.Session(h.Context(), s.Hash)
@@ -148,8 +151,65 @@ func testPrune(h *harness) {
 	late := event(live.User, leger.ActionAccessDenied, "late", 0, 0)
 	late.At = at(0).AddDate(0, 0, 1)
 	h.must(h.Audit.AppendAudit(h.Context(), late))
-	h.must(h.Sessions.Prune(h.Context(), at(2).AddDate(0, 0, leger.AuditRetentionDays)))
+	h.pruneUntil(at(2).AddDate(0, 0, leger.AuditRetentionDays))
 	h.same("audit events, the old ones forgotten", h.actions(live.User), []leger.Action{leger.ActionAccessDenied})
-	h.must(h.Sessions.Prune(h.Context(), late.At.AddDate(10, 0, 0)))
-	h.same("audit events ten years later", h.actions(live.User), []leger.Action{})
+	h.pruneUntil(late.At.AddDate(0, 0, leger.AuditRetentionDays+1))
+	h.same("audit events when all are old: the newest one", h.actions(live.User), []leger.Action{leger.ActionAccessDenied})
+}
+
+// pruneUntil prunes as often as it takes to come to now.
+func (h *harness) pruneUntil(now time.Time) {
+	h.Helper()
+	for range 1000 {
+		upTo, err := h.Sessions.Prune(h.Context(), now)
+		h.must(err)
+		if upTo.Equal(now) {
+			return
+		}
+		if upTo.After(now) {
+			h.Fatalf("pruned up to %v, which is after %v", upTo, now)
+		}
+	}
+	h.Fatal("pruning never comes to an end")
+}
+
+// A server that was started once with its clock 31 days ahead forgot which tokens
+// were revoked, and a revoked token worked again; ten years ahead it deleted the
+// whole audit log.
+func testPruneWithWrongClock(h *harness) {
+	user := h.signInBrowser(1, "cookie").User
+	h.must(h.Sessions.SpendToken(h.Context(), "revoked", at(0).AddDate(0, 0, 20)))
+	before := h.actions(user)
+	for _, ahead := range []time.Time{at(0).AddDate(0, 0, 31), at(1).AddDate(10, 0, 0)} {
+		_, err := h.Sessions.Prune(h.Context(), at(0)) // the clock is right again
+		h.must(err)
+		upTo, err := h.Sessions.Prune(h.Context(), ahead)
+		h.must(err)
+		h.same("how far one pruning goes", upTo, at(0).AddDate(0, 0, 1))
+		h.same("a revoked token stays revoked", h.spent("revoked"), true)
+		h.same("audit events", h.actions(user), before)
+	}
+	late := event(user, leger.ActionAccessDenied, "of the wrong clock", 0, 0)
+	late.At = at(0).AddDate(10, 0, 0)
+	h.must(h.Audit.AppendAudit(h.Context(), late))
+	_, err := h.Sessions.Prune(h.Context(), late.At)
+	h.must(err)
+	h.same("a revoked token, after the wrong clock wrote an event", h.spent("revoked"), true)
+}
+
+// One event with a time years ahead, once the oldest, ended every search for old
+// events: the log was never pruned again.
+func testPruneEventsFromTheFuture(h *harness) {
+	user := h.account(1)
+	for i, when := range []time.Time{at(0).AddDate(10, 0, 0), at(1), at(0).AddDate(0, 0, 30)} {
+		e := event(user, leger.ActionAccessDenied, fmt.Sprint(i), 0, 0)
+		e.At = when
+		h.must(h.Audit.AppendAudit(h.Context(), e))
+	}
+	h.pruneUntil(at(2).AddDate(0, 0, leger.AuditRetentionDays))
+	events, _, err := h.Audit.AuditEvents(h.Context(), user, leger.AuditPage{})
+	h.must(err)
+	if len(events) != 1 || events[0].Subject != "2" {
+		h.Errorf("events that stay: %+v", events)
+	}
 }

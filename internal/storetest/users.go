@@ -16,6 +16,7 @@ func userTests() map[string]func(*harness) {
 		"a display name":                            testDisplayName,
 		"sign out everywhere":                       testSignOutEverywhere,
 		"a deleted account takes all it owns along": testDeleteUser,
+		"a sign-out outlives the account":           testSignOutOutlivesAccount,
 	}
 }
 
@@ -126,9 +127,34 @@ func testSignOutEverywhere(h *harness) {
 	u, err := h.Users.User(h.Context(), user)
 	h.must(err)
 	h.same("tokens are valid after; never earlier than was said", u.TokensValidAfter, at(5))
+	after, err := h.Users.TokensValidAfter(h.Context(), u.ID)
+	h.must(err)
+	h.same("tokens are valid after, asked alone", after, at(5))
 	u, err = h.Users.User(h.Context(), other)
 	h.must(err)
 	h.same("another's tokens", u.TokensValidAfter.IsZero(), true)
+}
+
+// A token that "sign out everywhere" had ended made an empty account anew, once the
+// account was deleted.
+func testSignOutOutlivesAccount(h *harness) {
+	user := h.account(1)
+	after, err := h.Users.TokensValidAfter(h.Context(), user)
+	h.must(err)
+	h.same("before any sign-out", after.IsZero(), true)
+	_, err = h.Users.SignOutEverywhere(h.Context(), user, "", at(5), event(user, leger.ActionSignOutEverywhere, "", 0, 5))
+	h.must(err)
+	h.must(h.Users.DeleteUser(h.Context(), user, event(user, leger.ActionUserDelete, "", 0, 9)))
+	after, err = h.Users.TokensValidAfter(h.Context(), user)
+	h.must(err)
+	h.same("after the deletion", after, at(5))
+	u, _, err := h.Users.SignIn(h.Context(), signIn(1, 20), nil)
+	h.must(err)
+	h.same("the account that comes back", u.TokensValidAfter, at(5))
+	h.pruneUntil(at(0).AddDate(0, 0, 40))
+	after, err = h.Users.TokensValidAfter(h.Context(), identity(2).UserID())
+	h.must(err)
+	h.same("another account", after.IsZero(), true)
 }
 
 func testDeleteUser(h *harness) {

@@ -1,0 +1,131 @@
+package main_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/wire"
+)
+
+// dataWithSecret is the data directory of a server that was stopped, with the
+// secret "k".
+func dataWithSecret(t *testing.T) string {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	s := start(t, data, nil)
+	if _, err := s.client().SetSecret(t.Context(), name(t, "k"), leger.NewPlaintext([]byte("v")), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.kill()
+	return data
+}
+
+// A server whose disk with the database was not mounted came up empty, and after the
+// next sign-in a sync removed a hundred secrets from a machine.
+func TestKeysWithoutDatabaseAreRefused(t *testing.T) {
+	t.Parallel()
+	data := dataWithSecret(t)
+	args := []string{"--data", data, "--listen", "127.0.0.1:0"}
+	database := filepath.Join(data, "leger.db")
+	away := t.TempDir()
+	for _, file := range []string{database, database + "-wal", database + "-shm"} {
+		if err := os.Rename(file, filepath.Join(away, filepath.Base(file))); err != nil && file == database {
+			t.Fatal(err)
+		}
+	}
+	fails(t, 1, nil, args, data, "no database", "mount the disk", "--new-database")
+	if _, err := os.Stat(database); err == nil {
+		t.Error("the refused start made a database")
+	}
+	// A file of no bytes is no database either, though SQLite would make one of it.
+	if err := os.WriteFile(database, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, 1, nil, args, "no database", "--new-database")
+
+	s := start(t, data, nil, "--new-database")
+	if list, err := s.client().Secrets(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("the new database has %d secrets, %v", len(list), err)
+	}
+	s.kill()
+	start(t, data, nil) // from now on it is there
+}
+
+// One start with the clock a month ahead pruned at once: a token that had been
+// revoked was forgotten, and worked again when the clock was right.
+func TestStartPrunesNothing(t *testing.T) {
+	t.Parallel()
+	data := dataWithSecret(t)
+	path := filepath.Join(data, "leger.db")
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Seen from a clock that is right this one is valid; from the server's it is not.
+	if err := store.SpendToken(t.Context(), "revoked", time.Now().Add(-24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, data, nil)
+	if _, err := s.client().Secrets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.kill()
+	store, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	if spent, err := store.TokenSpent(t.Context(), "revoked"); err != nil || !spent {
+		t.Errorf("after a start the token is spent: %t, %v", spent, err)
+	}
+}
+
+// A ledger that contradicts itself was served with /ready "ok".
+func TestDamageIsToldAtStart(t *testing.T) {
+	t.Parallel()
+	data := dataWithSecret(t)
+	db, err := sql.Open("sqlite", filepath.Join(data, "leger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `UPDATE secrets SET name = 'j'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, data, nil)
+	if log := s.output(); !strings.Contains(log, `"level":"ERROR"`) || !strings.Contains(log, "the database is damaged") {
+		t.Errorf("the log does not tell of the damage:\n%s", log)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/ready", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var ready wire.Ready
+	if err := json.NewDecoder(res.Body).Decode(&ready); err != nil || res.StatusCode != http.StatusServiceUnavailable ||
+		!strings.Contains(ready.Checks["storage"], "damaged") {
+		t.Errorf("/ready is %d %+v, %v", res.StatusCode, ready, err)
+	}
+	if list, err := s.client().Secrets(t.Context()); leger.CodeOf(err) != leger.CodeInternal {
+		t.Errorf("the list has %d secrets, %v", len(list), err)
+	}
+}
