@@ -36,13 +36,15 @@ func legerMain() {
 	e := cli.OSEnv("0.0.0-test", rand.Reader)
 	e.SystemConfig = os.Getenv("SYSTEM_CONFIG")
 	e.Executable = ""
-	capture, err := os.CreateTemp(os.Getenv("CAPTURE"), "said-*")
-	if err != nil {
-		panic(err)
-	}
-	e.Stderr = io.MultiWriter(os.Stderr, capture)
-	if !slices.Contains(e.Args, "get") {
-		e.Stdout = io.MultiWriter(os.Stdout, capture)
+	if dir := os.Getenv("CAPTURE"); dir != "" { // a terminal keeps its own streams
+		capture, err := os.CreateTemp(dir, "said-*")
+		if err != nil {
+			panic(err)
+		}
+		e.Stderr = io.MultiWriter(os.Stderr, capture)
+		if !slices.Contains(e.Args, "get") {
+			e.Stdout = io.MultiWriter(os.Stdout, capture)
+		}
 	}
 	var code int
 	if file := os.Getenv("UNITS"); file == "" {

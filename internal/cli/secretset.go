@@ -26,8 +26,10 @@ func (a *app) setCmd() *cobra.Command {
 	set := &cobra.Command{
 		Use: "set NAME", Short: "Create a secret or give it a new value",
 		Long: `Create a secret or give it a new value. On a terminal the value is asked for and
-not shown; otherwise standard input is taken to its end, byte for byte. A value
-never goes on the command line: other users of the machine could read it there.`,
+not shown; several lines may be pasted. Otherwise standard input is taken to its
+end, byte for byte: a newline at the end, which echo adds, is part of the value
+unless --trim drops it. A value never goes on the command line: other users of the
+machine could read it there.`,
 		Example: `  leger secrets set openai_key
   leger secrets set openai_key --file key.txt --trim
   pass show openai | leger secrets set openai_key --trim`,
@@ -104,9 +106,14 @@ func (a *app) readValue(ctx context.Context, name leger.SecretName, src setSourc
 	if err != nil {
 		return nil, err
 	}
-	if src.trim {
-		b = bytes.TrimSuffix(b, []byte("\n"))
-		b = bytes.TrimSuffix(b, []byte("\r"))
+	without, broken := bytes.CutSuffix(b, []byte("\n"))
+	switch {
+	case !broken:
+	case src.trim:
+		return bytes.TrimSuffix(without, []byte("\r")), nil
+	default:
+		// echo adds one, and few keys have one: a server would refuse the key.
+		a.say("The value ends with a newline, which is kept as part of it. To drop it: --trim")
 	}
 	return b, nil
 }

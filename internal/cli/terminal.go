@@ -20,9 +20,10 @@ type Terminal interface {
 	Err() bool
 	// ReadLine reads a line from stdin, without its end.
 	ReadLine() (string, error)
-	// ReadHidden reads a line from stdin without showing it. The returned function
-	// puts the terminal back if the read is given up.
-	ReadHidden() (read func() ([]byte, error), restore func(), err error)
+	// ReadHidden reads what is typed or pasted at stdin until Enter, without showing
+	// it, and leaves nothing of it for whoever reads the terminal next.
+	// ErrInterrupted when it is given up, or ctx ends.
+	ReadHidden(ctx context.Context) ([]byte, error)
 }
 
 // streams finds out from Env's own streams.
@@ -43,19 +44,6 @@ func (s streams) ReadLine() (string, error) {
 		return "", err
 	}
 	return strings.TrimRight(line, "\r\n"), nil
-}
-
-func (s streams) ReadHidden() (func() ([]byte, error), func(), error) {
-	f, ok := s.env.Stdin.(*os.File)
-	if !ok {
-		return nil, nil, os.ErrInvalid
-	}
-	fd := int(f.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return nil, nil, err
-	}
-	return func() ([]byte, error) { return term.ReadPassword(fd) }, func() { _ = term.Restore(fd, before) }, nil
 }
 
 // mayAsk reports whether there is somebody to ask.
@@ -79,17 +67,12 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	}
 }
 
-// hidden asks for a line that is not shown.
+// hidden asks for a value that is not shown.
 func (a *app) hidden(ctx context.Context, question string) ([]byte, error) {
-	read, restore, err := a.env.Terminal.ReadHidden()
-	if err != nil {
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "the terminal cannot hide what is typed").
-			WithHint("give the value on standard input instead")
-	}
 	a.prompt(question)
-	line, err := await(ctx, read, restore)
+	value, err := a.env.Terminal.ReadHidden(ctx)
 	a.errln("")
-	return line, err
+	return value, err
 }
 
 func (a *app) prompt(s string) { _ = a.err.Print(s) }
