@@ -32,14 +32,14 @@ const (
 // graphs of units: see internal/deploy/graph_machine_test.go. A graph is made from
 // its number alone, so that a failure is found again.
 //
-//	LEGER_GRAPHS           which: "1-24" unless it is set; "7,31" is fine, too
+//	LEGER_GRAPHS           which: "1-20" unless it is set; "7,31" is fine, too
 //	LEGER_GRAPHS_MACHINES  how many machines work on them side by side; 1
 //	LEGER_GRAPHS_LOG       a file with a line for each graph that has passed: those
 //	                       that are in it already are left out
 func TestGraphs(t *testing.T) {
 	t.Parallel()
 	g := &graphs{t: t, log: os.Getenv("LEGER_GRAPHS_LOG"), begun: time.Now()}
-	todo := g.todo(env("LEGER_GRAPHS", "1-24"))
+	todo := g.todo(env("LEGER_GRAPHS", "1-20"))
 	machines, err := strconv.Atoi(env("LEGER_GRAPHS_MACHINES", "1"))
 	if err != nil || machines < 1 {
 		t.Fatalf("LEGER_GRAPHS_MACHINES: %v", err)
@@ -97,7 +97,7 @@ func (g *graphs) build() string {
 	return binary
 }
 
-// todo reads "1-24,30" and leaves out what the log has.
+// todo reads "1-20,30" and leaves out what the log has.
 func (g *graphs) todo(which string) []string {
 	g.t.Helper()
 	done := map[string]bool{}
@@ -120,7 +120,7 @@ func (g *graphs) todo(which string) []string {
 		first, err1 := strconv.Atoi(from)
 		last, err2 := strconv.Atoi(to)
 		if err1 != nil || err2 != nil {
-			g.t.Fatalf("LEGER_GRAPHS=%s: want numbers and ranges of them: 1-24,30", which)
+			g.t.Fatalf("LEGER_GRAPHS=%s: want numbers and ranges of them: 1-20,30", which)
 		}
 		for n := first; n <= last; n++ {
 			if seed := strconv.Itoa(n); !done[seed] {

@@ -101,6 +101,10 @@ func (r *graphRun) install(g *graph, commit string) error {
 	for tries := 1; ; tries++ {
 		req := request(r.t, r.release().String(), commit, g.files()...)
 		plan, err := r.e.Prepare(r.t.Context(), req)
+		if errors.Is(err, leger.ErrUnavailable) && tries < 4 { // nothing was changed
+			r.t.Logf("graph %d: again, Podman did not answer: %v", r.seed, err)
+			continue
+		}
 		if err != nil {
 			r.t.Fatalf("%s: prepare: %v", commit, err)
 		}

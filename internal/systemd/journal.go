@@ -70,7 +70,7 @@ func (m *message) UnmarshalJSON(data []byte) error {
 	}
 	raw := make([]byte, 0, len(numbers))
 	for _, n := range numbers {
-		raw = append(raw, byte(n))
+		raw = append(raw, byte(n)) //nolint:gosec // G115: journalctl writes numbers of 0 to 255
 	}
 	*m = message(raw)
 	return nil
