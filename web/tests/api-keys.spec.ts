@@ -231,11 +231,13 @@ test("a pasted .env file is shown before anything is saved", async ({ page, sign
 	await page.getByRole("button", { name: "Import .env" }).click();
 	await page
 		.getByRole("textbox", { name: "Content of the file" })
-		.fill("# mine\nOPENAI_API_KEY=sk-two\nexport KEEP='same'\nNEW=\"a\\nb\"\nbad.name=1\nnonsense\nEMPTY=\n");
+		.fill(
+			"# mine\nOPENAI_API_KEY=sk-two\nexport KEEP='same'\nNEW=\"a\\nb\"\nbad.name=1\n\nnonsense\nEMPTY=\n",
+		);
 	await page.getByRole("button", { name: "Preview" }).click();
 	const preview = page.getByRole("dialog", { name: "What would change" });
 	await expect(preview).toContainText("1 new, 1 changed, 1 unchanged, 2 invalid, 1 line skipped");
-	await expect(preview).toContainText("Line 6 is not of the form NAME=value");
+	await expect(preview).toContainText("Line 7 is not of the form NAME=value");
 	expect(await versionOf(page, "openai_api_key")).toBe(1);
 	await preview.getByRole("checkbox", { name: "openai_api_key" }).uncheck();
 	await preview.getByRole("button", { name: "Import 1 secret" }).click();

@@ -106,7 +106,9 @@ export function NewSecretSection({ nameField, wanted }: Props) {
 						setProblems({ ...problems, value: undefined });
 					}}
 					error={problems.value}
-					warning={value.includes("\n") ? undefined : valueWarning(value)}
+					warning={
+						value.slice(0, -1).includes("\n") && !value.endsWith("\n") ? undefined : valueWarning(value)
+					}
 					multiline
 				/>
 			</FieldGroup>

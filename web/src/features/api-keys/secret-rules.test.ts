@@ -17,7 +17,9 @@ describe("values", () => {
 		expect(valueWarning("sk-abc", field)).toBeUndefined();
 		expect(valueWarning("pk-abc", field)).toContain("sk-…");
 		expect(valueWarning("sk-abc ", field)).toContain("white space");
-		expect(valueWarning("anything\n")).toContain("white space");
+		expect(valueWarning("anything\n")).toContain("ends with a newline. To drop it");
+		expect(valueWarning("two\nlines\n")).toContain("ends with a newline");
+		expect(valueWarning("two\nlines")).toBeUndefined();
 	});
 });
 

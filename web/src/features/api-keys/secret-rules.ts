@@ -28,6 +28,10 @@ export function valueProblem(value: string): string | undefined {
 /** What looks like a slip of the hand. Never a reason to refuse. */
 export function valueWarning(value: string, field?: ProviderField): string | undefined {
 	if (value === "") return undefined;
+	// Enter at the end of a key is kept, and the service it is for refuses the key.
+	if (value.endsWith("\n")) {
+		return "The value ends with a newline. To drop it, delete the empty line at its end; saved as it is, the newline is kept.";
+	}
 	if (value !== value.trim()) {
 		return "There is white space at the beginning or the end. It is kept; most likely it should not be there.";
 	}
