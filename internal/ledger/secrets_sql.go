@@ -14,7 +14,7 @@ const (
 	// A list has a first row even when it is empty, so that the number of secrets
 	// there should be is always known. The two columns before the others say it, and
 	// whether the row holds a secret.
-	fromLiveSecrets = `
+	fromLedger = `
 FROM users AS u
 LEFT JOIN secrets AS s ON s.user_uuid = u.user_uuid AND s.deleted_at IS NULL`
 	ofUserByName = ` WHERE u.user_uuid = ?1 ORDER BY s.name`
@@ -22,10 +22,10 @@ LEFT JOIN secrets AS s ON s.user_uuid = u.user_uuid AND s.deleted_at IS NULL`
 	selectSecrets = `
 SELECT u.secret_count, s.name IS NOT NULL AS there,
        EXISTS (SELECT 1 FROM secret_versions AS v WHERE ` + currentVersion + `) AS whole, ` + infoColumns +
-		fromLiveSecrets + ofUserByName
+		fromLedger + ofUserByName
 
 	selectSealedSecrets = `
-SELECT u.secret_count, s.name IS NOT NULL AS there, ` + infoColumns + `, ` + valueColumns + fromLiveSecrets + `
+SELECT u.secret_count, s.name IS NOT NULL AS there, ` + infoColumns + `, ` + valueColumns + fromLedger + `
 LEFT JOIN secret_versions AS v ON ` + currentVersion + ofUserByName
 
 	selectSealedSecret = `
@@ -66,7 +66,7 @@ WHERE s.user_uuid = ?1 AND s.name = ?2 AND s.deleted_at IS NULL
 ORDER BY v.version DESC`
 )
 
-// To put a secret: insertVersion decides, countNewSecret, updateLedger, insertAudit
+// To put a secret: insertVersion decides, countNew, updateLedger, insertAudit
 // and pruneVersions follow.
 const (
 	// ?3 is the new version, ?9 the most live secrets a user may own. Kept versions
@@ -81,7 +81,7 @@ WHERE EXISTS (SELECT 1 FROM users WHERE user_uuid = ?1)
        OR (SELECT count(*) FROM secrets WHERE user_uuid = ?1 AND deleted_at IS NULL) < ?9)`
 
 	// It writes its row when it counts nothing, too: what follows goes by that.
-	countNewSecret = `
+	countNew = `
 UPDATE users SET secret_count = secret_count
     + NOT EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL)
 WHERE user_uuid = ?1 AND changes() > 0`

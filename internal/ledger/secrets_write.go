@@ -73,7 +73,7 @@ func (s *Store) putSecret(w *leger.SecretWrite) []Statement {
 		deciding(insertVersion, user, name, version,
 			encoded(sealed.Ciphertext), encoded(sealed.Nonce), int64(sealed.EncryptionVersion), sealed.KeyID, updated,
 			int64(leger.MaxSecretsPerUser)),
-		statement(countNewSecret, user, name),
+		statement(countNew, user, name),
 		statement(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated, encoded(sealed.Nonce)),
 		s.auditChange(w.Audit),
 		statement(pruneVersions, user, name, int64(leger.KeptSecretVersions)),

@@ -119,7 +119,8 @@ func TestPutAllWritesAllOrNothing(t *testing.T) {
 	s.put(t, "same", "same")
 	s.put(t, "other", "before")
 	items := []vault.Item{
-		{Name: secretName(t, "same"), Value: text("same")}, {Name: secretName(t, "other"), Value: text("after")},
+		{Name: secretName(t, "same"), Value: text("same")},
+		{Name: secretName(t, "other"), Value: text("after")},
 		{Name: secretName(t, "new"), Value: text("new")},
 	}
 	want := []struct {

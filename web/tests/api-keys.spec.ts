@@ -247,6 +247,46 @@ test("a pasted .env file is shown before anything is saved", async ({ page, sign
 	expect(await versionOf(page, "new")).toBe(1);
 });
 
+// The import wrote whatever it was given: what another tab had saved after the preview
+// was replaced without a word.
+test("an import replaces nothing that another tab wrote after its preview", async ({
+	page,
+	context,
+	signIn,
+}) => {
+	await signIn();
+	await put(page, "first", "before");
+	await page.reload();
+	await page.getByRole("button", { name: "Import .env" }).click();
+	await page
+		.getByRole("textbox", { name: "Content of the file" })
+		.fill("FIRST=imported\nSECOND=imported\nTHIRD=3\n");
+	await page.getByRole("button", { name: "Preview" }).click();
+	const preview = page.getByRole("dialog", { name: "What would change" });
+	await expect(preview).toContainText("2 new, 1 changed");
+
+	const other = await context.newPage();
+	await other.goto("/api-keys");
+	await put(other, "first", "of the other tab");
+	await put(other, "second", "of the other tab");
+
+	await preview.getByRole("button", { name: "Import 3 secrets" }).click();
+	await expect(preview.getByRole("alert")).toContainText("Nothing was imported");
+	await expect(preview).toContainText("secret first is at version 2 now");
+	await expect(preview).toContainText("secret second exists already, at version 1");
+	expect(await versionOf(page, "first")).toBe(2);
+	expect(await versionOf(page, "third")).toBeUndefined();
+
+	// What was changed elsewhere is left out unless it is chosen again, now on purpose.
+	await expect(preview.getByRole("checkbox", { name: "first" })).not.toBeChecked();
+	await preview.getByRole("checkbox", { name: "second" }).check();
+	await preview.getByRole("button", { name: "Import 2 secrets" }).click();
+	await expect(page.getByText("2 secrets imported")).toBeVisible();
+	expect(await versionOf(page, "first")).toBe(2);
+	expect(await versionOf(page, "second")).toBe(2);
+	expect(await versionOf(page, "third")).toBe(1);
+});
+
 // K="{"a":"b"}" was cut off at its second quote, shown as New, and would have been saved.
 test("a value that cannot be read whole is not offered at all", async ({ page, signIn }) => {
 	await signIn();
