@@ -2,15 +2,12 @@ package deploy
 
 import (
 	"context"
-	"encoding/hex"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/procnet"
 )
 
 // ProcSockets reads the machine's sockets from /proc (proc_pid_net(5)).
@@ -33,10 +30,13 @@ func (s ProcSockets) Listening(ctx context.Context, wanted func(leger.Port) bool
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(text)) {
-			port, inode, ok := parseSocket(strings.TrimSuffix(table, "6"), line)
-			if ok && wanted(port) {
-				inodes[inode] = append(inodes[inode], len(all))
+		protocol := strings.TrimSuffix(table, "6")
+		for socket := range procnet.Sockets(text) {
+			port := leger.Port{
+				Address: socket.Local.Addr().String(), Number: int(socket.Local.Port()), Protocol: protocol,
+			}
+			if waits(protocol, socket) && wanted(port) {
+				inodes[socket.Inode] = append(inodes[socket.Inode], len(all))
 				all = append(all, Listener{Port: port})
 			}
 		}
@@ -51,36 +51,12 @@ func (s ProcSockets) Listening(ctx context.Context, wanted func(leger.Port) bool
 	return all, nil
 }
 
-// States of include/net/tcp_states.h: LISTEN, and what an unconnected datagram
-// socket shows.
-const (
-	tcpListen = "0A"
-	udpOpen   = "07"
-)
-
-// parseSocket reads a line: "0: 0100007F:1F90 00000000:0000 0A … uid … inode …".
-func parseSocket(protocol, line string) (port leger.Port, inode string, ok bool) {
-	const fieldLocal, fieldState, fieldInode = 1, 3, 9
-	f := strings.Fields(line)
-	if len(f) <= fieldInode {
-		return port, "", false
+// waits reports whether a socket takes what anybody sends to it.
+func waits(protocol string, s procnet.Socket) bool {
+	if protocol == "tcp" {
+		return s.State == procnet.Listen
 	}
-	if state := f[fieldState]; (protocol == "tcp" && state != tcpListen) || (protocol == "udp" && state != udpOpen) {
-		return port, "", false
-	}
-	host, number, _ := strings.Cut(f[fieldLocal], ":")
-	n, err := strconv.ParseUint(number, 16, 16)
-	raw, err2 := hex.DecodeString(host)
-	if err != nil || err2 != nil {
-		return port, "", false
-	}
-	// Each group of four bytes is in the machine's order: little endian wherever
-	// Podman runs but on s390x.
-	for group := range slices.Chunk(raw, 4) {
-		slices.Reverse(group)
-	}
-	addr, isAddr := netip.AddrFromSlice(raw)
-	return leger.Port{Address: addr.Unmap().String(), Number: int(n), Protocol: protocol}, f[fieldInode], isAddr
+	return s.State == procnet.Unconnected
 }
 
 // programs tells each socket of a process that may be looked at.

@@ -52,15 +52,6 @@ type Time struct{ time.Time }
 // At converts an instant.
 func At(t time.Time) Time { return Time{t.UTC().Truncate(time.Millisecond)} }
 
-// MaybeAt converts an instant of which the zero value means "never".
-func MaybeAt(t time.Time) *Time {
-	if t.IsZero() {
-		return nil
-	}
-	w := At(t)
-	return &w
-}
-
 // Health is the answer of GET /health; it has no envelope.
 type Health struct {
 	Status    string `json:"status"`  // "healthy"

@@ -189,12 +189,6 @@ func TestTimesAreUTCInMilliseconds(t *testing.T) {
 	if err != nil || string(b) != `"2025-01-02T04:04:05.999Z"` {
 		t.Errorf("%s, %v", b, err)
 	}
-	if wire.MaybeAt(time.Time{}) != nil {
-		t.Error("never is a time")
-	}
-	if at := wire.MaybeAt(time.Unix(0, 0)); at == nil || !at.Equal(time.Unix(0, 0)) {
-		t.Errorf("%v", at)
-	}
 }
 
 // What comes from a server is checked again: no name that is none gets further.
