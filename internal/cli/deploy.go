@@ -138,6 +138,9 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 		}
 		a.say("The volume %s stays, with what is in it: podman volume rm %s", v, v)
 	}
+	for _, d := range done.KeptData {
+		a.say("What its containers wrote stays in %s: podman unshare rm -r %s", d, d)
+	}
 	for _, n := range done.KeptNetworks {
 		a.say("The network %s stays: podman network rm %s", n, n)
 	}
@@ -148,7 +151,7 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 	if a.flags.json {
 		return a.printJSON(removedJSON{
 			Release: done.FormerRelease, Units: list(done.Units), Files: list(done.Files), Volumes: list(done.Volumes),
-			KeptVolumes: list(done.KeptVolumes), SharedVolumes: done.SharedVolumes, KeptNetworks: list(done.KeptNetworks), ReportError: failureOf(reportErr),
+			KeptVolumes: list(done.KeptVolumes), SharedVolumes: done.SharedVolumes, KeptData: list(done.KeptData), KeptNetworks: list(done.KeptNetworks), ReportError: failureOf(reportErr),
 		})
 	}
 	return nil
@@ -163,6 +166,7 @@ type removedJSON struct {
 	KeptVolumes []string `json:"kept_volumes"`
 	// SharedVolumes are those of KeptVolumes that other releases name.
 	SharedVolumes []deploy.KeptVolume `json:"shared_volumes,omitempty"`
+	KeptData      []string            `json:"kept_data"` // directories with what containers have written
 	KeptNetworks  []string            `json:"kept_networks"`
 	// ReportError is why the server was not told that the release is gone.
 	ReportError *failureJSON `json:"report_error,omitempty"`

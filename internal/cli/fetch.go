@@ -23,11 +23,16 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 		return deploy.Request{}, err
 	}
 	req := deploy.Request{Release: name, Source: from}
+	releaseData, err := a.releaseData()
+	if err != nil {
+		return req, err
+	}
+	data := deploy.DataDir(releaseData, name)
 	if src.Dir != "" && !gitrepo.IsRepository(src.Dir) {
 		if in.commit != "" || from.AllowedSigners != "" {
 			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
 		}
-		req.Set, err = a.readDir(src, version())
+		req.Set, err = a.readDir(src, version(), data)
 		return req, err
 	}
 	git, err := a.git(ctx, from)
@@ -43,7 +48,7 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 		return req, withheldToken(from, name, err)
 	}
 	req.Source.Commit, req.Source.SignedBy = tree.Commit, tree.SignedBy
-	req.Set = quadlet.LoadFilesWith(tree.Files, quadlet.Options{Podman: version(), Executable: tree.Executable})
+	req.Set = quadlet.LoadFilesWith(tree.Files, quadlet.Options{Podman: version(), Executable: tree.Executable, Data: data})
 	if tree.SignedBy != "" {
 		a.say("signed by %s", tree.SignedBy)
 	}
@@ -116,8 +121,9 @@ func (a *app) source(ctx context.Context, name leger.ReleaseName, in install) (g
 	return src, deploy.Source{URL: src.URL.String() + src.Dir, Ref: src.Ref.String(), Path: src.Path.String()}, nil
 }
 
-// readDir reads quadlets that are in no repository.
-func (a *app) readDir(src gitrepo.Source, version quadlet.Version) (*quadlet.Set, error) {
+// readDir reads quadlets that are in no repository, for a release with the data
+// directory.
+func (a *app) readDir(src gitrepo.Source, version quadlet.Version, data string) (*quadlet.Set, error) {
 	root, err := os.OpenRoot(src.Dir)
 	if err != nil {
 		return nil, leger.WrapFile(leger.CodeInvalid, err, "open %s", src.Dir)
@@ -132,5 +138,5 @@ func (a *app) readDir(src gitrepo.Source, version quadlet.Version) (*quadlet.Set
 		root = sub
 	}
 	a.say("reading %s, which is no Git repository", src.Dir)
-	return quadlet.LoadWith(root.FS(), quadlet.Options{Podman: version})
+	return quadlet.LoadWith(root.FS(), quadlet.Options{Podman: version, Data: data})
 }

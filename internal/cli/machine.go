@@ -41,6 +41,10 @@ func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	releaseData, err := a.releaseData()
+	if err != nil {
+		return nil, err
+	}
 	runner, err := a.podmanRunner()
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 	quadlets := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, Dir: quadletDir})
 	m := &machine{
 		config: deploy.Config{
-			StateDir: filepath.Join(dir, "deployments"), Units: units,
+			StateDir: filepath.Join(dir, "deployments"), DataDir: releaseData, Units: units,
 			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
 			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets, Podman: client,
 			Sockets: deploy.NewProcSockets("/proc"),
@@ -100,6 +104,15 @@ func (a *app) systemdUnits() (deploy.Units, func(), error) {
 		return nil, nil, err
 	}
 	return m, m.Close, nil
+}
+
+// releaseData is where the releases' containers may write, a directory for each.
+func (a *app) releaseData() (string, error) {
+	dir, err := a.env.dataDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "leger", "releases"), nil
 }
 
 // quadletDir is where Podman's generator looks for the user's quadlets.

@@ -129,8 +129,11 @@ func changedValues(say func(string, ...any), c deploy.Changes) {
 }
 
 func planFiles(say func(string, ...any), p deploy.Plan, diffs bool) {
-	if len(p.Files) > 0 {
+	if len(p.Files)+len(p.Kept) > 0 {
 		say("Files:")
+	}
+	for _, path := range p.Kept {
+		say("  keep    %s: its container has changed it, and it stays as it is, without Git's newer version", path)
 	}
 	for _, f := range p.Files {
 		note := ""

@@ -72,7 +72,11 @@ func (a *app) validate(ctx context.Context, dir string) error {
 	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
 		return leger.Errorf(leger.CodeNotFound, "%s is not a directory", abs).WithHint("name the directory with the quadlets")
 	}
-	set, err := a.readDir(gitrepo.Source{Dir: abs}, a.podmanVersion(ctx))
+	releaseData, err := a.releaseData()
+	if err != nil {
+		return err
+	}
+	set, err := a.readDir(gitrepo.Source{Dir: abs}, a.podmanVersion(ctx), filepath.Join(releaseData, filepath.Base(abs)))
 	if err != nil {
 		return err
 	}

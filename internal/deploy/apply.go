@@ -125,7 +125,7 @@ func (a *application) record() error {
 		if p.Next.Consent == "" {
 			p.Next.Consent = ConsentStanding
 		}
-		if err := a.engine.store.write(a.app, p.Next, p.request.Set.Files); err != nil {
+		if err := a.engine.store.write(a.app, p.Next, recordedOf(p.request.Set)); err != nil {
 			return err
 		}
 	}
@@ -194,6 +194,9 @@ func (a *application) replace(ctx context.Context) error {
 		known = append(known, *a.rec.current)
 	}
 	if err := e.removeFiles(ctx, a.app, known); err != nil {
+		return err
+	}
+	if err := e.exchangeData(a.app, a.rec.current, known, p.Next, dataOf(p.request.Set)); err != nil {
 		return err
 	}
 	return e.install(ctx, a.app, p.Next, filesOf(p.request.Set))

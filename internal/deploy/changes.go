@@ -52,7 +52,7 @@ func changesOf(before, next Generation) Changes {
 		c.Source = append(c.Source, before.Source.ChangesTo(next.Source)...)
 	}
 	pairs := pair(before, next)
-	oldHash, newHash := before.hashes(), next.hashes()
+	oldHash, newHash := before.contents(), next.contents()
 	for _, p := range pairs {
 		if change, ok := p.change(oldHash, newHash); ok {
 			c.Units = append(c.Units, change)

@@ -134,6 +134,10 @@ const (
 type Config struct {
 	// StateDir is $XDG_STATE_HOME/leger/deployments. It is made when it is needed.
 	StateDir string
+	// DataDir is $XDG_DATA_HOME/leger/releases: below it each release has a directory
+	// for what its containers write (DataDir). It is made when it is needed. "": a
+	// release that needs one cannot be installed.
+	DataDir string
 	// Installers, in order of preference. A release goes on with the one it has for
 	// as long as that takes its files.
 	Installers []Installer

@@ -37,6 +37,13 @@ func scenarios() []scenario {
 			_, err := install(ctx, e, request(t, "App", "c3", "web.container", webV2, "data.volume", volume, "sub/db.container", dbV1))
 			return err
 		}},
+		{"data moves on", func(t testing.TB) *deploy.Request {
+			req := writing(t, "c1", "data/a", "1", "data/sub/b", "1")
+			return &req
+		}, func(ctx context.Context, t testing.TB, e *deploy.Engine) error {
+			_, err := install(ctx, e, writing(t, "c2", "data/a", "2", "more/c", "1"))
+			return err
+		}},
 		{"a script becomes executable", func(t testing.TB) *deploy.Request { req := scripted(t, "c1"); return &req }, func(ctx context.Context, t testing.TB, e *deploy.Engine) error {
 			_, err := install(ctx, e, scripted(t, "c2", "run.sh"))
 			return err

@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"maps"
+
 	"leger.run/leger"
 	"leger.run/leger/internal/quadlet"
 )
@@ -15,6 +17,29 @@ func fingerprint(sum string, executable bool) string {
 	return sum
 }
 
+// installed leaves of recorded files those that an installer installs.
+func (g Generation) installed(files map[string]leger.File) map[string]leger.File {
+	return only(files, g.paths())
+}
+
+func only(files map[string]leger.File, names []string) map[string]leger.File {
+	some := make(map[string]leger.File, len(names))
+	for _, name := range names {
+		some[name] = files[name]
+	}
+	return some
+}
+
+// recordedOf gives the content of all files of a set, for its record.
+func recordedOf(set *quadlet.Set) map[string][]byte {
+	all := maps.Clone(set.Files)
+	if all == nil {
+		all = map[string][]byte{}
+	}
+	maps.Copy(all, set.Data)
+	return all
+}
+
 // filesOf gives the files that a set installs.
 func filesOf(set *quadlet.Set) map[string]leger.File {
 	files := make(map[string]leger.File, len(set.Files))
@@ -25,13 +50,21 @@ func filesOf(set *quadlet.Set) map[string]leger.File {
 }
 
 // setOf reads the recorded files of a generation.
-func setOf(files map[string]leger.File) *quadlet.Set {
-	data, executable := make(map[string][]byte, len(files)), map[string]bool{}
-	for name, f := range files {
+func setOf(g Generation, files map[string]leger.File) *quadlet.Set {
+	data, executable := map[string][]byte{}, map[string]bool{}
+	for name, f := range g.installed(files) {
 		data[name] = f.Data
 		executable[name] = f.Executable
 	}
-	return quadlet.LoadFilesWith(data, quadlet.Options{Executable: executable})
+	set := quadlet.LoadFilesWith(data, quadlet.Options{Executable: executable})
+	set.DataDirs, set.Data = g.DataDirs, map[string][]byte{}
+	for _, f := range g.Data {
+		set.Data[f.Path] = files[f.Path].Data
+		if f.Executable {
+			set.Executable[f.Path] = true
+		}
+	}
+	return set
 }
 
 // fileDiff is textDiff that tells of the mode, too.

@@ -41,7 +41,11 @@ type Generation struct {
 	Source    Source `json:"source"`
 	Installer string `json:"installer"`
 	Files     []File `json:"files"` // by path
-	Units     []Unit `json:"units"` // by file
+	// Data are the files that lie where containers may write; DataDirs the directories
+	// that have to be there. Both are relative to the release's data directory.
+	Data     []File   `json:"data,omitempty"`
+	DataDirs []string `json:"data_dirs,omitempty"`
+	Units    []Unit   `json:"units"` // by file
 	// Risks are those that the user accepted with it.
 	Risks     []quadlet.Risk `json:"risks"`
 	Consent   Consent        `json:"consent,omitempty"`
@@ -108,6 +112,11 @@ func generationOf(req Request, installer string, number int) Generation {
 		data := req.Set.Files[name]
 		g.Files = append(g.Files, File{Path: name, SHA256: hash(data), Size: len(data), Executable: req.Set.Executable[name]})
 	}
+	data := dataOf(req.Set)
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		g.Data = append(g.Data, File{Path: name, SHA256: hash(data[name].Data), Size: len(data[name].Data), Executable: data[name].Executable})
+	}
+	g.DataDirs = req.Set.DataDirs
 	start, run, never := req.Set.ToStart(), req.Set.ToRun(), req.Set.NotAtBoot()
 	units := slices.Clone(req.Set.Units)
 	for _, u := range run { // the default instances of templates are no units of the set

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +44,8 @@ type machine struct {
 	silent     int                 // how often Podman does not answer
 	containers []leger.Container   // of others
 	images     []string            // that are missing
+
+	dataDir string // what is below it is part of how the machine is
 
 	calls []string
 	fault func(call int, name string, after bool) error // asked before and after each call
@@ -382,8 +387,9 @@ func (m *machine) After(d time.Duration) <-chan time.Time {
 
 // engine gives an Engine on the machine with its records in dir.
 func (m *machine) engine(dir string) *deploy.Engine {
+	m.dataDir = dir + "-data"
 	return deploy.New(deploy.Config{
-		StateDir: dir, Installers: []deploy.Installer{installer{m, "podman", true}, installer{m, "directory", false}},
+		StateDir: dir, DataDir: m.dataDir, Installers: []deploy.Installer{installer{m, "podman", true}, installer{m, "directory", false}},
 		Units: m, Secrets: m, Volumes: m, Podman: m, Clock: m, Poll: 400 * time.Millisecond, StartTimeout: 30 * time.Second, StepTimeout: 30 * time.Second,
 	})
 }
@@ -404,6 +410,15 @@ func (m *machine) running() string {
 			mode = ", executable"
 		}
 		lines = append(lines, fmt.Sprintf("%s is %s%s", file, hashOf(data), mode))
+	}
+	if m.dataDir != "" {
+		_ = filepath.WalkDir(m.dataDir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				data, _ := os.ReadFile(name)
+				lines = append(lines, fmt.Sprintf("%s holds %s", strings.TrimPrefix(name, m.dataDir), hashOf(string(data))))
+			}
+			return nil
+		})
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

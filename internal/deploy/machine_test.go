@@ -102,7 +102,7 @@ func TestMachineInstallUpdateFailRemove(t *testing.T) {
 
 	// With a drop-in and a subdirectory: Podman cannot install that, we can.
 	second := request(t, "leger-app", "c3", "leger-web.container", web, "leger-data.volume", "[Volume]\n", "leger.env", "B=2\n",
-		"leger-web.container.d/10-label.conf", "[Container]\nLabel=leger.test=yes\n", "more/leger-other.container", "[Container]\n"+image+"Volume=./conf:/conf\n[Install]\nWantedBy=default.target\n", "more/conf/x", "x")
+		"leger-web.container.d/10-label.conf", "[Container]\nLabel=leger.test=yes\n", "more/leger-other.container", "[Container]\n"+image+"Volume=./conf:/conf:ro\n[Install]\nWantedBy=default.target\n", "more/conf/x", "x")
 	if out, err = install(t.Context(), e, second); err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,9 @@ type Facts struct {
 	MissingSecrets []string
 	// Problems of the new files: the parser's and the generator's.
 	Problems []leger.Problem
+
+	data   map[string]dataFile // those data files of the same generations that are there
+	former []formerData
 }
 
 // Action is what happens to a file.
@@ -107,12 +110,15 @@ func noticesOf(set *quadlet.Set) []Notice {
 // Plan is what Apply will do. It is a pure value: the same request and facts give
 // the same plan.
 type Plan struct {
-	From     int            `json:"from"` // number of the current generation; 0: none
-	Next     Generation     `json:"next"`
-	Record   bool           `json:"record"`  // Next becomes the current generation
-	Replace  bool           `json:"replace"` // the installed files are replaced
-	Reload   bool           `json:"reload"`  // systemd must read its units anew: files are replaced, or were by an interrupted deployment
-	Files    []FileChange   `json:"files"`
+	From    int          `json:"from"` // number of the current generation; 0: none
+	Next    Generation   `json:"next"`
+	Record  bool         `json:"record"`  // Next becomes the current generation
+	Replace bool         `json:"replace"` // the installed files are replaced
+	Reload  bool         `json:"reload"`  // systemd must read its units anew: files are replaced, or were by an interrupted deployment
+	Files   []FileChange `json:"files"`
+	// Kept are data files that a container has changed and that stay, although Git has
+	// a newer version.
+	Kept     []string       `json:"kept,omitempty"`
 	Stop     []string       `json:"stop"`  // units that stop before
 	Start    []string       `json:"start"` // units that are started after
 	Run      []string       `json:"run"`   // units that must be up in the end
@@ -193,6 +199,8 @@ func NewPlan(req Request, facts Facts) Plan {
 	p.FailedBefore = remembered(facts, p.Next)
 	p.Changes = changesOf(before, p.Next)
 	changed := p.changeFiles(facts)
+	p.changeData(facts, changed)
+	p.settleFiles(facts)
 	p.Record = facts.Current == nil || !same(*facts.Current, p.Next)
 	if p.Record {
 		risks, given := newConsent(req, p.Next, facts, p.FailedBefore).news()
@@ -240,7 +248,8 @@ func (p Plan) NeedsConsent() bool { return len(p.Asks()) > 0 && p.request.consen
 
 // same reports whether two generations are the same release, files and commit.
 func same(a, b Generation) bool {
-	return a.Installer == b.Installer && a.Source == b.Source && maps.Equal(a.hashes(), b.hashes())
+	return a.Installer == b.Installer && a.Source == b.Source && maps.Equal(a.hashes(), b.hashes()) &&
+		maps.Equal(a.dataHashes(), b.dataHashes()) && slices.Equal(a.DataDirs, b.DataDirs)
 }
 
 // identity tells one state of a release from another: its commit, or a hash of
@@ -250,7 +259,7 @@ func (g Generation) identity() string {
 		return g.Source.Commit
 	}
 	var all strings.Builder
-	for _, f := range g.Files {
+	for _, f := range slices.Concat(g.Files, g.Data) {
 		all.WriteString(f.Path + "\x00" + f.fingerprint() + "\x00")
 	}
 	return "files-" + hash([]byte(all.String()))
@@ -293,10 +302,14 @@ func (p *Plan) changeFiles(facts Facts) (changed map[string]bool) {
 			}
 		}
 	}
-	slices.SortFunc(p.Files, func(a, b FileChange) int { return strings.Compare(a.Path, b.Path) })
+	return changed
+}
+
+// settleFiles decides whether files are exchanged, once it is known which.
+func (p *Plan) settleFiles(facts Facts) {
+	slices.SortStableFunc(p.Files, func(a, b FileChange) int { return strings.Compare(a.Path, b.Path) })
 	p.Replace = len(p.Files) > 0
 	p.Reload = p.Replace || len(facts.Pending) > 0
-	return changed
 }
 
 // edited reports whether somebody has changed an installed file since it was

@@ -48,6 +48,12 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 		return facts, err
 	}
 	facts.Disk = hashesOf(facts.Text)
+	if facts.data, err = e.readData(name, append(slices.Clone(known), next)); err != nil {
+		return facts, err
+	}
+	if facts.former, err = e.findFormerData(ctx, name, known, next); err != nil {
+		return facts, err
+	}
 	if err := e.states(ctx, name, &facts, known, next); err != nil {
 		return facts, err
 	}

@@ -25,6 +25,7 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 	}
 	all = append(all, unitRefusals(next, facts)...)
 	all = append(all, fileRefusals(next, facts)...)
+	all = append(all, dataRefusals(req, facts)...)
 	all = append(all, nameRefusals(next, facts)...)
 	all = append(all, portRefusals(req, next, facts)...)
 	for _, ref := range neverPulled(req.Set) {

@@ -28,6 +28,7 @@ type Removed struct {
 	Volumes        []string     // removed, with --volumes
 	KeptVolumes    []string     // Podman volumes that stay
 	SharedVolumes  []KeptVolume // those of them that stay even with --volumes, because others need them
+	KeptData       []string     // directories with what containers have written into relative mounts
 	KeptNetworks   []string     // Podman networks that stay
 	KeptImages     bool         // images stay always
 	Damage         error        // the record could not be read: what is not listed may be left
@@ -75,6 +76,10 @@ func (e *Engine) Remove(ctx context.Context, release leger.ReleaseName, options 
 	if err := e.takeAway(ctx, name, known, done.Units, progress); err != nil {
 		return Removed{}, err
 	}
+	if err := e.exchangeData(name, nil, known, Generation{Release: done.FormerRelease}, nil); err != nil {
+		return done, err
+	}
+	done.KeptData = e.keptData(name)
 	if options.Volumes {
 		if err := e.removeVolumes(ctx, &done); err != nil {
 			return done, err

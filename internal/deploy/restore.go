@@ -52,6 +52,7 @@ func (a *application) restore(ctx context.Context) error {
 	}
 	errs = append(errs, e.removeFiles(ctx, a.app, all))
 	if a.rec.current == nil {
+		errs = append(errs, e.exchangeData(a.app, nil, all, Generation{}, nil))
 		errs = append(errs, e.renew(ctx, a.app, Generation{}, undo, a.progress), e.startOthers(ctx, others, a.progress))
 		if err := errors.Join(errs...); err != nil {
 			return err
@@ -61,7 +62,10 @@ func (a *application) restore(ctx context.Context) error {
 	current := *a.rec.current
 	files, err := e.store.files(a.app, current)
 	if err == nil {
-		err = e.install(ctx, a.app, current, files)
+		err = e.exchangeData(a.app, &current, all, current, files)
+	}
+	if err == nil {
+		err = e.install(ctx, a.app, current, current.installed(files))
 	}
 	errs = append(errs, err, e.renew(ctx, a.app, current, undo, a.progress))
 	errs = append(errs, e.start(ctx, current, a.plan.back, a.plan.back, a.progress))

@@ -70,7 +70,7 @@ func (e *Engine) PrepareRollback(ctx context.Context, release leger.ReleaseName,
 		return Plan{}, err
 	}
 	g := all[i]
-	return e.Prepare(ctx, Request{Release: release, Source: g.Source, Set: setOf(files), recorded: &g})
+	return e.Prepare(ctx, Request{Release: release, Source: g.Source, Set: setOf(g, files), recorded: &g})
 }
 
 // former is the generation to go back to when none is named, 0 for none: the

@@ -138,7 +138,7 @@ func (s store) manifest(app string, n int) (Generation, error) {
 // files gives the content of a generation's files, held against its hashes.
 func (s store) files(app string, g Generation) (map[string]leger.File, error) {
 	files := map[string]leger.File{}
-	for _, f := range g.Files {
+	for _, f := range slices.Concat(g.Files, g.Data) {
 		data, err := os.ReadFile(filepath.Join(s.generation(app, g.Number), "files", filepath.FromSlash(f.Path)))
 		if err != nil {
 			return nil, wrapDisk(err, "read a recorded file")

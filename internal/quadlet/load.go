@@ -50,6 +50,10 @@ type Options struct {
 	Links map[string]string
 	// Executable has those of the files that may be executed.
 	Executable map[string]bool
+	// Data is the absolute path of the directory that the release has for what its
+	// containers write; "": not known. Writable relative mounts are moved there: see
+	// Set.Data.
+	Data string
 }
 
 // Load reads the quadlets of a directory and everything below it, except Git's
@@ -151,11 +155,21 @@ func LoadFiles(files map[string][]byte) *Set { return LoadFilesWith(files, Optio
 
 // LoadFilesWith is LoadFiles for a machine that something is known of.
 func LoadFilesWith(files map[string][]byte, options Options) *Set {
-	l := loader{
+	l := newLoader(files, options)
+	set := l.load()
+	if options.Data == "" {
+		return set
+	}
+	return l.relocated(files, options)
+}
+
+func newLoader(files map[string][]byte, options Options) *loader {
+	l := &loader{
 		files: maps.Clone(files), executable: map[string]bool{}, podman: options.Podman,
 		set:  &Set{Files: map[string][]byte{}, Executable: map[string]bool{}},
 		docs: map[string]Document{}, byBase: map[string]string{}, named: map[string]naming{},
 		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{}, hashes: map[string]string{}, told: map[string]bool{},
+		data: options.Data,
 	}
 	if l.files == nil {
 		l.files = map[string][]byte{}
@@ -163,6 +177,11 @@ func LoadFilesWith(files map[string][]byte, options Options) *Set {
 	maps.Copy(l.executable, options.Executable)
 	l.follow(options.Links)
 	l.below = below(l.files)
+	return l
+}
+
+// load reads what the loader was given.
+func (l *loader) load() *Set {
 	for _, name := range slices.SortedFunc(maps.Keys(l.files), comparePaths) {
 		l.read(name)
 	}
@@ -191,6 +210,8 @@ type loader struct {
 	podman     Version
 	files      map[string][]byte   // what is in the directory, links followed
 	executable map[string]bool     // those of them that may be executed
+	own        map[string]bool     // those that Leger has added
+	data       string              // Options.Data
 	split      map[string]bool     // files of several quadlets, which their parts replace
 	below      map[string][]string // files below each directory
 	needed     map[[2]string]bool  // what was noted already: quadlet, file

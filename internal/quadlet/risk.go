@@ -248,6 +248,9 @@ func (j *judge) named(value string) []string {
 // of it; one for several quadlets reaches those of other releases, too.
 func (j *judge) dropIns(names []string) {
 	for _, name := range names {
+		if j.l.own[name] {
+			continue
+		}
 		f := finding{effect: informs, kind: RiskDropIn}
 		text := fmt.Sprintf("%s changes %s", path.Base(name), j.u.File)
 		key := fmt.Sprintf("%s %s %s", f.kind, j.u.File, name)

@@ -154,9 +154,12 @@ func (j *judge) mounts() {
 	for _, m := range j.u.Volumes {
 		a := Assignment{Key: m.Key, Value: m.Value, File: m.File, Line: m.Line}
 		for _, from := range m.places() {
+			at, moved := j.l.movedFrom(from.source)
 			switch {
 			case from.own:
 				j.ownMount(a, m, from.source)
+			case moved && !from.written:
+				j.movedMount(a, m, at)
 			default:
 				j.place(a, source{
 					value: from.source, readOnly: m.ReadOnly && !from.written, globs: m.Type == MountGlob, does: "mounts", kind: RiskMount,
@@ -225,6 +228,28 @@ func (j *judge) ownMount(a Assignment, m Mount, value string) {
 		f.text = "lets it change a file of the release"
 	case slices.ContainsFunc(files, j.l.isScript), j.runs(m.Target):
 		f.effect, f.text = asks, "mounts what the container runs from the files of the release"
+	}
+	j.note(a, f)
+}
+
+// movedFrom gives the path in the release of a mount that Leger has moved.
+func (l *loader) movedFrom(source string) (at string, ok bool) {
+	if len(l.own) == 0 {
+		return "", false
+	}
+	return strings.CutPrefix(strings.ReplaceAll(source, "%%", "%"), path.Clean(l.data)+"/")
+}
+
+// movedMount notes what a container sees and may write in the directory that the
+// release has for it. No program of this machine reads what is there.
+func (j *judge) movedMount(a Assignment, m Mount, at string) {
+	files := j.l.below[at]
+	if _, isFile := j.l.files[at]; isFile {
+		files = []string{at}
+	}
+	f := finding{effect: informs, kind: RiskInside, files: files, text: "mounts what the release's containers may write, in a directory of its own"}
+	if slices.ContainsFunc(files, j.l.isScript) || j.runs(m.Target) {
+		f.effect, f.text = asks, "mounts what the container runs from the files of the release, which it may change"
 	}
 	j.note(a, f)
 }

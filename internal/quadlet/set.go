@@ -16,6 +16,13 @@ type Set struct {
 	Files map[string][]byte
 	// Executable has those of Files that may be executed.
 	Executable map[string]bool
+	// Data are the files, keyed as Files, that lie in or are what a container may
+	// write. They belong into Options.Data instead of the release's directory, in which
+	// Podman looks for quadlets; a drop-in among Files moves the mounts there. A file
+	// that is needed for something else, too, is in both.
+	Data map[string][]byte
+	// DataDirs are the directories that have to be there, relative to Options.Data.
+	DataDirs []string
 	// Ignored lists the files that nothing names (a README, a licence); they are
 	// not installed. Sorted.
 	Ignored  []string

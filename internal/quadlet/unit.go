@@ -167,6 +167,7 @@ func (l *loader) unit(file string, n naming) {
 	slices.Sort(u.Parts)
 	u.Parts = slices.Compact(u.Parts)
 	l.rules(u, doc)
+	l.checkOwnDropIn(file, n.dropIns)
 	u.Risks = l.risks(u, doc, n.dropIns)
 	l.set.Risks = append(l.set.Risks, u.Risks...)
 	l.set.Units = append(l.set.Units, u)
