@@ -121,8 +121,8 @@ func (w *world) afterwards(t *testing.T, p *person) {
 
 	t.Log("DRIFT: a secret removed by hand comes back, though the server has nothing new")
 	w.sh(`podman secret rm test_key`)
-	if out := w.show(`leger secrets sync 2>&1`); !strings.Contains(out, "mended in Podman: 1 secret") {
-		t.Errorf("the sync does not say what it mended:\n%s", out)
+	if out := w.show(`leger secrets sync 2>&1`); !strings.Contains(out, "restored in Podman: 1 secret") {
+		t.Errorf("the sync does not say what it restored:\n%s", out)
 	}
 	if out := w.sh(`podman secret ls --format '{{.Name}}'`); !strings.Contains(out, "test_key") {
 		t.Errorf("podman secret ls:\n%s", out)

@@ -254,8 +254,8 @@ func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr e
 		return nil
 	}
 	if syncErr == nil && r.Plan.Empty() && !dryRun {
-		if n := mended(r.Results); n > 0 {
-			a.say("Nothing new on the server; mended in Podman: %s.", plural(n, "secret"))
+		if n := restored(r.Results); n > 0 {
+			a.say("Nothing new on the server; restored in Podman: %s.", plural(n, "secret"))
 		} else {
 			a.say("Nothing to do: %s in place.", plural(len(rows), "secret"))
 		}
@@ -263,9 +263,9 @@ func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr e
 	return a.table([]string{"NAME", "CHANGE", "VERSION", "PODMAN"}, rows)
 }
 
-// mended counts the secrets that had not changed and that Podman had lost or held
+// restored counts the secrets that had not changed and that Podman had lost or held
 // at another version all the same.
-func mended(results []secretsync.Result) int {
+func restored(results []secretsync.Result) int {
 	n := 0
 	for _, x := range results {
 		if x.Action == secretsync.ActionUnchanged && x.State != "" && x.State != string(localvault.ActionUnchanged) {

@@ -93,7 +93,7 @@ func TestACutReplacementIsFinished(t *testing.T) {
 // other. It has the last acknowledged value or the one that was being written.
 func TestKilledInAReplacement(t *testing.T) {
 	t.Parallel()
-	const kills = 25
+	const kills = 12
 	dir, u, key := shortDir(t), user(t, 1), name(t, "key")
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	value := func(n int) string { return strings.Repeat(fmt.Sprintf("value %d;", n), 2000) }

@@ -308,7 +308,7 @@ func failure(r Report) error {
 	if errors.As(failed[0].Err, &first) && first.Hint != "" {
 		return e.WithHint("%s", first.Hint)
 	}
-	return e.WithHint("the lines above say why; run leger secrets sync again when it is mended")
+	return e.WithHint("the lines above say why; run leger secrets sync again when that is fixed")
 }
 
 // stopped explains why a sync ended early; r is nil before the first step.
