@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/quadlet"
 )
 
@@ -36,19 +37,17 @@ func riskTitle(kind quadlet.RiskKind) string {
 		return "settings of services"
 	case quadlet.RiskInside:
 		return "what runs in the containers, and their files"
-	}
-	switch kind { // those of package deploy
-	case "source":
+	case deploy.RiskSource:
 		return "where it comes from"
-	case "secret":
+	case deploy.RiskSecret:
 		return "secrets"
-	case "volume":
+	case deploy.RiskVolume:
 		return "volumes of others"
-	case "network":
+	case deploy.RiskNetwork:
 		return "networks of others"
-	case "port":
+	case deploy.RiskPort:
 		return "ports that other machines reach"
-	case "image-repository":
+	case deploy.RiskFrom:
 		return "images from elsewhere"
 	default:
 		return string(kind)

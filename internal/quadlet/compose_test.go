@@ -144,38 +144,10 @@ type machine struct {
 }
 
 // holes lists what of the command lines the report does not name.
-func (m machine) holes(c composed, risks []quadlet.Risk, commands [][]string) []string {
-	var found []string
-	needs := func(what string, ok func(r quadlet.Risk) bool) {
-		if !slices.ContainsFunc(risks, ok) {
-			found = append(found, what)
-		}
-	}
-	asks := func(texts ...string) func(quadlet.Risk) bool {
-		return func(r quadlet.Risk) bool {
-			return r.Asks && slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(r.Text, text) })
-		}
-	}
+func (m machine) holes(risks []quadlet.Risk, commands [][]string) []string {
+	h := report{machine: m, risks: risks}
 	if len(commands) > 1 {
-		needs(fmt.Sprintf("a second command %q", commands[1]), asks("what follows runs on this machine"))
-	}
-	bind := func(source string, readOnly bool) {
-		at := strings.ReplaceAll(source, "$$", "$") // systemd replaces it last
-		if !path.IsAbs(at) {
-			at = path.Join(m.home, at) // where services of a user run
-		}
-		at = path.Clean(at)
-		what := fmt.Sprintf("%s, read-only: %v", source, readOnly)
-		switch inside := at == m.dir || strings.HasPrefix(at, m.dir+"/"); {
-		case inside && readOnly:
-		case inside:
-			needs(what, asks("lets it", "cannot be told"))
-		default:
-			needs(what, func(r quadlet.Risk) bool {
-				named := strings.Contains(r.Text, m.readable(at)) || strings.Contains(r.Text, "cannot be told")
-				return named && (r.Asks || readOnly && strings.HasPrefix(at, "/etc/localtime"))
-			})
-		}
+		h.needs(fmt.Sprintf("a second command %q", commands[1]), asks("what follows runs on this machine"))
 	}
 	words := commands[0]
 	for i := 1; i < len(words) && words[i] != pinned; i++ {
@@ -189,39 +161,80 @@ func (m machine) holes(c composed, risks []quadlet.Risk, commands [][]string) []
 		switch flag {
 		case "-v", "--volume":
 			if source, readOnly, ok := parseVolume(value); ok {
-				bind(source, readOnly)
+				h.bind(source, readOnly)
 			}
 		case "--mount":
 			for _, source := range parseMount(value) {
-				bind(source.path, source.readOnly)
+				h.bind(source.path, source.readOnly)
 			}
 		case "--rootfs":
-			needs(words[i], asks("Rootfs="))
+			h.needs(words[i], asks("Rootfs="))
 		case "--env-file":
 			if at := path.Clean(value); !strings.HasPrefix(at, m.dir+"/") {
-				needs(words[i]+" "+value, asks("EnvironmentFile="))
+				h.needs(words[i]+" "+value, asks("EnvironmentFile="))
 			}
 		case "--env":
 			if !strings.Contains(value, "=") {
-				needs(words[i]+" "+value, asks("Environment="))
+				h.needs(words[i]+" "+value, asks("Environment="))
 			}
 		case "--device", "--module", "--log-opt", "--health-log-destination", "--tz", "--cap-add", "--group-add", "--annotation":
 			if value != "a=b" {
-				needs(words[i]+" "+value, asks("AddDevice=", "ContainersConfModule=", "LogOpt=", "HealthLogDestination=", "Timezone=", "AddCapability=", "GroupAdd=", "Annotation="))
+				h.needs(words[i]+" "+value, asks("AddDevice=", "ContainersConfModule=", "LogOpt=", "HealthLogDestination=", "Timezone=", "AddCapability=", "GroupAdd=", "Annotation="))
 			}
 		case "--network", "--userns":
-			needs(words[i]+" "+value, asks("Network=", "UserNS="))
+			h.needs(words[i]+" "+value, asks("Network=", "UserNS="))
 		case "--security-opt":
 			if value == "no-new-privileges" {
 				continue
 			}
-			needs(words[i]+" "+value, asks("SeccompProfile=", "SecurityLabelDisable=", "Unmask="))
+			h.needs(words[i]+" "+value, asks("SeccompProfile=", "SecurityLabelDisable=", "Unmask="))
 		}
 		if strings.HasPrefix(words[i], "$") && !strings.HasPrefix(words[i], "${") && !strings.HasPrefix(words[i], "$$") && words[i-1] != "-v" {
-			needs("the variable "+words[i], asks("that variable", "cannot be told", "PodmanArgs", "GlobalArgs"))
+			h.needs("the variable "+words[i], asks("that variable", "cannot be told", "PodmanArgs", "GlobalArgs"))
 		}
 	}
-	return found
+	return h.found
+}
+
+// report is what is said of a quadlet, and what of its command lines is not.
+type report struct {
+	machine machine
+	risks   []quadlet.Risk
+	found   []string
+}
+
+func (h *report) needs(what string, ok func(r quadlet.Risk) bool) {
+	if !slices.ContainsFunc(h.risks, ok) {
+		h.found = append(h.found, what)
+	}
+}
+
+// asks matches a risk that asks and has one of these texts.
+func asks(texts ...string) func(quadlet.Risk) bool {
+	return func(r quadlet.Risk) bool {
+		return r.Asks && slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(r.Text, text) })
+	}
+}
+
+// bind looks for a mounted path in the report.
+func (h *report) bind(source string, readOnly bool) {
+	m := h.machine
+	at := strings.ReplaceAll(source, "$$", "$") // systemd replaces it last
+	if !path.IsAbs(at) {
+		at = path.Join(m.home, at) // where services of a user run
+	}
+	at = path.Clean(at)
+	what := fmt.Sprintf("%s, read-only: %v", source, readOnly)
+	switch inside := at == m.dir || strings.HasPrefix(at, m.dir+"/"); {
+	case inside && readOnly:
+	case inside:
+		h.needs(what, asks("lets it", "cannot be told"))
+	default:
+		h.needs(what, func(r quadlet.Risk) bool {
+			named := strings.Contains(r.Text, m.readable(at)) || strings.Contains(r.Text, "cannot be told")
+			return named && (r.Asks || readOnly && strings.HasPrefix(at, "/etc/localtime"))
+		})
+	}
 }
 
 func parseVolume(value string) (source string, readOnly, ok bool) {
@@ -342,7 +355,7 @@ func FuzzRiskReport(f *testing.F) {
 		if len(s.Problems) > 0 {
 			return // refused
 		}
-		for _, hole := range m.holes(c, s.Risks, m.model(c)) {
+		for _, hole := range m.holes(s.Risks, m.model(c)) {
 			t.Errorf("%s\nthe report does not name %s\n%s", c.text, hole, reportText(s.Risks))
 		}
 	})

@@ -120,7 +120,7 @@ func (b *bench) hold(seed uint64, c composed) {
 		}
 	}
 	risks := quadlet.LoadFiles(c.files()).Risks
-	holes := m.holes(c, risks, commands)
+	holes := m.holes(risks, commands)
 	says := func(text string) bool {
 		return slices.ContainsFunc(risks, func(r quadlet.Risk) bool { return r.Danger && strings.Contains(r.Text, text) })
 	}

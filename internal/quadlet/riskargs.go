@@ -125,3 +125,23 @@ func argumentPlaces(flag, value string) []string {
 	}
 	return places
 }
+
+// sharedNamespace says what a Network= has in common with the machine.
+func sharedNamespace(value string) (effect, string) {
+	kind, options, _ := strings.Cut(strings.ToLower(value), ":")
+	switch {
+	case strings.ContainsAny(value, "$"):
+		return endangers, "joins a network that cannot be told"
+	case kind == "host":
+		return endangers, "shares the network of this machine: it reaches everything that listens on it"
+	case kind == "ns", strings.HasPrefix(kind, "/"):
+		return endangers, "joins a namespace of another process"
+	case kind == "container":
+		return asks, "joins a namespace of a container that is none of the release's"
+	case kind == "slirp4netns" && strings.Contains(options, "allow_host_loopback=true"),
+		kind == "pasta" && options != "":
+		return asks, "may let it reach what listens on this machine alone"
+	default:
+		return harmless, ""
+	}
+}
