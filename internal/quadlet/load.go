@@ -169,6 +169,7 @@ func newLoader(files map[string][]byte, options Options) *loader {
 		set:  &Set{Files: map[string][]byte{}, Executable: map[string]bool{}},
 		docs: map[string]Document{}, byBase: map[string]string{}, named: map[string]naming{},
 		keys: map[string]map[string]Version{}, needed: map[[2]string]bool{}, hashes: map[string]string{}, told: map[string]bool{},
+		sums: map[listID]string{}, scripts: map[listID]bool{},
 		data: options.Data,
 	}
 	if l.files == nil {
@@ -225,6 +226,8 @@ type loader struct {
 
 	rulesByKey map[string]keyRule
 	told       map[string]bool     // drop-ins for several quadlets that were noted
+	sums       map[listID]string   // digests of lists of files
+	scripts    map[listID]bool     // whether one of them is a script
 	hashes     map[string]string   // SHA-256 by file, as far as it was asked for
 	byName     map[string][]string // files by the last part of their path
 }

@@ -98,6 +98,9 @@ type judge struct {
 	doc   Document
 	at    string // section that is looked at
 	found []Risk
+
+	commands [][]string              // those of readCommands, once they are known
+	args     map[string][]Assignment // PodmanArgs= and GlobalArgs= as a whole
 }
 
 // finding is one risk before it is written down.
@@ -149,7 +152,11 @@ func (j *judge) note(a Assignment, f finding) {
 	if f.effect == harmless {
 		return
 	}
-	f.files = append(f.files, j.named(a.Value)...)
+	if named := j.named(a.Value); len(named) > 0 {
+		f.files = slices.Concat(f.files, named)
+		slices.Sort(f.files)
+		f.files = slices.Compact(f.files)
+	}
 	text := fmt.Sprintf("%s=%s %s", a.Key, abridged(a.Value), f.text)
 	j.add(a, f, text, j.keyOf(f, a.Key, a.Value))
 }
@@ -204,7 +211,26 @@ func hash(text string) string {
 }
 
 // digest is the SHA-256 over the names and contents of files of the release.
+//
+// Of a directory that many lines mount it is found once: a list is the same if it
+// begins at the same place and is as long.
 func (l *loader) digest(files []string) string {
+	if len(files) == 0 {
+		return hash("")
+	}
+	id := listID{&files[0], len(files)}
+	if l.sums[id] == "" {
+		l.sums[id] = l.sum(files)
+	}
+	return l.sums[id]
+}
+
+type listID struct {
+	first  *string
+	length int
+}
+
+func (l *loader) sum(files []string) string {
 	files = slices.Sorted(slices.Values(files))
 	h := sha256.New()
 	for _, name := range slices.Compact(files) {
@@ -218,7 +244,6 @@ func (l *loader) digest(files []string) string {
 
 // digests tells files apart in a text.
 func (l *loader) digests(files []string) string {
-	files = slices.Compact(slices.Sorted(slices.Values(files)))
 	if len(files) == 1 {
 		l.digest(files)
 		return fmt.Sprintf("%s, sha256 %.12s", files[0], l.hashes[files[0]])

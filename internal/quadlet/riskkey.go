@@ -241,13 +241,22 @@ func (j *judge) key(a Assignment) {
 	switch split := splitting(j.at, a.Key); {
 	case a.Key == "PodmanArgs" || a.Key == "GlobalArgs":
 		// They are one command line, in which one may be the value of another.
-		all := j.doc.all(j.at, a.Key)
+		all, known := j.args[a.Key]
+		if !known {
+			all = j.doc.all(j.at, a.Key)
+			if j.args == nil {
+				j.args = map[string][]Assignment{}
+			}
+			j.args[a.Key] = all
+		}
 		if len(all) == 0 || all[0] != a {
 			return
 		}
-		for _, next := range all[1:] {
-			a.Value += " " + next.Value
+		values := make([]string, 0, len(all))
+		for _, next := range all {
+			values = append(values, next.Value)
 		}
+		a.Value = strings.Join(values, " ")
 		words[0] = a.Value
 	case split != nil:
 		words, _ = split(a.Value) // checkSplit reports what cannot be split

@@ -226,7 +226,7 @@ func (j *judge) ownMount(a Assignment, m Mount, value string) {
 	case !m.ReadOnly:
 		f.effect, f.kind = asks, RiskMount
 		f.text = "lets it change a file of the release"
-	case slices.ContainsFunc(files, j.l.isScript), j.runs(m.Target):
+	case j.l.anyScript(files), j.runs(m.Target):
 		f.effect, f.text = asks, "mounts what the container runs from the files of the release"
 	}
 	j.note(a, f)
@@ -248,7 +248,7 @@ func (j *judge) movedMount(a Assignment, m Mount, at string) {
 		files = []string{at}
 	}
 	f := finding{effect: informs, kind: RiskInside, files: files, text: "mounts what the release's containers may write, in a directory of its own"}
-	if slices.ContainsFunc(files, j.l.isScript) || j.runs(m.Target) {
+	if j.l.anyScript(files) || j.runs(m.Target) {
 		f.effect, f.text = asks, "mounts what the container runs from the files of the release, which it may change"
 	}
 	j.note(a, f)
@@ -258,16 +258,10 @@ func (j *judge) movedMount(a Assignment, m Mount, at string) {
 // by itself, or with an interpreter. To a program that is told to read it, it is
 // data.
 func (j *judge) runs(target string) bool {
-	command := func(key string) []string {
-		a, _ := j.doc.last(j.u.Kind.Section(), key)
-		words, _ := splitArgs(a.Value)
-		return words
+	if j.commands == nil {
+		j.commands = j.readCommands()
 	}
-	commands := [][]string{append(command("Entrypoint"), command("Exec")...), command("Exec"), command("ReloadCmd")}
-	for _, key := range []string{"HealthCmd", "HealthStartupCmd"} {
-		a, _ := j.doc.last(j.u.Kind.Section(), key)
-		commands = append(commands, strings.Fields(a.Value))
-	}
+	commands := j.commands
 	for _, words := range commands {
 		switch {
 		case len(words) == 0:
@@ -278,6 +272,21 @@ func (j *judge) runs(target string) bool {
 		}
 	}
 	return false
+}
+
+// readCommands are the commands that run in the container.
+func (j *judge) readCommands() [][]string {
+	command := func(key string) []string {
+		a, _ := j.doc.last(j.u.Kind.Section(), key)
+		words, _ := splitArgs(a.Value)
+		return words
+	}
+	commands := [][]string{append(command("Entrypoint"), command("Exec")...), command("Exec"), command("ReloadCmd")}
+	for _, key := range []string{"HealthCmd", "HealthStartupCmd"} {
+		a, _ := j.doc.last(j.u.Kind.Section(), key)
+		commands = append(commands, strings.Fields(a.Value))
+	}
+	return commands
 }
 
 // interprets reports whether a program runs what its arguments name.
@@ -293,6 +302,20 @@ func interprets(program string) bool {
 func isQuadletFile(name string) bool {
 	_, ok := kindOf(path.Base(name))
 	return ok || strings.HasSuffix(name, ".conf") && strings.HasSuffix(path.Dir(name), ".d")
+}
+
+// anyScript reports whether one of a list of files is a script.
+func (l *loader) anyScript(files []string) bool {
+	if len(files) == 0 {
+		return false
+	}
+	id := listID{&files[0], len(files)}
+	found, ok := l.scripts[id]
+	if !ok {
+		found = slices.ContainsFunc(files, l.isScript)
+		l.scripts[id] = found
+	}
+	return found
 }
 
 // isScript reports whether a file of the release is something that is run.
