@@ -123,7 +123,7 @@ func checkGitURL(s, scheme string, u *url.URL) (GitURL, error) {
 		name := u.User.Username()
 		if _, hasPassword := u.User.Password(); hasPassword || scheme != "ssh" || strings.HasPrefix(name, "-") {
 			return GitURL{}, Invalid("git_url", "the Git URL holds credentials").
-				WithHint("leave user and password out of the URL: the machine's own git credentials are used")
+				WithHint("leave user and password out of the URL; a private repository needs a token (leger deploy install --git-token-secret NAME) or your own git credentials (leger config set git.user_settings true)")
 		}
 	}
 	if u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {

@@ -67,7 +67,7 @@ func (a *app) autoIsOn(m *machine, d deploy.Deployment) (bool, error) {
 
 func (a *app) autoOn(ctx context.Context, text string, every time.Duration) error {
 	if every < autoEveryLeast {
-		return leger.Invalid("every", "--every is at least %s", autoEveryLeast)
+		return leger.Invalid("every", "--every is at least %s", spelled(autoEveryLeast))
 	}
 	name, err := leger.ParseReleaseName(text)
 	if err != nil {
@@ -82,8 +82,8 @@ func (a *app) autoOn(ctx context.Context, text string, every time.Duration) erro
 			return localProblem(err)
 		}
 		if from := d.Generation.Source; from.Commit == "" {
-			return leger.Errorf(leger.CodeInvalid, "%s came from %s, which is no Git repository: there is no branch to follow", name, from.URL).
-				WithHint("install it from a repository")
+			return leger.Errorf(leger.CodeInvalid, "%s was installed from the files in %s, not from a commit: there is no branch to follow", name, from.URL).
+				WithHint("install it from a Git repository: its URL or its top directory")
 		}
 		if err := a.writeAutoUnits(every); err != nil {
 			return err
@@ -97,10 +97,22 @@ func (a *app) autoOn(ctx context.Context, text string, every time.Duration) erro
 					WithHint("see why: systemctl --user status %s.timer", autoUnit)
 			}
 		}
-		a.say("%s is updated by itself from now on: its branch is looked at every %s.", name, every)
+		a.say("%s is updated by itself from now on: its branch is looked at every %s.", name, spelled(every))
 		a.warnLinger()
 		return nil
 	})
+}
+
+// spelled is a duration without the parts that are zero: "15m", not "15m0s".
+func spelled(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 func (a *app) autoOff(ctx context.Context, text string) error {

@@ -455,7 +455,7 @@ func TestInstallFromADirectory(t *testing.T) {
 	}
 	h.leger(0, "auth", "logout")
 	h.down.Store(true)
-	wantIn(t, h.leger(0, "deploy", "install", "--release", "mine", "--source", dir).stderr, "no Git repository", "mine is installed")
+	wantIn(t, h.leger(0, "deploy", "install", "--release", "mine", "--source", dir).stderr, "reading the files in "+dir+" as they are", "mine is installed")
 	wantIn(t, h.leger(0, "deploy", "status", "mine").stdout, "web.service")
 }
 

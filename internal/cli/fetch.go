@@ -30,7 +30,8 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 	data := deploy.DataDir(releaseData, name)
 	if src.Dir != "" && !gitrepo.IsRepository(src.Dir) {
 		if in.commit != "" || from.AllowedSigners != "" {
-			return req, leger.Invalid("commit", "%s is not a Git repository, so it has no commits", src.Dir)
+			return req, leger.Invalid("commit", "%s is not the top directory of a Git repository, so its files are taken as they are, without a commit", src.Dir).
+				WithHint("name the top directory as --source, and the directory in it as --path")
 		}
 		req.Set, err = a.readDir(src, version(), data)
 		return req, err
@@ -137,6 +138,6 @@ func (a *app) readDir(src gitrepo.Source, version quadlet.Version, data string) 
 		defer func() { _ = sub.Close() }()
 		root = sub
 	}
-	a.say("reading %s, which is no Git repository", src.Dir)
+	a.say("reading the files in %s as they are, not a commit of them", src.Dir)
 	return quadlet.LoadWith(root.FS(), quadlet.Options{Podman: version, Data: data})
 }

@@ -221,7 +221,11 @@ func (a *app) prepare(ctx context.Context, m *machine, req deploy.Request, in in
 	if err := a.showPlan(plan, in); err != nil {
 		return plan, err
 	}
-	return plan, a.refusal(plan, in)
+	err = a.refusal(plan, in)
+	if err != nil && a.flags.json && !in.quietJSON { // the refusals are part of it
+		err = cmp.Or(a.printJSON(installJSON{Plan: plan, DryRun: in.dryRun || in.planOnly, Started: []string{}}), err)
+	}
+	return plan, err
 }
 
 // freshSecrets syncs when a secret of the plan is missing here or has changed on

@@ -253,7 +253,7 @@ func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr e
 		a.say("%s has no secrets at %s, and this machine has none of Leger's.", f.Email, f.Server)
 		return nil
 	}
-	if syncErr == nil && r.Plan.Empty() && !dryRun {
+	if syncErr == nil && r.Plan.Empty() && !dryRun && len(out.Restarted) == 0 {
 		if n := restored(r.Results); n > 0 {
 			a.say("Nothing new on the server; restored in Podman: %s.", plural(n, "secret"))
 		} else {

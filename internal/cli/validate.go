@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/gitrepo"
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/quadlet"
@@ -121,14 +122,7 @@ func (a *app) check(ctx context.Context, set *quadlet.Set) (problems []leger.Pro
 	case err != nil:
 		return nil, nil, err
 	}
-	if len(found) == 0 {
-		problems = slices.DeleteFunc(problems, func(p leger.Problem) bool { return p.Unsure })
-	}
-	for _, p := range found {
-		if !slices.ContainsFunc(problems, func(ours leger.Problem) bool { return ours.File == p.File }) {
-			problems = append(problems, p)
-		}
-	}
+	problems = deploy.Problems(problems, found)
 	if len(units) == 0 {
 		return problems, []string{}, nil
 	}

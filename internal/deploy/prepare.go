@@ -243,8 +243,7 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 	return nil
 }
 
-// check joins the parser's problems with those of Podman's generator. Where the
-// generator accepts a file, it knows better what only our table doubts.
+// check joins the parser's problems with those of Podman's generator.
 func (e *Engine) check(ctx context.Context, req Request) ([]leger.Problem, error) {
 	problems := slices.Clone(req.Set.Problems)
 	if e.cfg.Generator == nil || len(req.Set.Files) == 0 {
@@ -257,6 +256,14 @@ func (e *Engine) check(ctx context.Context, req Request) ([]leger.Problem, error
 	if err != nil {
 		return nil, err
 	}
+	return Problems(problems, found), nil
+}
+
+// Problems joins what our parser found with what Podman's generator did. Where the
+// generator accepts a file, it knows better what only our table doubts. It is the
+// one rule for plans and for leger validate.
+func Problems(ours, found []leger.Problem) []leger.Problem {
+	problems := slices.Clone(ours)
 	complained := func(file string) bool {
 		return slices.ContainsFunc(found, func(p leger.Problem) bool { return p.File == file || p.File == "" })
 	}
@@ -266,9 +273,9 @@ func (e *Engine) check(ctx context.Context, req Request) ([]leger.Problem, error
 	problems = slices.DeleteFunc(problems, func(p leger.Problem) bool { return p.Unsure && sure && !complained(p.File) })
 	for _, p := range found {
 		// What our parser has found in the file comes with line and hint.
-		if !slices.ContainsFunc(problems, func(ours leger.Problem) bool { return ours.File == p.File }) {
+		if !slices.ContainsFunc(problems, func(known leger.Problem) bool { return known.File == p.File }) {
 			problems = append(problems, p)
 		}
 	}
-	return problems, nil
+	return problems
 }
