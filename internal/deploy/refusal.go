@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
 )
 
 // refusals lists what stands against the request, the gravest first.
@@ -39,10 +40,25 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 	for _, name := range facts.MissingSecrets {
 		all = append(all, Refusal{
 			Code: leger.CodeNotFound, Text: fmt.Sprintf("the secret %s is not on this machine", name), Secret: name,
-			Hint: "create it: leger secrets set " + name + ", then: leger secrets sync",
+			Hint: secretHint(req.Set, name),
 		})
 	}
 	return all
+}
+
+// secretHint says how a missing secret is made. Leger does not keep every name that
+// Podman takes.
+func secretHint(set *quadlet.Set, name string) string {
+	if set != nil {
+		for _, u := range set.Units {
+			for _, s := range u.Secrets {
+				if rename := s.Rename(); s.Name == name && rename != "" {
+					return rename + "; or make it by hand: podman secret create " + name + " FILE"
+				}
+			}
+		}
+	}
+	return "create it: leger secrets set " + name + ", then: leger secrets sync"
 }
 
 // unitRefusals finds units of these names that are another's. An alias is a name

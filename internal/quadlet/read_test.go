@@ -329,3 +329,29 @@ func BenchmarkLoad50(b *testing.B) {
 		}
 	}
 }
+
+// Podman takes a secret named app.db.password, Leger does not: the plan used to say
+// "leger secrets set app.db.password", which refused the name.
+func TestNamesThatOnlyPodmanTakes(t *testing.T) {
+	t.Parallel()
+	for line, hint := range map[string]string{
+		"Secret=app.db.password":                        "write Secret=app_db_password,type=mount,target=app.db.password and store it under that name",
+		"Secret=app.db.password,type=env":               "write Secret=app_db_password,type=env,target=app.db.password and store it under that name",
+		"Secret=a.b,type=env,target=AB":                 "write Secret=a_b,type=env,target=AB and store it under that name",
+		"Secret=-a,target=a":                            "write Secret=_a,type=mount,target=a and store it under that name",
+		"Secret=" + strings.Repeat("x", 129):            "write Secret=" + strings.Repeat("x", 128) + ",type=mount,target=" + strings.Repeat("x", 129) + " and store it under that name",
+		"Secret=app_db_password,target=app.db.password": "",
+		"Secret=%p_password":                            "",
+	} {
+		set := quadlet.LoadFiles(map[string][]byte{
+			"a.container": []byte("[Container]\nImage=example.com/x\n" + line + "\n[Install]\nWantedBy=default.target\n"),
+		})
+		var hints []string
+		for _, n := range set.Notices {
+			hints = append(hints, n.Hint)
+		}
+		if got := strings.Join(hints, "; "); got != hint || len(set.Problems) != 0 {
+			t.Errorf("%s: notices %q, problems %v, want %q", line, got, set.Problems, hint)
+		}
+	}
+}

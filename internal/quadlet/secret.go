@@ -1,8 +1,13 @@
 package quadlet
 
 import (
+	"cmp"
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+
+	"leger.run/leger"
 )
 
 // secret reads NAME[,type=mount|env][,target=…][,uid=…][,gid=…][,mode=…], or the
@@ -60,6 +65,32 @@ func (l *loader) checkSecret(a Assignment, kind Kind, s Secret, mountOnly bool) 
 	case s.Type == "env" && mountOnly:
 		l.secretProblem(a, "an environment variable has no owner and no mode")
 	}
+	if hint := s.Rename(); hint != "" && kind != Build {
+		l.set.Notices = append(l.set.Notices, leger.Problem{
+			File: a.File, Line: a.Line, Hint: hint,
+			Message: "Leger cannot keep a secret named " + show(s.Name) + ": Podman must have it already, made by hand",
+		})
+	}
+}
+
+// Rename says what to write in place of a name that Podman takes and Leger does not
+// (docs/adr/0010-secret-names-have-no-dots.md), so that the container sees no
+// difference; "" for a name that both take, and for one with a specifier in it.
+func (s Secret) Rename() string {
+	if _, err := leger.ParseSecretName(s.Name); err == nil || s.Name == "" || strings.ContainsAny(s.Name, "%$") {
+		return ""
+	}
+	name := []rune(strings.Map(func(r rune) rune {
+		if r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '-') {
+			return r
+		}
+		return '_'
+	}, s.Name))
+	if name[0] == '-' {
+		name[0] = '_'
+	}
+	target := cmp.Or(s.Target, s.Name)
+	return fmt.Sprintf("write Secret=%s,type=%s,target=%s and store it under that name", string(name[:min(len(name), 128)]), s.Type, target)
 }
 
 func (l *loader) secretProblem(a Assignment, format string, args ...any) {
