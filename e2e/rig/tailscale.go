@@ -31,7 +31,7 @@ const OlderTailscale = "v1.92"
 // the values of alice@github in example.ts.net, user 123456789.
 type Identity struct {
 	// Series is the Tailscale that the machine runs: the newest, or [OlderTailscale].
-	Series string
+	Series                  string
 	LoginName, DisplayName  string
 	UserID                  int64
 	Tailnet, MagicDNSSuffix string
