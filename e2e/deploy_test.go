@@ -347,7 +347,7 @@ func (w *world) updatesByItself(second map[string]string) {
 	risky := w.push(changed(second, "shop-new.container", unitFile("PodmanArgs=--log-level=info")))
 	w.sh(`systemctl --user start leger-deploy-auto.service
 		for i in $(seq 100); do
-			journalctl --user --no-pager --unit=leger-deploy-auto.service --lines=5 | grep -q 'needs your consent: PodmanArgs' && exit 0; read -rt 0.1 <> <(:)
+			journalctl --user --no-pager --unit=leger-deploy-auto.service --lines=30 | grep -q 'needs your consent: PodmanArgs' && exit 0; read -rt 0.1 <> <(:)
 		done; exit 1`)
 	w.mustSay(0, `leger deploy list`, commit[:12])
 	w.mustSay(0, `leger deploy status shop`, "the branch has moved on to commit "+risky[:12])
