@@ -22,7 +22,7 @@ func sealed(t *testing.T) leger.SealedSecret {
 	return leger.SealedSecret{
 		SecretInfo: leger.SecretInfo{
 			ID: "6f1c1f4e-0000-4000-8000-000000000001", User: leger.LocalIdentity("alice@localhost").UserID(), Name: name,
-			Version: 5, CreatedAt: made, UpdatedAt: made.Add(time.Hour),
+			Version: 5, CreatedAt: made, UpdatedAt: made.Add(time.Hour), ValueID: "bm9uY2Utb2YtMTIt",
 		},
 		Ciphertext: []byte("sealed"), Nonce: []byte("nonce-of-12-"), EncryptionVersion: 1, KeyID: "key1",
 	}
@@ -44,7 +44,7 @@ func TestCopyIsBelieved(t *testing.T) {
 	}
 }
 
-// A copy counts only when it is whole and of the version that the ledger names. The
+// A copy counts only when it is whole and of the version and value that the ledger names. The
 // time is part of that: after the database was put back to an earlier day, a copy
 // from before may carry the number of a later, other value.
 func TestCopyIsNotBelieved(t *testing.T) {
@@ -55,9 +55,12 @@ func TestCopyIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(info *leger.SecretInfo, value, metadata *string){
-		"missing":            func(_ *leger.SecretInfo, v, m *string) { *v, *m = "", "" },
-		"older":              func(i *leger.SecretInfo, _, _ *string) { i.Version++ },
-		"of another value":   func(i *leger.SecretInfo, _, _ *string) { i.UpdatedAt = i.UpdatedAt.Add(time.Second) },
+		"missing":          func(_ *leger.SecretInfo, v, m *string) { *v, *m = "", "" },
+		"older":            func(i *leger.SecretInfo, _, _ *string) { i.Version++ },
+		"of another value": func(i *leger.SecretInfo, _, _ *string) { i.UpdatedAt = i.UpdatedAt.Add(time.Second) },
+		"of another value at the same time": func(i *leger.SecretInfo, _, _ *string) {
+			i.ValueID = strings.Replace(i.ValueID, "bm9uY2Ut", "bm9uY2Uu", 1)
+		},
 		"of a former secret": func(i *leger.SecretInfo, _, _ *string) { i.ID = "another" },
 		"of somebody else":   func(i *leger.SecretInfo, _, _ *string) { i.User = leger.LocalIdentity("bob@localhost").UserID() },
 		"without metadata":   func(_ *leger.SecretInfo, _, m *string) { *m = "" },
