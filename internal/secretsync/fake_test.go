@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"leger.run/leger"
@@ -80,6 +81,7 @@ type entry struct {
 // store is a legerd in memory that fails on demand: at its n-th call (from 1),
 // before or after the call took effect.
 type store struct {
+	one     sync.Mutex // its calls go one after the other, as legerd's do
 	secrets map[leger.SecretName]*entry
 	calls   []string
 	podman  map[leger.SecretName]copied // what Reconcile made of it
@@ -112,6 +114,8 @@ func (s *store) put(name leger.SecretName, v leger.Version, text string, older .
 }
 
 func (s *store) do(call string, effect func() error) error {
+	s.one.Lock()
+	defer s.one.Unlock()
 	s.calls = append(s.calls, call)
 	n := len(s.calls)
 	failing := s.failAt > 0 && (n == s.failAt || (s.dead && n > s.failAt))
