@@ -62,6 +62,28 @@ func TestNothingTypedAtTheHiddenPromptReachesTheShell(t *testing.T) {
 	}
 }
 
+// What was pasted behind the answer to a question went to the shell too.
+func TestNothingPastedAtAQuestionReachesTheShell(t *testing.T) {
+	t.Parallel()
+	r, home, dir := newRig(t), t.TempDir(), t.TempDir()
+	r.must(home, "", "auth", "login", "--no-browser")
+	r.must(home, canary, "secrets", "set", "key")
+	x := openTerminal(t)
+	x.shell(r.env(home), dir)
+	x.press("leger secrets get key\n")
+	x.wait("the question", func() bool { return strings.Contains(x.shown(), "[y/N]") })
+	x.press("y\n>hacked\n>hacked\n")
+	x.wait("the refusal", func() bool { return strings.Contains(x.shown(), "several lines were pasted") })
+	x.press("echo al''ive\n")
+	x.wait("the shell's answer", func() bool { return strings.Contains(x.shown(), "alive") })
+	if _, err := os.Stat(filepath.Join(dir, "hacked")); err == nil {
+		t.Error("the shell ran what was meant for the question")
+	}
+	if strings.Contains(x.shown(), canary) {
+		t.Error("the value was shown")
+	}
+}
+
 // shell starts a shell that the terminal belongs to.
 func (x *terminal) shell(env map[string]string, dir string) {
 	x.t.Helper()

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -39,12 +40,20 @@ func (s streams) Out() bool { return isTerminal(s.env.Stdout) }
 func (s streams) Err() bool { return isTerminal(s.env.Stderr) }
 
 func (s streams) ReadLine() (string, error) {
-	line, err := bufio.NewReader(s.env.Stdin).ReadString('\n')
+	lines := bufio.NewReader(s.env.Stdin)
+	line, err := lines.ReadString('\n')
 	if err != nil && (err != io.EOF || line == "") {
 		return "", err
 	}
+	// What was pasted behind an answer would be run by the shell.
+	if f, ok := s.env.Stdin.(*os.File); ok && isTerminal(f) && (drain(int(f.Fd())) || lines.Buffered() > 0) {
+		return "", errPasted
+	}
 	return strings.TrimRight(line, "\r\n"), nil
 }
+
+var errPasted = leger.Errorf(leger.CodeInvalid, "several lines were pasted in answer to a question: nothing was changed").
+	WithHint("run the command again and answer with y or n")
 
 // mayAsk reports whether there is somebody to ask.
 func (a *app) mayAsk() bool {
@@ -95,6 +104,9 @@ func await[T any](ctx context.Context, read func() (T, error), restore func()) (
 		restore()
 		return zero, leger.Errorf(leger.CodeInterrupted, "interrupted: nothing was changed")
 	case r := <-got:
+		if known, ok := errors.AsType[*leger.Error](r.err); ok {
+			return zero, known
+		}
 		if r.err != nil {
 			return zero, leger.Wrap(leger.CodeInvalid, r.err, "nothing could be read from the terminal")
 		}
