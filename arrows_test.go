@@ -65,7 +65,7 @@ const module = "leger.run/leger"
 
 // TestImportArrows reads the import graph as the compiler sees it, without tests,
 // here and for WebAssembly, and fails on any arrow that arrows does not list, and on
-// any that it lists and nobody uses: such a one lets a wrong import pass unseen.
+// any that it lists and nobody uses: an unused entry would let a wrong import pass unnoticed.
 func TestImportArrows(t *testing.T) {
 	t.Parallel()
 	allowed := arrows()

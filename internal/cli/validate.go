@@ -194,7 +194,7 @@ func (a *app) printValidation(set *quadlet.Set, problems []leger.Problem, missin
 	}
 	if n := len(problems); n > 0 {
 		return leger.Errorf(leger.CodeInvalid, "%s in %s", plural(n, "problem"), plural(len(set.Units), "quadlet")).
-			WithHint("mend what is listed above, and check again")
+			WithHint("fix what is listed above, then check again")
 	}
 	a.say("%s, no problem.", plural(len(set.Units), "quadlet"))
 	return nil

@@ -9,7 +9,7 @@ import (
 
 // choose finds the installer for files: the one that the release has, if it takes
 // them, else the first that does. Two releases may both have an .env or a config
-// file: such files go where each release has a directory of its own. A release that
+// file: then each release has a directory of its own for them. A release that
 // is installed beside the others already stays there as long as none of its files
 // is another's. nil: no installer takes them.
 func (e *Engine) choose(name string, current *Generation, files []string) Installer {

@@ -218,7 +218,7 @@ func TestTheUnitThatReallyFailedIsNamed(t *testing.T) {
 	m.units["db.service"] = &leger.UnitState{Name: "db.service", LoadState: "loaded", ActiveState: "failed", Result: "exit-code", ExecMainStatus: 3}
 	_, err := install(t.Context(), e, request(t, "App", "c1", "web.container", "[Unit]\nRequires=db.service\n"+web))
 	want := "db.service did not come up (exit-code, exit code 3), and web.service needs it"
-	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "it says: first line | the reason") {
+	if !errors.Is(err, leger.ErrUnhealthy) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "it says: first line | the reason") {
 		t.Errorf("got %v, want %q", err, want)
 	}
 }
@@ -229,7 +229,7 @@ func TestAHealthCheckThatFailsIsQuoted(t *testing.T) {
 	m := newMachine()
 	m.health["web.service"] = "unhealthy"
 	_, err := install(t.Context(), m.engine(t.TempDir()), request(t, "App", "c1", "web.container", checked))
-	if err == nil || !strings.Contains(err.Error(), "its health check fails") || !strings.Contains(err.Error(), "the check says: 503 not today") {
+	if !errors.Is(err, leger.ErrUnhealthy) || !strings.Contains(err.Error(), "its health check fails") || !strings.Contains(err.Error(), "the check says: 503 not today") {
 		t.Errorf("got %v", err)
 	}
 }

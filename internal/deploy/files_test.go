@@ -42,7 +42,7 @@ func TestExecutableBitsArrive(t *testing.T) {
 		t.Errorf("again: %+v", out)
 	}
 
-	// Somebody takes it away: that is drift, and mended.
+	// Somebody takes it away: that is drift, and the next install repairs it.
 	m.execs["/q/app/run.sh"] = false
 	d, err := e.Status(t.Context(), releaseName(t, "App"))
 	if err != nil || len(d.Drift) != 1 || d.Drift[0].Path != "run.sh" || d.Drift[0].Action != deploy.Change {

@@ -21,7 +21,7 @@ func (a *application) back(ctx context.Context, cause error) error {
 	a.progress.tell(Event{Step: StepBack})
 	if err := a.restore(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(cause, leger.Wrap(leger.CodePartial, err, "what was there before could not be put back").
-			WithHint("mend what is said here and run the same again: Leger goes on where it stopped"))
+			WithHint("fix what this message names, then run the command again: Leger goes on where it stopped"))
 	}
 	what := "its files were removed again"
 	if a.rec.current != nil {

@@ -38,7 +38,7 @@ type watch struct {
 	named   map[string]string             // the container of a unit that is unhealthy
 	had     map[string]bool               // units of which Podman had a container
 	gone    map[string]bool               // units whose container does not run, as of the last look
-	silence int                           // how often Podman has not answered, on end
+	silence int                           // how often in a row Podman has not answered
 }
 
 // watch makes one for units of a generation.
