@@ -42,9 +42,16 @@ func arrows() map[string][]string {
 		"internal/secretsync":        {"", "internal/safefile", "internal/lockfile"},
 		"internal/deploy":            {"", "internal/quadlet", "internal/safefile", "internal/procnet"},
 		"internal/daemon":            {"", "internal/localvault", "internal/podman", "internal/run", "internal/safefile", "internal/terminal", "internal/environ"},
+		"internal/settings":          {"", "internal/client", "internal/environ"},
+		"internal/signin":            {"", "internal/client", "internal/environ", "internal/safefile", "internal/settings", "internal/token"},
+		"internal/report": {
+			"", "internal/deploy", "internal/environ", "internal/localvault", "internal/safefile", "internal/secretsync", "internal/signin",
+			"internal/terminal", "internal/wire",
+		},
 		"internal/cli": {
 			"", "internal/secretsync", "internal/deploy", "internal/client", "internal/wire", "internal/quadlet", "internal/podman",
 			"internal/systemd", "internal/gitrepo", "internal/tailnet", "internal/localvault", "internal/run", "internal/token", "internal/safefile", "internal/terminal", "internal/environ",
+			"internal/settings", "internal/signin", "internal/report",
 		},
 		"cmd/leger":        {"internal/cli"},
 		"cmd/legerd":       {"internal/daemon"},

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/signin"
 )
 
 func (a *app) authCmd() *cobra.Command {
@@ -53,11 +52,11 @@ signs a browser in too.`,
 // logout revokes the token and forgets it. Without the server it still forgets,
 // and warns that the token itself lives on.
 func (a *app) logout(ctx context.Context) error {
-	path, err := a.authPath()
+	file, err := a.signInFile()
 	if err != nil {
 		return err
 	}
-	f, unreadable := a.readAuth()
+	f, unreadable := file.Read()
 	if unreadable == nil && f.ExpiresAt.After(a.env.Now()) {
 		if err := a.revoke(ctx, f); err != nil {
 			if errors.Is(err, leger.ErrInterrupted) {
@@ -66,17 +65,14 @@ func (a *app) logout(ctx context.Context) error {
 			a.warn("the server was not told (%v): a copy of the token would work until %s", err, f.ExpiresAt.Local().Format(time.DateOnly))
 		}
 	}
-	err = os.Remove(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		a.say("You were not signed in.")
-		return nil
+	switch there, err := file.Remove(); {
 	case err != nil:
-		return leger.WrapFile(leger.CodeDisk, err, "delete %s", path)
-	}
-	if unreadable == nil {
+		return err
+	case !there:
+		a.say("You were not signed in.")
+	case unreadable == nil:
 		a.say("%s is signed out of %s.", f.Email, f.Server)
-	} else {
+	default:
 		a.say("Signed out.")
 	}
 	return nil
@@ -84,7 +80,7 @@ func (a *app) logout(ctx context.Context) error {
 
 // revoke makes a token unusable. One the server does not take any more is. It does
 // not wait long for a server that is away: the user wants to go on.
-func (a *app) revoke(ctx context.Context, f authFile) error {
+func (a *app) revoke(ctx context.Context, f signin.SignIn) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := a.client(f.Server, f.Token)
@@ -115,10 +111,10 @@ type authJSON struct {
 	Error         *failureJSON         `json:"error,omitempty"`
 }
 
-func (f authFile) json() authJSON {
+func signInJSON(f signin.SignIn) authJSON {
 	return authJSON{
 		Server: f.Server, UserUUID: f.UserUUID.String(), Email: f.Email, Tailnet: f.Tailnet,
-		TailscaleUserID: f.TailscaleUserID, DeviceID: f.DeviceID, LocalIdentity: f.Local, Method: f.method(),
+		TailscaleUserID: f.TailscaleUserID, DeviceID: f.DeviceID, LocalIdentity: f.Local, Method: f.Method,
 		ExpiresAt: f.ExpiresAt.UTC(),
 	}
 }
@@ -138,7 +134,7 @@ func (a *app) authStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out := f.json()
+	out := signInJSON(f)
 	out.ServerMethods = accepted
 	out.Confirmed, out.Error = askErr == nil, failureOf(askErr)
 	if a.flags.json {
@@ -149,20 +145,13 @@ func (a *app) authStatus(ctx context.Context) error {
 	}
 	return a.print(lines(
 		"server", f.Server,
-		"user", f.who(),
+		"user", f.Who(),
 		"user id", f.UserUUID.String(),
 		"device", f.DeviceID,
-		"signed in by", string(f.method()),
+		"signed in by", string(f.Method),
 		"signed in until", f.ExpiresAt.Local().Format("2 January 2006 15:04"),
 		"confirmed by the server", yesNo(askErr == nil),
 	))
-}
-
-func (f authFile) who() string {
-	if f.Local {
-		return f.Email + " (local identity, not vouched for by Tailscale)"
-	}
-	return f.Email + " on " + f.Tailnet
 }
 
 func (a *app) authToken() error {

@@ -12,6 +12,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/report"
 )
 
 // autoJSON is what became of one release, in --json of deploy auto run.
@@ -74,7 +75,7 @@ func (a *app) autoRun(ctx context.Context, settle time.Duration) error {
 			return err
 		}
 	}
-	err = a.withMachine(func(m *machine) error { return a.reportDeployments(ctx, m, seen{heads: heads, glance: true}) })
+	err = a.withMachine(func(m *machine) error { return a.reportDeployments(ctx, m, report.Seen{Heads: heads, Glance: true}) })
 	if err != nil {
 		a.detail("this machine was not reported: %v", err)
 	}
@@ -160,9 +161,9 @@ func leaveToUser(plan deploy.Plan) error {
 	edited := slices.IndexFunc(plan.Files, func(f deploy.FileChange) bool { return f.Edited })
 	switch {
 	case plan.FailedBefore != nil:
-		w.reason = fmt.Sprintf("commit %s has failed here before (%s)", short(w.commit), plan.FailedBefore.Reason)
+		w.reason = fmt.Sprintf("commit %s has failed here before (%s)", deploy.ShortCommit(w.commit), plan.FailedBefore.Reason)
 	case len(w.asks) > 0:
-		w.reason = reasonOf(fmt.Sprintf("commit %s needs your consent", short(w.commit)), w.asks)
+		w.reason = reasonOf(fmt.Sprintf("commit %s needs your consent", deploy.ShortCommit(w.commit)), w.asks)
 	case edited >= 0:
 		w.reason = plan.Files[edited].Path + " was edited on this machine, and an update would overwrite it"
 	default:

@@ -9,6 +9,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/settings"
 	"leger.run/leger/internal/systemd"
 	"leger.run/leger/internal/tailnet"
 	"leger.run/leger/internal/token"
@@ -20,20 +21,26 @@ func (a *app) checkSettings(context.Context) finding {
 	if err != nil {
 		return failing(check, err)
 	}
-	for _, k := range keys() {
-		if _, err := a.setting(k.name); err != nil {
+	for _, k := range settings.Keys() {
+		if _, err := s.Get(k.Name); err != nil {
 			return failing(check, err)
 		}
 	}
-	if len(s.user.unknown) > 0 {
-		return warned(check, "%s has keys leger does not know: %s", s.userPath, strings.Join(s.user.unknown, ", ")).
-			withMend("leger config list shows the keys there are")
+	user, system, err := s.Files()
+	if err != nil {
+		return failing(check, err)
 	}
-	if len(s.system.unknown) > 0 {
-		return warned(check, "%s has keys leger does not know: %s", s.systemPath, strings.Join(s.system.unknown, ", ")).
-			withMend("leger config list shows the keys there are")
+	path, err := a.configPath()
+	if err != nil {
+		return failing(check, err)
 	}
-	return fine(check, "%s", s.userPath)
+	for file, unknown := range map[string][]string{path: user.Unknown, a.env.SystemConfig: system.Unknown} {
+		if len(unknown) > 0 {
+			return warned(check, "%s has keys leger does not know: %s", file, strings.Join(unknown, ", ")).
+				withMend("leger config list shows the keys there are")
+		}
+	}
+	return fine(check, "%s", path)
 }
 
 // checkTailscale does not fail a machine that is signed in without Tailscale.
@@ -44,7 +51,7 @@ func (a *app) checkTailscale(ctx context.Context) finding {
 		return fine(check, "%s on %s", id.Email, id.Tailnet)
 	}
 	f := failing(check, err)
-	if auth, err := a.readAuth(); err == nil && auth.Local {
+	if auth, err := a.readSignIn(); err == nil && auth.Local {
 		f.State = conditionWarn
 	}
 	return f
@@ -54,7 +61,7 @@ func (a *app) checkTailscale(ctx context.Context) finding {
 // (token.Skew), and one from the past ends early.
 func (a *app) checkServer(ctx context.Context) finding {
 	const check = "server"
-	server, err := a.value("server")
+	server, err := a.value(settings.Server)
 	if err != nil {
 		return failing(check, err)
 	}
@@ -98,12 +105,12 @@ func (a *app) checkSignIn(ctx context.Context) finding {
 	case errors.Is(err, leger.ErrInvalidToken):
 		return failing(check, err)
 	case err != nil:
-		return warned(check, "%s, not confirmed: %v", f.who(), err)
+		return warned(check, "%s, not confirmed: %v", f.Who(), err)
 	}
 	if left := f.ExpiresAt.Sub(a.env.Now()); left < 3*24*time.Hour {
-		return warned(check, "%s, until %s only", f.who(), a.when(f.ExpiresAt)).withMend("leger auth login")
+		return warned(check, "%s, until %s only", f.Who(), a.when(f.ExpiresAt)).withMend("leger auth login")
 	}
-	return fine(check, "%s, until %s", f.who(), f.ExpiresAt.Local().Format(time.DateOnly))
+	return fine(check, "%s, until %s", f.Who(), f.ExpiresAt.Local().Format(time.DateOnly))
 }
 
 func (a *app) checkLegerd(ctx context.Context) finding {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/signin"
 	"leger.run/leger/internal/token"
 )
 
@@ -39,35 +40,14 @@ func (a *app) checkSecret(ctx context.Context) finding {
 	}
 }
 
-// errNotTried says why a shared secret was not tried with the server.
-var errNotTried = errors.New("you are not signed in")
-
-// trySecret signs a token for whoever is signed in and asks the server who that is.
-// ErrInvalidToken: the server refuses the token.
+// trySecret asks the server of the sign-in whether it takes the secret's tokens.
+// ErrInvalidToken: it does not.
 func (a *app) trySecret(ctx context.Context, secret token.Secret) error {
-	f, _, err := a.signedIn()
+	in, _, err := a.signedIn()
 	if err != nil {
-		return errNotTried
+		return signin.ErrNotTried
 	}
-	user, err := leger.ParseTailscaleUserID(f.TailscaleUserID)
-	if err != nil {
-		return errNotTried
-	}
-	id := leger.Identity{TailscaleUserID: user, Email: f.Email, Tailnet: f.Tailnet, DeviceID: f.DeviceID}
-	claims, err := token.New(a.env.Now(), a.env.Random, id, token.IssuerCLI, token.AudienceAccess, a.env.Version)
-	if err != nil {
-		return err
-	}
-	text, err := token.Sign(secret, claims)
-	if err != nil {
-		return err
-	}
-	c, err := a.client(f.Server, text)
-	if err != nil {
-		return err
-	}
-	_, err = c.User(ctx)
-	return err
+	return a.signer(secret).Try(ctx, in)
 }
 
 // checkUsedSecrets looks for secrets that units of releases use and that are gone.
@@ -92,7 +72,7 @@ func (a *app) checkUsedSecrets(ctx context.Context) finding {
 	var gone []string
 	used := map[string]bool{}
 	for _, d := range all {
-		for _, g := range goneSecrets(d, secrets) {
+		for _, g := range secrets.Gone(d) {
 			gone = append(gone, g.Secret+" ("+g.Unit+")")
 		}
 		for _, u := range d.Units {

@@ -11,12 +11,13 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/safefile"
+	"leger.run/leger/internal/settings"
 )
 
 func (a *app) configCmd() *cobra.Command {
 	var names []string
-	for _, k := range keys() {
-		names = append(names, k.name)
+	for _, k := range settings.Keys() {
+		names = append(names, k.Name)
 	}
 	get := &cobra.Command{
 		Use: "get KEY", Short: "Print one setting as it is in force",
@@ -42,11 +43,11 @@ settings file, the machine's (` + DefaultSystemConfig + `), or the default.`,
 		Use: "path", Short: "Print where your own settings file is",
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			dir, err := a.env.configDir()
+			path, err := a.configPath()
 			if err != nil {
 				return err
 			}
-			return a.print(filepath.Join(dir, configName) + "\n")
+			return a.print(path + "\n")
 		},
 	}
 	return group("config", "Read and change leger's settings", get, set, list, path)
@@ -65,21 +66,21 @@ func (a *app) configGet(name string) error {
 		return err
 	}
 	if a.flags.json {
-		return a.printJSON(settingJSON{s.name, s.value, s.from})
+		return a.printJSON(settingJSON{s.Name, s.Value, s.From})
 	}
-	return a.print(s.value + "\n")
+	return a.print(s.Value + "\n")
 }
 
 func (a *app) configList() error {
 	var list []settingJSON
 	var rows [][]string
-	for _, k := range keys() {
-		s, err := a.setting(k.name)
+	for _, k := range settings.Keys() {
+		s, err := a.setting(k.Name)
 		if err != nil {
 			return err
 		}
-		list = append(list, settingJSON{s.name, s.value, s.from})
-		rows = append(rows, []string{s.name, s.value, s.from})
+		list = append(list, settingJSON{s.Name, s.Value, s.From})
+		rows = append(rows, []string{s.Name, s.Value, s.From})
 	}
 	if a.flags.json {
 		return a.printJSON(map[string]any{"settings": list})
@@ -88,30 +89,29 @@ func (a *app) configList() error {
 }
 
 func (a *app) configSet(name, value string) error {
-	k, ok := keyNamed(name)
-	if !ok {
-		return unknownKey(name)
+	k, err := settings.Named(name)
+	if err != nil {
+		return err
 	}
-	if k.kind == kindPath && strings.HasPrefix(value, ".") {
+	if k.Kind == settings.KindPath && strings.HasPrefix(value, ".") {
 		abs, err := filepath.Abs(value)
 		if err != nil {
 			return leger.Wrap(leger.CodeInvalid, err, "find out the whole path")
 		}
 		value = abs
 	}
-	if err := k.valid(value); err != nil {
+	if err := k.Valid(value); err != nil {
 		return err
 	}
-	dir, err := a.env.configDir()
+	path, err := a.configPath()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, configName)
 	before, err := os.ReadFile(path) //nolint:gosec // the user's own settings file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return leger.WrapFile(leger.CodeInvalid, err, "read the settings file %s", path)
 	}
-	after, err := setTOML(before, k, value)
+	after, err := settings.Set(before, k, value)
 	if err != nil {
 		return err
 	}
@@ -119,16 +119,8 @@ func (a *app) configSet(name, value string) error {
 		return leger.WrapFile(leger.CodeDisk, err, "write the settings file %s", path)
 	}
 	a.say("%s is set in %s", name, path)
-	if s, err := a.setting(name); err == nil && s.from != path && s.value != value {
-		a.warn("%s still wins over it, with %s", s.from, s.value)
+	if s, err := a.setting(name); err == nil && s.From != path && s.Value != value {
+		a.warn("%s still wins over it, with %s", s.From, s.Value)
 	}
 	return nil
-}
-
-func unknownKey(name string) error {
-	var names []string
-	for _, k := range keys() {
-		names = append(names, k.name)
-	}
-	return leger.Invalid("key", "leger has no setting %q", name).WithHint("one of: %s", strings.Join(names, ", "))
 }

@@ -10,6 +10,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/report"
 	"leger.run/leger/internal/systemd"
 )
 
@@ -62,14 +63,11 @@ func (a *app) deployList(ctx context.Context) error {
 	var rows [][]string
 	for _, d := range all {
 		rows = append(rows, []string{
-			d.Release, fmt.Sprint(d.Generation.Number), short(d.Generation.Source.Commit), fmt.Sprint(len(d.Units)), condOf(d),
+			d.Release, fmt.Sprint(d.Generation.Number), deploy.ShortCommit(d.Generation.Source.Commit), fmt.Sprint(len(d.Units)), condOf(d),
 		})
 	}
 	return a.table([]string{"RELEASE", "GENERATION", "COMMIT", "UNITS", "STATE"}, rows)
 }
-
-// short is a commit as git shows it.
-func short(commit string) string { return commit[:min(len(commit), 12)] }
 
 // condOf says in a word or two how a deployment is.
 func condOf(d deploy.Deployment) string {
@@ -119,7 +117,7 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseName, opts deploy.RemoveOptions) error {
 	done, err := m.engine.Remove(ctx, name, opts, a.progress)
 	if err != nil {
-		_ = a.reportDeployments(ctx, m, seen{}) // it has warned, and the failure to remove is graver
+		_ = a.reportDeployments(ctx, m, report.Seen{}) // it has warned, and the failure to remove is graver
 		return localProblem(err)
 	}
 	a.say("%s is removed: %s, %s.", name, plural(len(done.Units), "unit"), plural(len(done.Files), "file"))
@@ -147,7 +145,7 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 	if err := a.dropTimer(ctx, m); err != nil {
 		return err
 	}
-	reportErr := a.reportDeployments(ctx, m, seen{})
+	reportErr := a.reportDeployments(ctx, m, report.Seen{})
 	if a.flags.json {
 		return a.printJSON(removedJSON{
 			Release: done.FormerRelease, Units: list(done.Units), Files: list(done.Files), Volumes: list(done.Volumes),
@@ -202,7 +200,7 @@ func (a *app) progress(e deploy.Event) {
 			a.warn("%s: %s", e.Unit, e.Note)
 			return
 		}
-		a.say("  %s is %s", e.Unit, stateWords(e.State))
+		a.say("  %s is %s", e.Unit, report.StateWords(e.State))
 	case deploy.StepBack:
 		if e.Unit == "" {
 			a.say("it failed: putting back what was there before")

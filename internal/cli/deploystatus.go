@@ -2,15 +2,13 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/report"
 )
 
 // headPatience is how long status waits for a repository to tell its newest
@@ -53,9 +51,9 @@ type deploymentJSON struct {
 	Units       []unitJSON          `json:"units"`
 	Drift       []deploy.FileChange `json:"drift"` // files that are not as they were installed
 	// Stale lists units that run with an older value of a secret.
-	Stale []staleJSON `json:"stale"`
+	Stale []report.Use `json:"stale"`
 	// Gone lists units that use a secret which Podman does not have any more.
-	Gone []staleJSON `json:"gone"`
+	Gone []report.Use `json:"gone"`
 	// Branch tells whether the branch has moved on; absent when it was not asked.
 	Branch *branchJSON `json:"branch,omitempty"`
 	// Failures is what did not come up, and what was gone back from, the newest first.
@@ -77,11 +75,6 @@ type unitJSON struct {
 	Sub       string     `json:"sub"`
 	Health    string     `json:"health,omitempty"` // "starting", "healthy", "unhealthy"; absent: no health check
 	Since     *time.Time `json:"since,omitempty"`
-}
-
-type staleJSON struct {
-	Unit   string `json:"unit"`
-	Secret string `json:"secret"`
 }
 
 type branchJSON struct {
@@ -106,7 +99,7 @@ type generationJSON struct {
 func jsonOf(m *machine, d deploy.Deployment) (deploymentJSON, error) {
 	out := deploymentJSON{
 		Release: d.Release, Generation: d.Generation.Number, Source: d.Generation.Source,
-		Healthy: d.Healthy(), Running: d.Running, Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []staleJSON{}, Gone: []staleJSON{},
+		Healthy: d.Healthy(), Running: d.Running, Interrupted: d.Interrupted, Units: []unitJSON{}, Drift: []deploy.FileChange{}, Stale: []report.Use{}, Gone: []report.Use{},
 	}
 	for _, u := range d.Units {
 		out.Units = append(out.Units, unitOf(u))
@@ -178,13 +171,13 @@ func (a *app) deployStatus(ctx context.Context, args []string, offline, history 
 
 // reportLooked tells the server what was seen, once it is shown.
 func (a *app) reportLooked(ctx context.Context, m *machine, args []string, all []deploy.Deployment, out []deploymentJSON) {
-	s := seen{glance: true, heads: map[string]string{}}
+	s := report.Seen{Glance: true, Heads: map[string]string{}}
 	if len(args) == 0 { // else it is not all that there is
-		s.all = all
+		s.All = all
 	}
 	for _, j := range out {
 		if j.Branch != nil {
-			s.heads[j.Release] = j.Branch.Commit
+			s.Heads[j.Release] = j.Branch.Commit
 		}
 	}
 	_ = a.reportDeployments(ctx, m, s) // it has warned
@@ -210,8 +203,8 @@ func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, o
 		return j, err
 	}
 	secrets := a.podmanHas(ctx, m)
-	j.Stale = append(j.Stale, staleUnits(d, secrets)...)
-	j.Gone = append(j.Gone, goneSecrets(d, secrets)...)
+	j.Stale = append(j.Stale, secrets.Stale(d)...)
+	j.Gone = append(j.Gone, secrets.Gone(d)...)
 	name, err := leger.ParseReleaseName(d.Release)
 	if err != nil {
 		return j, err
@@ -223,56 +216,6 @@ func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, o
 		j.Branch = a.branchOf(ctx, name, d.Generation.Source)
 	}
 	return j, nil
-}
-
-// staleUnits finds the units that were started before a secret of theirs got the
-// value that it has now.
-func staleUnits(d deploy.Deployment, secrets []podman.Secret) []staleJSON {
-	var stale []staleJSON
-	for _, u := range d.Units {
-		if u.State.ActiveState != "active" || u.State.Begun.IsZero() {
-			continue
-		}
-		for _, s := range secrets {
-			if slices.Contains(u.Secrets, s.Name) && s.UpdatedAt.After(u.State.Begun) {
-				stale = append(stale, staleJSON{u.Service, s.Name})
-			}
-		}
-	}
-	return stale
-}
-
-// podmanHas lists Podman's secrets; nil: Podman does not say.
-func (a *app) podmanHas(ctx context.Context, m *machine) []podman.Secret {
-	secrets, err := m.podman.Secrets(ctx)
-	if err != nil {
-		a.detail("whether units run with older secrets, or without them, is not known: %v", err)
-		return nil
-	}
-	if secrets == nil {
-		secrets = []podman.Secret{}
-	}
-	return secrets
-}
-
-// goneSecrets finds the units that run, or should, and use a secret that Podman
-// does not have. secrets nil: nobody knows.
-func goneSecrets(d deploy.Deployment, secrets []podman.Secret) []staleJSON {
-	if secrets == nil {
-		return nil
-	}
-	var gone []staleJSON
-	for _, u := range d.Units {
-		if u.Template || !u.Run && u.State.ActiveState != "active" {
-			continue
-		}
-		for _, name := range u.Secrets {
-			if !slices.ContainsFunc(secrets, func(s podman.Secret) bool { return s.Name == name }) {
-				gone = append(gone, staleJSON{u.Service, name})
-			}
-		}
-	}
-	return gone
 }
 
 // branchOf asks the repository for the newest commit.
@@ -318,103 +261,4 @@ func generationsOf(m *machine, d deploy.Deployment) ([]generationJSON, error) {
 		out = append(out, generationJSON{g.Number, g.Number == current, g.Source, g.Consent, g.CreatedAt})
 	}
 	return out, nil
-}
-
-func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) error {
-	var rows, generations [][]string
-	for i, d := range all {
-		for _, u := range d.Units {
-			rows = append(rows, []string{d.Release, u.Service, unitState(u), u.File})
-		}
-		a.printDrift(d, out[i])
-		for _, g := range out[i].Generations {
-			mark := ""
-			if g.Current {
-				mark = "current"
-			}
-			generations = append(generations, []string{
-				d.Release, fmt.Sprint(g.Number), short(g.Source.Commit), g.CreatedAt.Local().Format("2006-01-02 15:04"), mark,
-			})
-		}
-	}
-	if len(rows) == 0 {
-		a.say("Nothing is installed.")
-		return nil
-	}
-	if err := a.table([]string{"RELEASE", "UNIT", "STATE", "FILE"}, rows); err != nil || len(generations) == 0 {
-		return err
-	}
-	if err := a.print("\n"); err != nil {
-		return err
-	}
-	return a.table([]string{"RELEASE", "GENERATION", "COMMIT", "INSTALLED", ""}, generations)
-}
-
-// printDrift tells what is not as it was installed, and what is new.
-func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
-	if d.Running {
-		a.say("%s is being deployed at this moment: look again when that is done.", d.Release)
-		return
-	}
-	for _, u := range d.Units {
-		if u.NotAtBoot {
-			a.warn("%s: %s will not start when the machine boots: nothing that starts then asks for it", d.Release, u.Service)
-		}
-	}
-	if d.Damage != nil {
-		a.warn("%s: %v", d.Release, d.Damage)
-	}
-	for _, f := range d.Drift {
-		_, what := fileFinding(f)
-		a.warn("%s: %s %s", d.Release, f.Path, what)
-	}
-	a.warnGone(j)
-	for _, s := range j.Stale {
-		a.warn("%s: %s runs with an older value of the secret %s: leger service restart %s", d.Release, s.Unit, s.Secret, s.Unit)
-	}
-	if j.Waiting != nil {
-		a.say("%s: an update waits for you since %s: %s: leger deploy update %s",
-			d.Release, j.Waiting.Since.Local().Format("2006-01-02 15:04"), j.Waiting.Reason, d.Release)
-	}
-	switch b := j.Branch; {
-	case b == nil:
-	case len(b.Source) > 0:
-		for _, change := range b.Source {
-			a.warn("%s: on the server %s", d.Release, change)
-		}
-		a.say("%s: its new source waits for you: leger deploy plan %s", d.Release, d.Release)
-	case b.Error != nil:
-		a.detail("%s: whether the branch has moved on is not known: %s", d.Release, b.Error.Message)
-	case b.Moved && len(j.Failures) > 0 && j.Failures[0].Of(d.Generation.Source, b.Commit):
-		a.say("%s: the branch is at commit %s, which is not installed: %s.", d.Release, short(b.Commit), j.Failures[0].Reason)
-	case b.Moved:
-		a.say("%s: the branch has moved on to commit %s: leger deploy update %s", d.Release, short(b.Commit), d.Release)
-	}
-}
-
-// warnGone tells of secrets that units use and that are gone.
-func (a *app) warnGone(j deploymentJSON) {
-	for _, g := range j.Gone {
-		a.warn("%s: %s %s", j.Release, g.Unit, goneText(g))
-	}
-}
-
-// unitState says how a unit is, and its container where that has a health check.
-func unitState(u deploy.UnitStatus) string {
-	state := stateWords(u.State)
-	if u.Health != "" {
-		state += ", " + u.Health
-	}
-	return state
-}
-
-func stateWords(s leger.UnitState) string {
-	switch {
-	case s.LoadState == "not-found":
-		return "not there"
-	case s.SubState == "" || s.SubState == s.ActiveState:
-		return s.ActiveState
-	default:
-		return s.ActiveState + " (" + s.SubState + ")"
-	}
 }

@@ -53,7 +53,7 @@ func (a *app) request(ctx context.Context, name leger.ReleaseName, in install, v
 	if tree.SignedBy != "" {
 		a.say("signed by %s", tree.SignedBy)
 	}
-	a.say("commit %s, %s", short(tree.Commit), plural(len(req.Set.Files), "file"))
+	a.say("commit %s, %s", deploy.ShortCommit(tree.Commit), plural(len(req.Set.Files), "file"))
 	return req, nil
 }
 

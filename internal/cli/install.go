@@ -15,6 +15,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/report"
 	"leger.run/leger/internal/secretsync"
 )
 
@@ -170,7 +171,7 @@ func (a *app) reportOutcome(ctx context.Context, m *machine, in install) error {
 	if in.unattended {
 		return nil
 	}
-	return a.reportDeployments(ctx, m, seen{})
+	return a.reportDeployments(ctx, m, report.Seen{})
 }
 
 // nothingDone tells the server all the same when the release is up to date: an

@@ -12,6 +12,8 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/settings"
+	"leger.run/leger/internal/signin"
 	"leger.run/leger/internal/tailnet"
 	"leger.run/leger/internal/token"
 )
@@ -36,7 +38,7 @@ type loginJSON struct {
 // login asks how one signs in at the server, finds out who this is, lets the server
 // check it, keeps the sign-in, and gives a link for the browser. It waits for nothing.
 func (a *app) login(ctx context.Context, in login) error {
-	server, err := a.value("server")
+	server, err := a.value(settings.Server)
 	if err != nil {
 		return err
 	}
@@ -49,8 +51,11 @@ func (a *app) login(ctx context.Context, in login) error {
 			"--local-identity works only at a server on this machine, and %s is not", anon.Server()).
 			WithHint("leave the flag out to sign in through Tailscale")
 	}
-	method, err := a.signInMethod(ctx, anon)
+	accepted, err := anon.AuthMethods(ctx)
 	if err != nil {
+		return err
+	}
+	if _, err := signin.Choose(anon.Server(), accepted); err != nil {
 		return err
 	}
 	secret, err := a.sharedSecret()
@@ -65,9 +70,13 @@ func (a *app) login(ctx context.Context, in login) error {
 	if err != nil {
 		return err
 	}
-	auth.Local, auth.Method = in.localIdentity != "", method
-	former, formerErr := a.readAuth()
-	if err := a.writeAuth(auth); err != nil {
+	auth.Local = in.localIdentity != ""
+	file, err := a.signInFile()
+	if err != nil {
+		return err
+	}
+	former, formerErr := file.Read()
+	if err := file.Write(auth); err != nil {
 		return err
 	}
 	a.say("Signed in at %s until %s.", auth.Server, auth.ExpiresAt.Local().Format("2 January 2006"))
@@ -127,51 +136,24 @@ func (a *app) tailnetConfig() tailnet.Config {
 }
 
 // signIn makes the access token and lets the server check it.
-func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id leger.Identity) (authFile, error) {
-	claims, err := token.New(a.env.Now(), a.env.Random, id, token.IssuerCLI, token.AudienceAccess, a.env.Version)
-	if err != nil {
-		return authFile{}, err
+func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id leger.Identity) (signin.SignIn, error) {
+	in, err := a.signer(secret).In(ctx, server, id)
+	if !fromServer(err) || !errors.Is(err, leger.ErrInvalidToken) {
+		return in, err
 	}
-	text, err := token.Sign(secret, claims)
-	if err != nil {
-		return authFile{}, err
+	src, _ := a.sharedSecretSource()
+	from := src.From
+	if src.File != "" {
+		from += ", " + src.File
 	}
-	c, err := a.client(server, text)
-	if err != nil {
-		return authFile{}, err
-	}
-	user, err := c.Validate(ctx)
-	if errors.Is(err, leger.ErrInvalidToken) {
-		src, _ := a.sharedSecretSource()
-		from := src.From
-		if src.File != "" {
-			from += ", " + src.File
-		}
-		return authFile{}, leger.Wrap(leger.CodeInvalidToken, nil, "%s did not accept the sign-in: the shared secret is not the server's, or the clocks differ", server).
-			WithHint("compare the shared secret (%s) with the server's, then: leger doctor", from)
-	}
-	if err != nil {
-		return authFile{}, err
-	}
-	if user.UserUUID != id.UserID() {
-		return authFile{}, leger.Errorf(leger.CodeInvalidToken, "%s takes you for another user than you are", server).
-			WithHint("is this the address of your own server? leger config get server")
-	}
-	return authFile{
-		Server: server, Token: text, UserUUID: user.UserUUID, Email: id.Email, Tailnet: id.Tailnet,
-		TailscaleUserID: id.TailscaleUserID.String(), DeviceID: id.DeviceID,
-		IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt,
-	}, nil
+	return in, leger.Wrap(leger.CodeInvalidToken, nil, "%s did not accept the sign-in: the shared secret is not the server's, or the clocks differ", server).
+		WithHint("compare the shared secret (%s) with the server's, then: leger doctor", from)
 }
 
 // giveLink makes the browser's link, with a token of its own that works once, and
 // opens or prints it.
-func (a *app) giveLink(ctx context.Context, in login, auth authFile, secret token.Secret, id leger.Identity) error {
-	claims, err := token.New(a.env.Now(), a.env.Random, id, token.IssuerCLI, token.AudienceLink, a.env.Version)
-	if err != nil {
-		return err
-	}
-	text, err := token.Sign(secret, claims)
+func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, secret token.Secret, id leger.Identity) error {
+	text, claims, err := a.signer(secret).Sign(id, token.AudienceLink)
 	if err != nil {
 		return err
 	}
@@ -188,7 +170,7 @@ func (a *app) giveLink(ctx context.Context, in login, auth authFile, secret toke
 		a.say("Open this link of %s to sign a browser in. It works once, within %s:", base.Host, "2 minutes")
 	}
 	if a.flags.json {
-		out := loginJSON{authJSON: auth.json(), Link: link, LinkExpiresAt: claims.ExpiresAt.UTC(), BrowserOpened: opened}
+		out := loginJSON{authJSON: signInJSON(auth), Link: link, LinkExpiresAt: claims.ExpiresAt.UTC(), BrowserOpened: opened}
 		out.Confirmed = true
 		return a.printJSON(out)
 	}

@@ -14,6 +14,7 @@ import (
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/settings"
 	"leger.run/leger/internal/systemd"
 )
 
@@ -126,20 +127,24 @@ func (a *app) quadletDir() (string, error) {
 
 // podmanRunner finds podman where the settings say, else in PATH.
 func (a *app) podmanRunner() (*run.Runner, error) {
-	program, err := a.value("podman")
+	s, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	program, err := s.Path(settings.Podman)
 	if err != nil {
 		return nil, err
 	}
 	path := a.env.get("PATH")
-	if program = a.path(program); strings.Contains(program, "/") {
-		path = filepath.Dir(program) + string(filepath.ListSeparator) + path
+	if strings.Contains(program.Value, "/") {
+		path = filepath.Dir(program.Value) + string(filepath.ListSeparator) + path
 	}
 	return run.New(run.Config{Path: path}), nil
 }
 
 // git makes the client that fetches from a source.
 func (a *app) git(ctx context.Context, from deploy.Source) (*gitrepo.Client, error) {
-	own, err := a.value("git.user_settings")
+	own, err := a.value(settings.GitUserSettings)
 	if err != nil {
 		return nil, err
 	}

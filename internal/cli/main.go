@@ -11,6 +11,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/settings"
 	"leger.run/leger/internal/terminal"
 )
 
@@ -68,7 +69,7 @@ type app struct {
 	flags flags
 	// out and err are Env's streams, which nothing writes to past them.
 	out, err *terminal.Writer
-	known    *settings // read at first use
+	known    *settings.Settings
 	// openUnits connects to the user's systemd; a test puts its own there.
 	openUnits func() (deploy.Units, func(), error)
 }

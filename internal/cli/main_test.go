@@ -248,55 +248,6 @@ func subcommands(help string) (names []string) {
 	return names
 }
 
-func TestSettingAKeyKeepsTheRestOfTheFile(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ before, key, value, after string }{
-		{"", "server", "https://a", "server = \"https://a\"\n"},
-		{"# hi\n", "server", "https://a", "# hi\nserver = \"https://a\"\n"},
-		{"[git]\nuser_settings = true\n", "server", "https://a", "server = \"https://a\"\n[git]\nuser_settings = true\n"},
-		{"[git]\n\n[auth]\n", "git.user_settings", "true", "[git]\nuser_settings = true\n\n[auth]\n"},
-		{"x = 1\n", "auth.shared_secret_file", `/a "b"`, "x = 1\n\n[auth]\nshared_secret_file = '/a \"b\"'\n"},
-		{"server = \"https://a\"", "server", "https://b", "server = \"https://b\"\n"},
-	} {
-		got, err := cli.SetTOML([]byte(c.before), c.key, c.value)
-		if err != nil || string(got) != c.after {
-			t.Errorf("%q + %s: %q, %v; want %q", c.before, c.key, got, err, c.after)
-		}
-	}
-	// Written in ways that lines cannot tell: refused, not mangled.
-	for _, odd := range []string{"auth.shared_secret_file = \"x\"\n", "auth = { shared_secret_file = \"x\" }\n"} {
-		if got, err := cli.SetTOML([]byte(odd), "auth.shared_secret_file", "/y"); err == nil {
-			t.Errorf("%q became %q", odd, got)
-		}
-	}
-}
-
-// Whatever the file says, setting a key changes that key and nothing else, or
-// fails.
-func FuzzSetTOML(f *testing.F) {
-	f.Add("# c\nserver = \"https://a\"\n[git]\nuser_settings = true\n", "https://b")
-	f.Add("[auth]\nshared_secret_file = '''\nserver = 1\n'''\n", "https://b")
-	f.Add("auth.x = 1\n[[git]]\n", "\"")
-	f.Fuzz(func(t *testing.T, text, value string) {
-		before, err := cli.ConfigValues([]byte(text))
-		if err != nil {
-			return
-		}
-		after, err := cli.SetTOML([]byte(text), "server", value)
-		if err != nil {
-			return
-		}
-		now, err := cli.ConfigValues(after)
-		if err != nil || now["server"] != value {
-			t.Fatalf("%q became %q: %v", text, after, err)
-		}
-		before["server"] = value
-		if fmt.Sprint(before) != fmt.Sprint(now) {
-			t.Errorf("%v became %v", before, now)
-		}
-	})
-}
-
 // A variable, its _FILE twin and the systemd credential, in that order.
 func TestWhereSettingsComeFrom(t *testing.T) {
 	t.Parallel()

@@ -56,7 +56,7 @@ func (a *app) tint(text string) (parts []any) {
 func planText(p deploy.Plan, diffs bool) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
-	commit := short(p.Next.Source.Commit)
+	commit := deploy.ShortCommit(p.Next.Source.Commit)
 	switch {
 	case p.From > 0 && commit != "":
 		say("Change generation %d of %s to commit %s:", p.From, p.Next.Release, commit)

@@ -29,7 +29,7 @@ type dependents struct {
 }
 
 func (d *dependents) Stale(ctx context.Context) ([]secretsync.Dependents, error) {
-	secrets, err := d.m.podman.Secrets(ctx)
+	secrets, err := d.m.held(ctx)
 	if err != nil {
 		return nil, localProblem(err)
 	}
@@ -39,7 +39,7 @@ func (d *dependents) Stale(ctx context.Context) ([]secretsync.Dependents, error)
 	var found []secretsync.Dependents
 	for _, one := range d.all {
 		of := secretsync.Dependents{Deployment: one.Release}
-		for _, s := range staleUnits(one, secrets) {
+		for _, s := range secrets.Stale(one) {
 			of.Units, of.Secrets = append(of.Units, s.Unit), append(of.Secrets, s.Secret)
 		}
 		if of.Units = slices.Compact(of.Units); len(of.Units) > 0 {

@@ -9,7 +9,8 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/localvault"
-	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/report"
+	"leger.run/leger/internal/settings"
 )
 
 func (a *app) statusCmd() *cobra.Command {
@@ -78,13 +79,13 @@ func (a *app) lookAtSignIn(s *statusJSON) error {
 	if err != nil {
 		return err
 	}
-	j := f.json()
+	j := signInJSON(f)
 	s.SignIn = &j
 	return nil
 }
 
 func (a *app) lookAtServer(ctx context.Context, s *statusJSON) error {
-	server, err := a.value("server")
+	server, err := a.value(settings.Server)
 	if err != nil {
 		return err
 	}
@@ -139,14 +140,14 @@ func (a *app) lookAtDeployments(ctx context.Context, s *statusJSON) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all, err := m.engine.List(ctx)
-	var secrets []podman.Secret
+	var secrets report.Held
 	if len(all) > 0 {
 		secrets = a.podmanHas(ctx, m)
 	}
 	for _, d := range all {
 		j, wrong := jsonOf(m, d)
-		j.Stale = append(j.Stale, staleUnits(d, secrets)...)
-		j.Gone = append(j.Gone, goneSecrets(d, secrets)...)
+		j.Stale = append(j.Stale, secrets.Stale(d)...)
+		j.Gone = append(j.Gone, secrets.Gone(d)...)
 		s.Deployments, err = append(s.Deployments, j), errors.Join(err, wrong)
 	}
 	return localProblem(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"leger.run/leger/internal/client"
 	"leger.run/leger/internal/localvault"
 	"leger.run/leger/internal/secretsync"
+	"leger.run/leger/internal/signin"
 )
 
 func (a *app) syncCmd() *cobra.Command {
@@ -119,9 +121,10 @@ func (a *app) sync(ctx context.Context, in syncFlags) error {
 	}
 	out := syncReportJSON(f, report, false, syncErr)
 	out.Restarted, out.RestartError = r.Restarted, failureOf(restartErr)
-	for _, name := range sortedNames(r.WentBack) {
+	for name := range r.WentBack {
 		out.WentBack = append(out.WentBack, name.String())
 	}
+	slices.Sort(out.WentBack)
 	out.ReportError = failureOf(a.reportSecrets(ctx, f, c, report))
 	if err := a.printSync(f, out, report, syncErr); err != nil && syncErr == nil {
 		return err
@@ -134,7 +137,7 @@ func (a *app) sync(ctx context.Context, in syncFlags) error {
 
 // syncDryRun shows the plan. One that needs consent ends with the code that a sync
 // without it would end with.
-func (a *app) syncDryRun(ctx context.Context, f authFile, s *secretsync.Syncer, yes bool) error {
+func (a *app) syncDryRun(ctx context.Context, f signin.SignIn, s *secretsync.Syncer, yes bool) error {
 	plan, err := s.Plan(ctx)
 	if err != nil {
 		return err
@@ -203,7 +206,7 @@ type syncOptions struct {
 }
 
 // syncer wires a sync of the signed-in user with legerd, started if need be.
-func (a *app) syncer(f authFile, c *client.Client, o syncOptions) (*secretsync.Syncer, error) {
+func (a *app) syncer(f signin.SignIn, c *client.Client, o syncOptions) (*secretsync.Syncer, error) {
 	legerd, err := a.legerd()
 	if err != nil {
 		return nil, err
@@ -229,7 +232,7 @@ func (a *app) syncer(f authFile, c *client.Client, o syncOptions) (*secretsync.S
 	}), nil
 }
 
-func (a *app) printSync(f authFile, out syncJSON, r secretsync.Report, syncErr error) error {
+func (a *app) printSync(f signin.SignIn, out syncJSON, r secretsync.Report, syncErr error) error {
 	dryRun := out.DryRun
 	if a.flags.json {
 		return a.printJSON(out)
@@ -307,7 +310,7 @@ func verdict(x secretsync.Result, nothingDone bool) string {
 	}
 }
 
-func syncReportJSON(f authFile, r secretsync.Report, dryRun bool, syncErr error) syncJSON {
+func syncReportJSON(f signin.SignIn, r secretsync.Report, dryRun bool, syncErr error) syncJSON {
 	out := syncJSON{
 		Server: f.Server, DryRun: dryRun, NotModified: r.NotModified,
 		Secrets: []syncSecretJSON{}, Error: failureOf(syncErr),

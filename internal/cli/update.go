@@ -178,5 +178,5 @@ func commitOf(s deploy.Source) string {
 	if s.Commit == "" {
 		return ""
 	}
-	return fmt.Sprintf(", commit %s", short(s.Commit))
+	return fmt.Sprintf(", commit %s", deploy.ShortCommit(s.Commit))
 }

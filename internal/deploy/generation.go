@@ -263,3 +263,6 @@ func (g Generation) affected(files map[string]bool) map[string]bool {
 	}
 	return found
 }
+
+// ShortCommit is a commit as people read it: its first 12 digits.
+func ShortCommit(commit string) string { return commit[:min(len(commit), 12)] }

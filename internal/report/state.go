@@ -1,4 +1,4 @@
-package cli
+package report
 
 import (
 	"time"
@@ -8,14 +8,14 @@ import (
 	"leger.run/leger/internal/wire"
 )
 
-// reportOf is what the server is told of a deployment. Templates are no units
-// that could be in a state.
-func reportOf(d deploy.Deployment, around surroundings) wire.HostDeploymentReport {
+// Deployment is what the server is told of a deployment. Templates are left out: they
+// are no units that could be in a state.
+func Deployment(d deploy.Deployment, around Around) wire.HostDeploymentReport {
 	source := d.Generation.Source
 	out := wire.HostDeploymentReport{
 		Release: d.Release, Version: source.ReleaseVersion, Commit: source.Commit, State: deploymentState(d),
 		UpdatedAt:  d.Generation.CreatedAt.UTC().Format(time.RFC3339Nano),
-		Generation: int64(d.Generation.Number), Health: healthOf(d), Findings: findingsOf(d, around),
+		Generation: int64(d.Generation.Number), Health: healthOf(d), Findings: Findings(d, around),
 	}
 	for _, u := range d.Units {
 		if !u.Template {
@@ -66,4 +66,16 @@ func hostState(u deploy.UnitStatus) leger.HostState {
 		return leger.HostActive // it ran to its end, which systemd forgets
 	}
 	return leger.HostStopped
+}
+
+// StateWords says how a unit is, in systemd's words.
+func StateWords(s leger.UnitState) string {
+	switch {
+	case s.LoadState == "not-found":
+		return "not there"
+	case s.SubState == "" || s.SubState == s.ActiveState:
+		return s.ActiveState
+	default:
+		return s.ActiveState + " (" + s.SubState + ")"
+	}
 }

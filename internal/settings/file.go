@@ -1,4 +1,4 @@
-package cli
+package settings
 
 import (
 	"errors"
@@ -15,67 +15,68 @@ import (
 	"leger.run/leger"
 )
 
-const configName = "config.toml"
+// FileName is the settings file's name in the user's configuration directory.
+const FileName = "config.toml"
 
-// configFile is what one settings file says. A file that does not exist says
-// nothing.
-type configFile struct {
-	values  map[string]string // by key, as in "auth.shared_secret_file"
-	unknown []string          // keys leger does not know, sorted
+// File is what one settings file says. A file that does not exist says nothing.
+type File struct {
+	Values  map[string]string // by the settings' names
+	Unknown []string          // names that are no setting, sorted
 }
 
-func readConfig(path string) (configFile, error) {
+// ReadFile reads a settings file. CodeInvalid, with the line, when it is not valid.
+func ReadFile(path string) (File, error) {
 	b, err := os.ReadFile(path) //nolint:gosec // the user's own settings file
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return configFile{}, nil
+		return File{}, nil
 	case err != nil:
-		return configFile{}, leger.WrapFile(leger.CodeInvalid, err, "read the settings file %s", path)
+		return File{}, leger.WrapFile(leger.CodeInvalid, err, "read the settings file %s", path)
 	}
-	c, err := parseConfig(b)
+	c, err := Parse(b)
 	if err != nil {
 		where := path
 		if d, ok := errors.AsType[*toml.DecodeError](err); ok {
 			row, _ := d.Position()
 			where = fmt.Sprintf("%s:%d", path, row)
 		}
-		return configFile{}, leger.Wrap(leger.CodeInvalid, err, "the settings file is not valid: %s", where).
-			WithHint("mend that line, or move the file away")
+		return File{}, leger.Wrap(leger.CodeInvalid, err, "the settings file is not valid: %s", where).
+			WithHint("correct that line, or move the file away")
 	}
 	return c, nil
 }
 
-// parseConfig reads TOML.
-func parseConfig(b []byte) (configFile, error) {
+// Parse reads the text of a settings file.
+func Parse(b []byte) (File, error) {
 	var tree map[string]any
 	if err := toml.Unmarshal(b, &tree); err != nil {
-		return configFile{}, err
+		return File{}, err
 	}
-	c := configFile{values: map[string]string{}}
+	c := File{Values: map[string]string{}}
 	flatten(&c, "", tree)
-	slices.Sort(c.unknown)
+	slices.Sort(c.Unknown)
 	return c, nil
 }
 
-func flatten(c *configFile, prefix string, tree map[string]any) {
+func flatten(c *File, prefix string, tree map[string]any) {
 	for name, v := range tree {
 		full := prefix + name
 		if sub, ok := v.(map[string]any); ok {
 			flatten(c, full+".", sub)
 			continue
 		}
-		k, known := keyNamed(full)
+		k, err := Named(full)
 		text, isText := v.(string)
 		flag, isFlag := v.(bool)
 		switch {
-		case !known:
-			c.unknown = append(c.unknown, full)
-		case k.kind == kindBool && isFlag:
-			c.values[full] = fmt.Sprint(flag)
+		case err != nil:
+			c.Unknown = append(c.Unknown, full)
+		case k.Kind == KindBool && isFlag:
+			c.Values[full] = fmt.Sprint(flag)
 		case isText:
-			c.values[full] = text
+			c.Values[full] = text
 		default:
-			c.values[full] = fmt.Sprint(v) // valid says what it should be
+			c.Values[full] = fmt.Sprint(v) // Valid says what it should be
 		}
 	}
 }
@@ -85,12 +86,12 @@ var (
 	keyLine   = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+)\s*=`)
 )
 
-// setTOML sets one key in the text of a settings file and leaves every other
-// line, comments too, as it is. It fails where that cannot be done by lines.
-func setTOML(text []byte, k key, value string) ([]byte, error) {
-	table, name, nested := strings.Cut(k.name, ".")
+// Set sets one key in the text of a settings file and leaves every other line,
+// comments too, as it is. CodeConflict where that cannot be done by lines.
+func Set(text []byte, k Key, value string) ([]byte, error) {
+	table, name, nested := strings.Cut(k.Name, ".")
 	if !nested {
-		table, name = "", k.name
+		table, name = "", k.Name
 	}
 	line, err := tomlLine(name, k, value)
 	if err != nil {
@@ -101,7 +102,7 @@ func setTOML(text []byte, k key, value string) ([]byte, error) {
 		lines = nil
 	}
 	out := []byte(strings.Join(placeLine(lines, table, name, line), "\n") + "\n")
-	return out, sameBut(text, out, k.name, value)
+	return out, sameBut(text, out, k.Name, value)
 }
 
 // placeLine puts line in the place of the key, else at the end of its table, else
@@ -136,8 +137,8 @@ func placeLine(lines []string, table, name, line string) []string {
 	return append(lines, "["+table+"]", line)
 }
 
-func tomlLine(name string, k key, value string) (string, error) {
-	if k.kind == kindBool {
+func tomlLine(name string, k Key, value string) (string, error) {
+	if k.Kind == KindBool {
 		return name + " = " + value, nil
 	}
 	if !strings.ContainsFunc(value, func(r rune) bool { return r == '"' || r == '\\' || !unicode.IsPrint(r) }) {
@@ -145,7 +146,7 @@ func tomlLine(name string, k key, value string) (string, error) {
 	}
 	b, err := toml.Marshal(map[string]string{name: value})
 	if err != nil {
-		return "", leger.Wrap(leger.CodeInvalid, err, "write %s as TOML", k.name)
+		return "", leger.Wrap(leger.CodeInvalid, err, "write %s as TOML", k.Name)
 	}
 	return strings.TrimSuffix(string(b), "\n"), nil
 }
@@ -154,21 +155,21 @@ func tomlLine(name string, k key, value string) (string, error) {
 func sameBut(before, after []byte, name, value string) error {
 	byHand := leger.Errorf(leger.CodeConflict, "the settings file is written in a way leger cannot change without disturbing the rest").
 		WithHint("edit it: %s", name)
-	old, err := parseConfig(before)
+	old, err := Parse(before)
 	if err != nil {
 		return byHand
 	}
-	now, err := parseConfig(after)
-	if err != nil || now.values[name] != value || !slices.Equal(old.unknown, now.unknown) {
+	now, err := Parse(after)
+	if err != nil || now.Values[name] != value || !slices.Equal(old.Unknown, now.Unknown) {
 		return byHand
 	}
-	delete(old.values, name)
-	delete(now.values, name)
-	if len(old.values) != len(now.values) {
+	delete(old.Values, name)
+	delete(now.Values, name)
+	if len(old.Values) != len(now.Values) {
 		return byHand
 	}
-	for k, v := range old.values {
-		if now.values[k] != v {
+	for k, v := range old.Values {
+		if now.Values[k] != v {
 			return byHand
 		}
 	}

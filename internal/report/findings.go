@@ -1,4 +1,4 @@
-package cli
+package report
 
 import (
 	"fmt"
@@ -11,23 +11,22 @@ import (
 	"leger.run/leger/internal/wire"
 )
 
-// maxReportedFindings bounds those of a whole report: at their longest they are
-// well below what a request may have.
-const maxReportedFindings = 400
+// maxFindings bounds those of a whole report: at their longest they are well below
+// what a request may have.
+const maxFindings = 400
 
-// surroundings is what is known about a deployment besides what the engine tells.
-type surroundings struct {
-	stale    []staleJSON
-	gone     []staleJSON
-	head     string          // the newest commit of its branch; empty: nobody asked
-	waiting  *deploy.Waiting // what an update by itself has left to the user; nil: nothing
-	failures []deploy.Failure
+// Around is what is known about a deployment besides what the engine tells.
+type Around struct {
+	Stale    []Use           // units that run with an older value of a secret
+	Gone     []Use           // units that use a secret which Podman does not have
+	Head     string          // the newest commit of its branch; empty: nobody asked
+	Waiting  *deploy.Waiting // what an update by itself has left to the user; nil: nothing
+	Failures []deploy.Failure
 }
 
-// findingsOf lists what the owner may want to look at, the gravest first. All of
-// it is made of names and fixed words: neither a journal nor a secret's value can
-// get into it.
-func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
+// Findings lists what the owner may want to look at, the gravest first. All of it is
+// made of names and fixed words: neither a journal nor a secret's value can get into it.
+func Findings(d deploy.Deployment, s Around) []wire.HostFinding {
 	var all []wire.HostFinding
 	add := func(kind leger.FindingKind, subject, format string, args ...any) {
 		all = append(all, wire.HostFinding{
@@ -45,28 +44,28 @@ func findingsOf(d deploy.Deployment, s surroundings) []wire.HostFinding {
 			add(kind, u.Service, "%s", text)
 		}
 	}
-	for _, gone := range s.gone {
-		add(leger.FindingSecretGone, gone.Unit, "%s", goneText(gone))
+	for _, gone := range s.Gone {
+		add(leger.FindingSecretGone, gone.Unit, "%s", GoneText(gone))
 	}
 	for _, f := range d.Drift {
-		kind, text := fileFinding(f)
+		kind, text := FileFinding(f)
 		add(kind, f.Path, "%s", text)
 	}
-	for _, stale := range s.stale {
+	for _, stale := range s.Stale {
 		add(leger.FindingSecretStale, stale.Unit, "runs with an older value of the secret %s: leger service restart %s", stale.Secret, stale.Unit)
 	}
-	if w := s.waiting; w != nil && (s.head == "" || w.Commit == "" || w.Commit == s.head) {
+	if w := s.Waiting; w != nil && (s.Head == "" || w.Commit == "" || w.Commit == s.Head) {
 		add(leger.FindingUpdateWaits, "", "an update waits for you%s: leger deploy update %s", waitingFor(w), d.Release)
 		return all
 	}
-	if from := d.Generation.Source.Commit; from != "" && s.head != "" && s.head != from {
-		add(leger.FindingBranchMoved, "", "the branch has moved on to commit %s%s", short(s.head), whyNotThere(d, s))
+	if from := d.Generation.Source.Commit; from != "" && s.Head != "" && s.Head != from {
+		add(leger.FindingBranchMoved, "", "the branch has moved on to commit %s%s", deploy.ShortCommit(s.Head), whyNotThere(d, s))
 	}
 	return all
 }
 
-// goneText goes on from the name of a unit.
-func goneText(g staleJSON) string {
+// GoneText says what a secret that is gone means; it goes on from the unit's name.
+func GoneText(g Use) string {
 	return fmt.Sprintf("uses the secret %[1]s, which is gone from this machine: without it it does not start again. "+
 		"leger secrets set %[1]s, then leger secrets sync", g.Secret)
 }
@@ -85,12 +84,12 @@ func waitingFor(w *deploy.Waiting) string {
 }
 
 // whyNotThere says why the newest commit is not installed.
-func whyNotThere(d deploy.Deployment, s surroundings) string {
-	i := slices.IndexFunc(s.failures, func(f deploy.Failure) bool { return f.Of(d.Generation.Source, s.head) })
+func whyNotThere(d deploy.Deployment, s Around) string {
+	i := slices.IndexFunc(s.Failures, func(f deploy.Failure) bool { return f.Of(d.Generation.Source, s.Head) })
 	switch {
 	case i < 0:
 		return ": leger deploy update " + d.Release
-	case s.failures[i].ByHand:
+	case s.Failures[i].ByHand:
 		return ", from which you went back"
 	default:
 		return ", which has failed here"
@@ -118,12 +117,13 @@ func unitFinding(u deploy.UnitStatus) (leger.FindingKind, string) {
 	case u.Run && u.State.ActiveState == "":
 		return leger.FindingUnitUnknown, "could not be asked for"
 	case u.Run && state == leger.HostUnknown:
-		return leger.FindingUnitUnknown, "is " + stateWords(u.State)
+		return leger.FindingUnitUnknown, "is " + StateWords(u.State)
 	}
 	return "", ""
 }
 
-func fileFinding(f deploy.FileChange) (leger.FindingKind, string) {
+// FileFinding says how a file is not as it was installed; the text goes on from its name.
+func FileFinding(f deploy.FileChange) (leger.FindingKind, string) {
 	if f.Action == deploy.Drop {
 		return leger.FindingFileMissing, "is not there any more"
 	}

@@ -1,0 +1,4 @@
+package report
+
+// Bounded cuts a list of findings.
+var Bounded = bounded
