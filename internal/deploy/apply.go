@@ -185,7 +185,10 @@ func (a *application) change(ctx context.Context) error {
 // replace stops what changes and exchanges the files.
 func (a *application) replace(ctx context.Context) error {
 	e, p := a.engine, a.plan
-	if err := e.stop(ctx, p.Stop, StepStop, a.progress); err != nil || !p.Replace {
+	if !p.Replace {
+		return e.stop(ctx, p.Stop, StepStop, a.progress)
+	}
+	if err := e.retire(ctx, p.Stop, without(p.Stop, p.Next.services()), StepStop, a.progress); err != nil {
 		return err
 	}
 	a.progress.tell(Event{Step: StepFiles})

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -149,11 +150,12 @@ func (e *Engine) takeAway(ctx context.Context, name string, known []Generation, 
 	if err := interrupted(ctx, "nothing is stopped or removed"); err != nil {
 		return err
 	}
-	if err := e.stop(ctx, ours, StepStop, progress); err != nil {
-		return err
+	err := e.retire(ctx, ours, ours, StepStop, progress)
+	if err == nil {
+		err = interrupted(ctx, "the units are stopped, and nothing is removed")
 	}
-	if err := interrupted(ctx, "the units are stopped, and nothing is removed"); err != nil {
-		return err
+	if err != nil { // what is not removed may be started again
+		return errors.Join(err, e.cfg.Units.Reload(context.WithoutCancel(ctx)))
 	}
 	// A moment's work, not cut off halfway.
 	ctx = context.WithoutCancel(ctx)

@@ -45,7 +45,11 @@ func (a *application) back(ctx context.Context, cause error) error {
 func (a *application) restore(ctx context.Context) error {
 	e := a.engine
 	undo, others := a.toUndo(ctx)
-	errs := []error{e.stop(ctx, undo, StepBack, a.progress)}
+	gone := undo
+	if a.rec.current != nil {
+		gone = without(undo, a.rec.current.services())
+	}
+	errs := []error{e.retire(ctx, undo, gone, StepBack, a.progress)}
 	all := append([]Generation{a.plan.Next}, a.rec.pending...)
 	if a.rec.current != nil {
 		all = append(all, *a.rec.current)

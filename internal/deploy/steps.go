@@ -17,6 +17,18 @@ func (e *Engine) step(ctx context.Context, do func(context.Context) error) error
 	return do(ctx)
 }
 
+// retire stops units, of which some will have no file any more. Nothing starts those
+// again in the meantime: a unit that lost its file while it started would run its
+// ExecStopPost= no more, which is what removes its container. A reload has to follow.
+func (e *Engine) retire(ctx context.Context, units, gone []string, as Step, progress Progress) error {
+	if len(gone) > 0 {
+		if err := e.step(ctx, func(ctx context.Context) error { return e.cfg.Units.Hold(ctx, gone...) }); err != nil {
+			return err
+		}
+	}
+	return e.stop(ctx, units, as, progress)
+}
+
 // stop stops units as one set: one after the other they would pull each other up
 // again. Each may take its time. What something else starts again each time, such
 // as a target that upholds it, is held: a reload has to follow.
