@@ -120,7 +120,7 @@ graphs: ## random graphs of units on real machines, through installs, failures, 
 
 .PHONY: bench
 bench: build ## side by side with setec and PocketBase, into docs/performance.md's figures
-	cd bench && go run . -bin ../bin
+	go run ./bench
 
 .PHONY: bench-worker
 bench-worker: ## the Worker beside the specification's in TypeScript; needs the built Worker
@@ -132,7 +132,7 @@ lint: $(LINT) ## golangci-lint over the whole module
 	GOOS=js GOARCH=wasm $(LINT) run --tests=false ./cmd/leger-worker/... ./internal/cloudflare/...
 	GOOS=js GOARCH=wasm $(LINT) run --tests=false --build-tags workertest ./cmd/leger-worker/...
 	cd e2e/tailnet && $(LINT) run --config ../../.golangci.yml ./...
-	cd bench && $(LINT) run --config ../.golangci.yml ./...
+	cd bench/peer && $(LINT) run --config ../../.golangci.yml ./...
 
 .PHONY: format
 format: $(LINT) ## rewrite the code as gofumpt and goimports like it
@@ -147,7 +147,7 @@ tidy-check:
 	go mod tidy -diff
 	cd e2e/tailnet && go mod tidy -diff
 	cd e2e/tailnet/v1.92 && go mod tidy -diff
-	cd bench && go mod tidy -diff
+	cd bench/peer && go mod tidy -diff
 
 .PHONY: shell-check
 shell-check:

@@ -62,7 +62,9 @@ func arrows() map[string][]string {
 		"e2e/githttp":      {},
 		"e2e/rig":          {},
 		"e2e/workerd":      {},
-		"e2e/workerbench":  {"", "e2e/workerd", "internal/token"},
+		"e2e/workerbench":  {"bench/trial", "e2e/workerd"},
+		"bench":            {"bench/trial"},
+		"bench/trial":      {"", "internal/token"},
 		"e2e/differ":       {"", "internal/token"},
 		"scripts":          {},
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // commandResult is the wall time of runs of the leger command, process start
@@ -67,7 +69,7 @@ func measureCommand(ctx context.Context, bin, dir string, l *leger, w *workload,
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stop()) }()
-	if _, err := c.run(ctx, "auth", "login", "--local-identity", email, "--no-browser"); err != nil {
+	if _, err := c.run(ctx, "auth", "login", "--local-identity", trial.Email, "--no-browser"); err != nil {
 		return err
 	}
 	say("leger secrets sync")
@@ -79,7 +81,7 @@ func (c command) syncs(ctx context.Context, l *leger, p *podman, w *workload, r 
 	changeAll := func() error {
 		change++
 		for i := range w.secrets {
-			w.secrets[i].value = valueOf(fmt.Sprint("change ", change), i)
+			w.secrets[i].Value = trial.Value(fmt.Sprint("change ", change), i)
 		}
 		return l.seed(ctx, w.secrets)
 	}

@@ -2,21 +2,18 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // contender is one server with the client that its users would use.
@@ -29,11 +26,11 @@ type contender interface {
 	// kill ends the process without a chance to write anything more.
 	kill() error
 
-	seed(context.Context, []secret) error
+	seed(context.Context, []trial.Secret) error
 	// list gets all secrets with their values, in as many calls as it takes.
 	list(context.Context) (map[string]string, error)
 	read(ctx context.Context, name string) (string, error)
-	create(context.Context, secret) error
+	create(context.Context, trial.Secret) error
 	remove(ctx context.Context, name string) error
 
 	// calls is how many HTTP requests list makes for n secrets.
@@ -42,41 +39,21 @@ type contender interface {
 	survives() string
 }
 
-type secret struct{ name, value string }
-
-// workload is the same for all: 100 secrets of 64 characters, the size of an API key.
+// workload is the same for all.
 type workload struct {
-	secrets []secret
+	secrets []trial.Secret
 	made    int
 }
 
-const secretCount = 100
-
-func newWorkload() *workload {
-	w := &workload{}
-	for i := range secretCount {
-		w.secrets = append(w.secrets, secret{fmt.Sprintf("SECRET_%03d", i), valueOf("seed", i)})
-	}
-	return w
-}
-
 // next gives a secret of a name that was never used.
-func (w *workload) next() secret {
+func (w *workload) next() trial.Secret {
 	w.made++
-	return secret{fmt.Sprintf("NEW_%06d", w.made), valueOf("new", w.made)}
-}
-
-func valueOf(kind string, i int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, i))
-	return base64.RawStdEncoding.EncodeToString(append(sum[:], sum[:16]...))
+	return trial.Unused(w.made)
 }
 
 // contenders gives Leger first.
 func contenders(bin, peers, dir string) []contender {
-	client := &http.Client{
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
-	}
+	client := trial.NewClient(30 * time.Second)
 	return []contender{
 		&leger{program: filepath.Join(bin, "leger-server"), data: filepath.Join(dir, "leger"), http: client},
 		&setecPeer{program: filepath.Join(peers, "setec"), data: filepath.Join(dir, "setec"), http: client},
@@ -85,12 +62,14 @@ func contenders(bin, peers, dir string) []contender {
 	}
 }
 
-// buildPeers builds them as Leger's own programs are built.
-func buildPeers(ctx context.Context, out string) error {
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out+string(filepath.Separator), "./peer/...") //nolint:gosec // a directory of our own making
+// buildPeers builds the peers, a module of their own in dir, as Leger's own programs
+// are built.
+func buildPeers(ctx context.Context, dir, out string) error {
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out+string(filepath.Separator), "./...") //nolint:gosec // a directory of our own making
+	c.Dir = dir
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the peers (run it in bench/): %w\n%s", err, text)
+		return fmt.Errorf("build the peers in %s: %w\n%s", dir, err, text)
 	}
 	return nil
 }
@@ -158,40 +137,4 @@ func answer(out *bufio.Reader, data string) (map[string]string, error) {
 		return nil, fmt.Errorf("the server did not start: %w\n%s", err, log)
 	}
 	return said, nil
-}
-
-// call makes one JSON request and decodes the answer into out, if there is one.
-func call(ctx context.Context, c *http.Client, method, url, authorization string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, body)
-	if err != nil {
-		return err
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	req.Header.Set("Authorization", authorization)
-	res, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", method, url, res.Status, strings.TrimSpace(string(text)))
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
 }

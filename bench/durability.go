@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // durability is what was found out about one server's acknowledged writes.
@@ -28,7 +30,7 @@ const (
 func checkDurability(ctx context.Context, c contender) (durability, error) {
 	d := durability{name: c.name(), survives: c.survives()}
 	for i := range killTimes {
-		s := secret{fmt.Sprintf("KILLED_%d", i), valueOf("killed", i)}
+		s := trial.Secret{Name: fmt.Sprintf("KILLED_%d", i), Value: trial.Value("killed", i)}
 		if err := c.create(ctx, s); err != nil {
 			return d, err
 		}
@@ -46,7 +48,7 @@ func checkDurability(ctx context.Context, c contender) (durability, error) {
 	var err error
 	d.creates, err = syncsOf(ctx, c.pid(), func() error {
 		created++
-		return c.create(ctx, secret{fmt.Sprintf("TRACED_%d", created), valueOf("traced", created)})
+		return c.create(ctx, trial.Secret{Name: fmt.Sprintf("TRACED_%d", created), Value: trial.Value("traced", created)})
 	})
 	if err != nil {
 		return d, err

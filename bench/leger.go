@@ -9,18 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
+	"leger.run/leger/bench/trial"
 )
 
-// email is who the benchmark is, to the server and to the leger command alike.
-const email = "bench@localhost"
-
-// sharedSecret is the installation's secret; it guards nothing but this run's data.
+// sharedSecret is the installation's trial.Secret; it guards nothing but this run's data.
 const sharedSecret = "a shared secret of the benchmark, 32 bytes or more"
 
 // leger is the real leger-server as a child process.
@@ -58,11 +53,11 @@ func (l *leger) start(ctx context.Context) error {
 	if l.url, err = listening(ctx, l.data+".log"); err != nil {
 		return errors.Join(err, p.stop())
 	}
-	if l.token, err = signToken(time.Now()); err != nil {
+	if l.token, err = trial.Bearer(sharedSecret); err != nil {
 		return err
 	}
 	no := map[string]bool{"session": false}
-	return call(ctx, l.http, http.MethodPost, l.url+"/api/auth/validate", l.token, no, nil)
+	return trial.Call(ctx, l.http, http.MethodPost, l.url+"/api/auth/validate", l.token, no, nil)
 }
 
 func (l *leger) secretFile() string { return filepath.Join(filepath.Dir(l.data), "jwt.secret") }
@@ -92,35 +87,15 @@ func listening(ctx context.Context, log string) (url string, err error) {
 	}
 }
 
-// signToken makes the token of an identity without Tailscale, as the leger
-// command does with --local-identity. It is written out here, not imported, so
-// that this module shares no dependency with Leger's own and the peers are built
-// with exactly the versions they were released with.
-func signToken(now time.Time) (string, error) {
-	sum := uuid.NewSHA1(uuid.NameSpaceDNS, []byte("local.leger.run/"+email))
-	number := uint64(0)
-	for _, b := range sum[:7] {
-		number = number<<8 | uint64(b)
-	}
-	user := "u" + strconv.FormatUint(1<<62+number, 10)
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub":               uuid.NewSHA1(uuid.NewSHA1(uuid.NameSpaceDNS, []byte("leger.run")), []byte(user)).String(),
-		"tailscale_user_id": user, "email": email, "tailnet": "local",
-		"jti": uuid.NewString(), "iss": "leger-cli", "aud": "leger",
-		"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix(),
-	}).SignedString([]byte(sharedSecret))
-	return "Bearer " + text, err
-}
-
 type legerSecret struct{ Name, Value string }
 
-func (l *leger) seed(ctx context.Context, secrets []secret) error {
+func (l *leger) seed(ctx context.Context, secrets []trial.Secret) error {
 	items := make([]map[string]string, len(secrets))
 	for i, s := range secrets {
-		items[i] = map[string]string{"name": s.name, "value": s.value}
+		items[i] = map[string]string{"name": s.Name, "value": s.Value}
 	}
 	var out struct{ Data struct{ Applied bool } }
-	err := call(ctx, l.http, http.MethodPost, l.url+"/api/secrets:batch", l.token, map[string]any{"secrets": items}, &out)
+	err := trial.Call(ctx, l.http, http.MethodPost, l.url+"/api/secrets:batch", l.token, map[string]any{"secrets": items}, &out)
 	if err == nil && !out.Data.Applied {
 		err = errors.New("the batch was not applied")
 	}
@@ -131,7 +106,7 @@ func (l *leger) list(ctx context.Context) (map[string]string, error) {
 	var out struct {
 		Data struct{ Secrets []legerSecret }
 	}
-	if err := call(ctx, l.http, http.MethodGet, l.url+"/api/secrets?include_values=true", l.token, nil, &out); err != nil {
+	if err := trial.Call(ctx, l.http, http.MethodGet, l.url+"/api/secrets?include_values=true", l.token, nil, &out); err != nil {
 		return nil, err
 	}
 	got := make(map[string]string, len(out.Data.Secrets))
@@ -143,24 +118,24 @@ func (l *leger) list(ctx context.Context) (map[string]string, error) {
 
 func (l *leger) read(ctx context.Context, name string) (string, error) {
 	var out struct{ Data legerSecret }
-	err := call(ctx, l.http, http.MethodGet, l.url+"/api/secrets/"+name, l.token, nil, &out)
+	err := trial.Call(ctx, l.http, http.MethodGet, l.url+"/api/secrets/"+name, l.token, nil, &out)
 	return out.Data.Value, err
 }
 
-func (l *leger) create(ctx context.Context, s secret) error {
+func (l *leger) create(ctx context.Context, s trial.Secret) error {
 	var out struct {
 		Data struct {
 			Version int
 			Changed bool
 		}
 	}
-	err := call(ctx, l.http, http.MethodPost, l.url+"/api/secrets/"+s.name, l.token, map[string]string{"value": s.value}, &out)
+	err := trial.Call(ctx, l.http, http.MethodPost, l.url+"/api/secrets/"+s.Name, l.token, map[string]string{"value": s.Value}, &out)
 	if err == nil && (!out.Data.Changed || out.Data.Version != 1) {
-		err = fmt.Errorf("%s was not created: %+v", s.name, out.Data)
+		err = fmt.Errorf("%s was not created: %+v", s.Name, out.Data)
 	}
 	return err
 }
 
 func (l *leger) remove(ctx context.Context, name string) error {
-	return call(ctx, l.http, http.MethodDelete, l.url+"/api/secrets/"+name, l.token, nil, nil)
+	return trial.Call(ctx, l.http, http.MethodDelete, l.url+"/api/secrets/"+name, l.token, nil, nil)
 }

@@ -7,6 +7,9 @@
 // alike. Ratios decide; absolute times are told and decide nothing, since they
 // belong to the machine. Every answer that is timed is also checked.
 //
+// The peers are built from the module in bench/peer, with the very versions they were
+// released with.
+//
 // It measures no network, no TLS and no container engine.
 package main
 
@@ -17,23 +20,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
+
+	"leger.run/leger/bench/trial"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprintf(os.Stderr, "bench: %v\n", err)
-		os.Exit(1)
-	}
-}
+func main() { trial.Main("bench", run) }
 
 type options struct {
 	bin        string
+	peers      string
 	data       string
 	write      string
 	rounds     int
@@ -44,7 +40,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	set.StringVar(&o.bin, "bin", "../bin", "directory of leger, legerd and leger-server")
+	set.StringVar(&o.bin, "bin", "bin", "directory of leger, legerd and leger-server")
+	set.StringVar(&o.peers, "peers", "bench/peer", "directory of the peers' module")
 	set.StringVar(&o.data, "data", "", "directory for the servers' data, on the disk to measure; default the user's cache directory")
 	set.StringVar(&o.write, "write", "", "also write the tables into this file, between its markers")
 	set.IntVar(&o.rounds, "rounds", 60, "samples of each server for each operation")
@@ -53,7 +50,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if o.rounds < 3 || set.NArg() > 0 {
-		return o, errors.New("usage: bench [-bin DIR] [-data DIR] [-write FILE] [-rounds N>=3] [-server-only]")
+		return o, errors.New("usage: bench [-bin DIR] [-peers DIR] [-data DIR] [-write FILE] [-rounds N>=3] [-server-only]")
 	}
 	return o, nil
 }
@@ -75,22 +72,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 
 	say("building the peers")
 	peers := filepath.Join(dir, "peers")
-	if err := buildPeers(ctx, peers); err != nil {
+	if err := buildPeers(ctx, o.peers, peers); err != nil {
 		return err
 	}
 	r := newReport(dir)
 	if err := measureServers(ctx, o, dir, peers, r, say); err != nil {
 		return err
 	}
+	tables := r.markdown()
 	if o.write != "" {
-		if err := r.writeInto(o.write); err != nil {
+		if err := trial.WriteInto(o.write, "bench", tables); err != nil {
 			return err
 		}
 	}
-	if _, err := io.WriteString(stdout, r.markdown()); err != nil {
+	if _, err := io.WriteString(stdout, tables); err != nil {
 		return err
 	}
-	return r.failure()
+	return trial.Failure(r.verdicts())
 }
 
 // dataDir makes a directory on a real disk: nothing outlives power loss on tmpfs,
@@ -123,7 +121,7 @@ func measureServers(ctx context.Context, o options, dir, peers string, r *report
 			err = errors.Join(err, c.stop())
 		}
 	}()
-	w := newWorkload()
+	w := &workload{secrets: trial.Seeded()}
 	for _, c := range all {
 		say("starting %s", c.name())
 		if err := c.start(ctx); err != nil {

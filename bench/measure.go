@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // What is measured, and how many times in a row for one sample: enough that the
@@ -23,7 +22,6 @@ const (
 	listsInARow   = 3
 	readsInARow   = 20
 	createsInARow = 5
-	warmUps       = 3
 )
 
 // window is how long each server is read by a number of clients at once.
@@ -68,22 +66,17 @@ func (m *measurement) run(ctx context.Context) error {
 	return nil
 }
 
-// inTurn takes one sample of each server a round, each round beginning with
-// another one. The first samples warm caches and are thrown away.
 func (m *measurement) inTurn(ctx context.Context, op string, sample func(context.Context, contender) (time.Duration, error)) error {
-	for round := range warmUps + m.rounds {
-		for i := range m.all {
-			c := m.all[(round+i)%len(m.all)]
-			took, err := sample(ctx, c)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name(), err)
-			}
-			if round >= warmUps {
-				m.report.add(op, c.name(), took)
-			}
+	return trial.InTurn(m.all, m.rounds, func(c contender, counts bool) error {
+		took, err := sample(ctx, c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name(), err)
 		}
-	}
-	return nil
+		if counts {
+			m.report.samples.Add(op, c.name(), took)
+		}
+		return nil
+	})
 }
 
 func (m *measurement) lists(ctx context.Context, c contender) (time.Duration, error) {
@@ -98,7 +91,7 @@ func (m *measurement) lists(ctx context.Context, c contender) (time.Duration, er
 	took := time.Since(begin)
 	want := map[string]string{}
 	for _, s := range m.work.secrets {
-		want[s.name] = s.value
+		want[s.Name] = s.Value
 	}
 	for _, g := range got {
 		if !maps.Equal(g, want) {
@@ -109,20 +102,20 @@ func (m *measurement) lists(ctx context.Context, c contender) (time.Duration, er
 }
 
 func (m *measurement) reads(ctx context.Context, c contender) (time.Duration, error) {
-	first := rand.IntN(secretCount) //nolint:gosec // which secret is read first matters to nobody
+	first := rand.IntN(trial.SecretCount) //nolint:gosec // which secret is read first matters to nobody
 	begin := time.Now()
 	for i := range readsInARow {
-		if err := readAndCheck(ctx, c, m.work.secrets[(first+i)%secretCount]); err != nil {
+		if err := readAndCheck(ctx, c, m.work.secrets[(first+i)%trial.SecretCount]); err != nil {
 			return 0, err
 		}
 	}
 	return time.Since(begin) / readsInARow, nil
 }
 
-func readAndCheck(ctx context.Context, c contender, s secret) error {
-	v, err := c.read(ctx, s.name)
-	if err == nil && v != s.value {
-		err = fmt.Errorf("%s has another value than was stored", s.name)
+func readAndCheck(ctx context.Context, c contender, s trial.Secret) error {
+	v, err := c.read(ctx, s.Name)
+	if err == nil && v != s.Value {
+		err = fmt.Errorf("%s has another value than was stored", s.Name)
 	}
 	return err
 }
@@ -130,7 +123,7 @@ func readAndCheck(ctx context.Context, c contender, s secret) error {
 // creates makes secrets of new names, then, untimed, removes them: each sample
 // finds 100 secrets.
 func (m *measurement) creates(ctx context.Context, c contender) (time.Duration, error) {
-	var made [createsInARow]secret
+	var made [createsInARow]trial.Secret
 	for i := range made {
 		made[i] = m.work.next()
 	}
@@ -142,7 +135,7 @@ func (m *measurement) creates(ctx context.Context, c contender) (time.Duration, 
 	}
 	took := time.Since(begin)
 	for _, s := range made {
-		if err := errors.Join(readAndCheck(ctx, c, s), c.remove(ctx, s.name)); err != nil {
+		if err := errors.Join(readAndCheck(ctx, c, s), c.remove(ctx, s.Name)); err != nil {
 			return 0, err
 		}
 	}
@@ -158,7 +151,9 @@ func (m *measurement) concurrent(ctx context.Context, clients int) error {
 			if err != nil {
 				return err
 			}
-			reads, took, err := m.readFor(ctx, c, clients)
+			reads, took, err := trial.AtOnce(clients, window, func(client, call int) error {
+				return readAndCheck(ctx, c, m.work.secrets[(client*7+call)%trial.SecretCount])
+			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name(), err)
 			}
@@ -170,39 +165,4 @@ func (m *measurement) concurrent(ctx context.Context, clients int) error {
 		}
 	}
 	return nil
-}
-
-func (m *measurement) readFor(ctx context.Context, c contender, clients int) (int64, time.Duration, error) {
-	var wg sync.WaitGroup
-	var reads atomic.Int64
-	failed := make(chan error, clients)
-	begin := time.Now()
-	for client := range clients {
-		wg.Go(func() {
-			for i := client * 7; time.Since(begin) < window; i++ {
-				if err := readAndCheck(ctx, c, m.work.secrets[i%secretCount]); err != nil {
-					failed <- err
-					return
-				}
-				reads.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	took := time.Since(begin)
-	close(failed)
-	return reads.Load(), took, <-failed
-}
-
-// summary is the middle and the ends of some samples.
-type summary[T time.Duration | float64] struct{ median, least, most T }
-
-func summarize[T time.Duration | float64](samples []T) summary[T] {
-	s := slices.Clone(samples)
-	slices.Sort(s)
-	if len(s) == 0 {
-		return summary[T]{}
-	}
-	n := len(s)
-	return summary[T]{median: (s[(n-1)/2] + s[n/2]) / 2, least: s[0], most: s[n-1]}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+
+	"leger.run/leger/bench/trial"
 )
 
 // pocketBase is PocketBase as a child process, called as its JavaScript client would.
@@ -39,7 +41,7 @@ func (p *pocketBase) start(ctx context.Context) error {
 	return nil
 }
 
-func (p *pocketBase) seed(ctx context.Context, secrets []secret) error {
+func (p *pocketBase) seed(ctx context.Context, secrets []trial.Secret) error {
 	for _, s := range secrets {
 		if err := p.create(ctx, s); err != nil {
 			return err
@@ -53,8 +55,8 @@ type pocketRecord struct{ ID, Name, Value string }
 func (p *pocketBase) list(ctx context.Context) (map[string]string, error) {
 	var out struct{ Items []pocketRecord }
 	// skipTotal spares it a second query.
-	url := p.url + "?skipTotal=1&sort=name&perPage=" + strconv.Itoa(secretCount)
-	if err := call(ctx, p.http, http.MethodGet, url, p.token, nil, &out); err != nil {
+	url := p.url + "?skipTotal=1&sort=name&perPage=" + strconv.Itoa(trial.SecretCount)
+	if err := trial.Call(ctx, p.http, http.MethodGet, url, p.token, nil, &out); err != nil {
 		return nil, err
 	}
 	got := make(map[string]string, len(out.Items))
@@ -66,20 +68,20 @@ func (p *pocketBase) list(ctx context.Context) (map[string]string, error) {
 
 func (p *pocketBase) read(ctx context.Context, name string) (string, error) {
 	var out pocketRecord
-	err := call(ctx, p.http, http.MethodGet, p.url+"/"+p.ids[name], p.token, nil, &out)
+	err := trial.Call(ctx, p.http, http.MethodGet, p.url+"/"+p.ids[name], p.token, nil, &out)
 	return out.Value, err
 }
 
-func (p *pocketBase) create(ctx context.Context, s secret) error {
+func (p *pocketBase) create(ctx context.Context, s trial.Secret) error {
 	var out pocketRecord
-	in := map[string]string{"owner": p.owner, "name": s.name, "value": s.value}
-	err := call(ctx, p.http, http.MethodPost, p.url, p.token, in, &out)
-	p.ids[s.name] = out.ID
+	in := map[string]string{"owner": p.owner, "name": s.Name, "value": s.Value}
+	err := trial.Call(ctx, p.http, http.MethodPost, p.url, p.token, in, &out)
+	p.ids[s.Name] = out.ID
 	return err
 }
 
 func (p *pocketBase) remove(ctx context.Context, name string) error {
 	id := p.ids[name]
 	delete(p.ids, name)
-	return call(ctx, p.http, http.MethodDelete, p.url+"/"+id, p.token, nil, nil)
+	return trial.Call(ctx, p.http, http.MethodDelete, p.url+"/"+id, p.token, nil, nil)
 }

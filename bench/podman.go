@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // podman stands in for Podman's REST socket where there is no Podman: it takes
@@ -61,12 +63,12 @@ func startPodman(ctx context.Context, socket string) (*podman, error) {
 func (p *podman) stop() error { return p.server.Close() }
 
 // holds fails unless the values are exactly the ones given.
-func (p *podman) holds(want []secret) error {
+func (p *podman) holds(want []trial.Secret) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range want {
-		if p.secrets[s.name].value != s.value {
-			return fmt.Errorf("after the sync Podman's secret %s does not have the server's value", s.name)
+		if p.secrets[s.Name].value != s.Value {
+			return fmt.Errorf("after the sync Podman's trial.Secret %s does not have the server's value", s.Name)
 		}
 	}
 	if len(p.secrets) != len(want) {

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"strings"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // slack is the noise of a median on a machine that does other things too: "no
@@ -28,9 +28,9 @@ type throughput struct {
 
 // report collects what was measured, in the order in which it came.
 type report struct {
-	machine    string
+	measured   string // what the figures belong to
 	order      []string
-	samples    map[string]map[string][]time.Duration // by operation, by server
+	samples    trial.Samples
 	resting    map[string]*resting
 	throughput map[string]map[int]*throughput
 	durability []durability
@@ -39,7 +39,7 @@ type report struct {
 
 func newReport(dir string) *report {
 	return &report{
-		machine: machine(dir), samples: map[string]map[string][]time.Duration{},
+		measured: trial.Measured("data on " + fileSystem(dir)), samples: trial.Samples{},
 		resting: map[string]*resting{}, throughput: map[string]map[int]*throughput{},
 	}
 }
@@ -53,13 +53,6 @@ func (r *report) memory(name string) *resting {
 	return r.resting[name]
 }
 
-func (r *report) add(op, name string, took time.Duration) {
-	if r.samples[op] == nil {
-		r.samples[op] = map[string][]time.Duration{}
-	}
-	r.samples[op][name] = append(r.samples[op][name], took)
-}
-
 func (r *report) addThroughput(name string, clients int, perSecond float64, cpu time.Duration, reads int64) {
 	t := r.throughput[name][clients]
 	if t == nil {
@@ -71,102 +64,69 @@ func (r *report) addThroughput(name string, clients int, perSecond float64, cpu 
 	t.reads += reads
 }
 
-// verdict is one promise, and whether it is kept.
-type verdict struct {
-	promise, measured string
-	kept              bool
-	decides           bool // a broken one fails the run
-}
-
-// told is a verdict that fails nothing. What setec promises costs little where the
-// disk syncs fast, and then it wins: it answers from memory.
-func told(v verdict) verdict {
-	v.decides = false
-	return v
-}
-
-func (v verdict) mark() string {
-	switch {
-	case v.kept:
-		return "kept"
-	case v.decides:
-		return "**MISSED**"
-	default:
-		return "missed on this machine"
-	}
-}
-
 // ratio says how many times longer a server takes than Leger.
 func (r *report) ratio(op, name string) float64 {
-	mine := summarize(r.samples[op][r.order[0]]).median
-	return float64(summarize(r.samples[op][name]).median) / float64(mine)
+	mine := trial.Summarize(r.samples[op][r.order[0]]).Median
+	return float64(trial.Summarize(r.samples[op][name]).Median) / float64(mine)
 }
 
-func (r *report) verdicts() []verdict {
+func (r *report) verdicts() []trial.Verdict {
 	names := r.order
-	timesAsFast := func(promise, op, name string, least float64) verdict {
+	timesAsFast := func(promise, op, name string, least float64) trial.Verdict {
 		got := r.ratio(op, name)
-		return verdict{promise, fmt.Sprintf("%.2f × as fast", got), got >= least, true}
+		return trial.Verdict{Promise: promise, Measured: fmt.Sprintf("%.2f × as fast", got), Kept: got >= least}
 	}
-	all := []verdict{
+	// What setec promises costs little where the disk syncs fast, and then setec wins: it
+	// answers from memory.
+	advisory := func(v trial.Verdict) trial.Verdict {
+		v.Advisory = true
+		return v
+	}
+	all := []trial.Verdict{
 		timesAsFast("one call for 100 secrets: at least 5 × as fast as setec's 101", opList, names[1], 5),
 		timesAsFast("the same, were setec's audit log not synced", opList, names[2], 5),
 		timesAsFast("one call for 100 secrets: no slower than PocketBase's", opList, names[3], 1/slack),
 		timesAsFast("create: no slower than PocketBase at equal durability", opCreate, names[3], 1/slack),
 		timesAsFast("read one: no slower than PocketBase at equal durability", opRead, names[3], 1/slack),
-		told(timesAsFast("create: no slower than setec, whose writes survive less", opCreate, names[1], 1/slack)),
-		told(timesAsFast("read one: no slower than setec, whose writes survive less", opRead, names[1], 1/slack)),
+		advisory(timesAsFast("create: no slower than setec, whose writes survive less", opCreate, names[1], 1/slack)),
+		advisory(timesAsFast("read one: no slower than setec, whose writes survive less", opRead, names[1], 1/slack)),
 	}
-	one := summarize(r.throughput[names[0]][1].perSecond).median
+	one := trial.Summarize(r.throughput[names[0]][1].perSecond).Median
 	best := 0.0
 	for _, clients := range clientCounts()[1:] {
-		best = math.Max(best, summarize(r.throughput[names[0]][clients].perSecond).median)
+		best = math.Max(best, trial.Summarize(r.throughput[names[0]][clients].perSecond).Median)
 	}
-	all = append(all, verdict{
-		"more clients read more, until the cores are full", fmt.Sprintf("%.2f × one client's rate", best/one),
-		best > one, runtime.NumCPU() > 1,
+	all = append(all, trial.Verdict{
+		Promise:  "more clients read more, until the cores are full",
+		Measured: fmt.Sprintf("%.2f × one client's rate", best/one), Kept: best > one, Advisory: runtime.NumCPU() == 1,
 	})
 	rest := r.resting[names[0]]
-	all = append(all, verdict{
-		"leger-server at rest below 40 MB", fmt.Sprintf("%s after the start, %s after the run", megabytes(rest.started), megabytes(rest.afterwards)),
-		max(rest.started, rest.afterwards) < mostMemory, true,
+	all = append(all, trial.Verdict{
+		Promise:  "leger-server at rest below 40 MB",
+		Measured: fmt.Sprintf("%s after the start, %s after the run", megabytes(rest.started), megabytes(rest.afterwards)),
+		Kept:     max(rest.started, rest.afterwards) < mostMemory,
 	})
 	for _, c := range r.command {
 		if c.limit > 0 {
-			s := summarize(c.took)
-			all = append(all, verdict{
-				fmt.Sprintf("%s: below %s", c.name, short(c.limit)), short(s.median), s.median < c.limit, false,
+			s := trial.Summarize(c.took)
+			all = append(all, trial.Verdict{
+				Promise:  fmt.Sprintf("%s: below %s", c.name, trial.Short(c.limit)),
+				Measured: trial.Short(s.Median), Kept: s.Median < c.limit, Advisory: true,
 			})
 		}
 	}
 	return all
 }
 
-// failure names the promises that decide and were not kept.
-func (r *report) failure() error {
-	var errs []error
-	for _, v := range r.verdicts() {
-		if v.decides && !v.kept {
-			errs = append(errs, fmt.Errorf("promise missed: %s: %s", v.promise, v.measured))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 func (r *report) markdown() string {
 	var b strings.Builder
 	line := func(format string, a ...any) { _, _ = fmt.Fprintf(&b, format+"\n", a...) }
-	line("Measured on %s: %s.\n", time.Now().UTC().Format(time.DateOnly), r.machine)
-
-	line("### Promises\n\n| promise | measured | verdict |\n|---|---|---|")
-	for _, v := range r.verdicts() {
-		line("| %s | %s | %s |", v.promise, v.measured, v.mark())
-	}
-	line("\n### One client\n\n| | server | median | min – max | × Leger's time |\n|---|---|---|---|---|")
+	line("%s\n### Promises\n\n%s", r.measured, trial.VerdictTable(r.verdicts()))
+	line("### One client\n\n| | server | median | min – max | × Leger's time |\n|---|---|---|---|---|")
 	for _, op := range []string{opList, opRead, opCreate} {
 		for _, name := range r.order {
-			s := summarize(r.samples[op][name])
-			line("| %s | %s | %s | %s – %s | %.2f |", op, name, short(s.median), short(s.least), short(s.most), r.ratio(op, name))
+			s := trial.Summarize(r.samples[op][name])
+			line("| %s | %s | %s | %s – %s | %.2f |", op, name, trial.Short(s.Median), trial.Short(s.Least), trial.Short(s.Most), r.ratio(op, name))
 		}
 	}
 	line("\n### Many clients reading one secret at a time, reads a second\n")
@@ -177,11 +137,11 @@ func (r *report) markdown() string {
 		var reads int64
 		for _, clients := range clientCounts() {
 			t := r.throughput[name][clients]
-			s := summarize(t.perSecond)
-			_, _ = fmt.Fprintf(&row, " | %.0f (%.0f – %.0f)", s.median, s.least, s.most)
+			s := trial.Summarize(t.perSecond)
+			_, _ = fmt.Fprintf(&row, " | %.0f (%.0f – %.0f)", s.Median, s.Least, s.Most)
 			cpu, reads = cpu+t.cpu, reads+t.reads
 		}
-		line("| %s%s | %s |", name, row.String(), short(cpu/time.Duration(max(reads, 1))))
+		line("| %s%s | %s |", name, row.String(), trial.Short(cpu/time.Duration(max(reads, 1))))
 	}
 	line("\n### Resident memory at rest\n\n| server | after the start | after the run |\n|---|---|---|")
 	for _, name := range r.order {
@@ -202,36 +162,12 @@ func (r *report) commandTable(line func(string, ...any)) {
 	}
 	line("\n### The command\n\n| | median | min – max | runs |\n|---|---|---|---|")
 	for _, c := range r.command {
-		s := summarize(c.took)
-		line("| %s | %s | %s – %s | %d |", c.name, short(s.median), short(s.least), short(s.most), len(c.took))
-	}
-}
-
-func short(d time.Duration) string {
-	switch {
-	case d >= 10*time.Millisecond:
-		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.2f ms", float64(d)/1e6)
-	default:
-		return fmt.Sprintf("%.0f µs", float64(d)/1e3)
+		s := trial.Summarize(c.took)
+		line("| %s | %s | %s – %s | %d |", c.name, trial.Short(s.Median), trial.Short(s.Least), trial.Short(s.Most), len(c.took))
 	}
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
-
-// machine says what the figures belong to: cores, system, file system, and how
-// much else was going on when the measurement began.
-func machine(dir string) string {
-	text := fmt.Sprintf("%d cores shared by client and server, %s/%s, %s, data on %s",
-		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), fileSystem(dir))
-	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
-		if one, _, found := strings.Cut(string(load), " "); found {
-			text += ", load average before it " + one
-		}
-	}
-	return text
-}
 
 // fileSystem is that of the longest mount point above dir.
 func fileSystem(dir string) string {
@@ -250,24 +186,4 @@ func fileSystem(dir string) string {
 		}
 	}
 	return kind
-}
-
-// The tables stand between these lines of the file.
-const (
-	beginMark = "<!-- make bench writes from here -->"
-	endMark   = "<!-- make bench writes to here -->"
-)
-
-func (r *report) writeInto(path string) error {
-	text, err := os.ReadFile(path) //nolint:gosec // the caller names it
-	if err != nil {
-		return err
-	}
-	head, rest, okBegin := bytes.Cut(text, []byte(beginMark))
-	_, tail, okEnd := bytes.Cut(rest, []byte(endMark))
-	if !okBegin || !okEnd {
-		return fmt.Errorf("%s has no lines %q and %q", path, beginMark, endMark)
-	}
-	out := fmt.Appendf(nil, "%s%s\n\n%s\n%s%s", head, beginMark, r.markdown(), endMark, tail)
-	return os.WriteFile(path, out, 0o644) //nolint:gosec // a page of the documentation
 }

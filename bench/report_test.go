@@ -1,11 +1,11 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // measured is a report in which every promise is kept: Leger takes a millisecond
@@ -25,7 +25,7 @@ func measured(t *testing.T, others map[string]time.Duration) *report {
 				took = time.Millisecond
 			}
 			for i := range 3 { // the ends must not matter
-				r.add(op, name, took*time.Duration(1+9*(i/2)))
+				r.samples.Add(op, name, took*time.Duration(1+9*(i/2)))
 			}
 		}
 		for _, clients := range clientCounts() {
@@ -37,7 +37,7 @@ func measured(t *testing.T, others map[string]time.Duration) *report {
 
 func TestPromisesThatAreKeptPass(t *testing.T) {
 	t.Parallel()
-	if err := measured(t, nil).failure(); err != nil {
+	if err := trial.Failure(measured(t, nil).verdicts()); err != nil {
 		t.Error(err)
 	}
 }
@@ -61,7 +61,7 @@ func TestMissedPromiseFailsAndIsNamed(t *testing.T) {
 			if c.spoil != nil {
 				c.spoil(r)
 			}
-			if err := r.failure(); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := trial.Failure(r.verdicts()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want it to name %q", err, c.want)
 			}
 		})
@@ -73,47 +73,10 @@ func TestSlowCommandIsToldButDoesNotFail(t *testing.T) {
 	t.Parallel()
 	r := measured(t, nil)
 	r.command = []commandResult{{"leger version", []time.Duration{time.Second}, 30 * time.Millisecond}}
-	if err := r.failure(); err != nil {
+	if err := trial.Failure(r.verdicts()); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(r.markdown(), "| leger version: below 30 ms | 1000 ms | missed on this machine |") {
 		t.Error(r.markdown())
-	}
-}
-
-func TestTablesReplaceOnlyWhatIsBetweenTheMarks(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "performance.md")
-	if err := os.WriteFile(path, []byte("before\n"+beginMark+"\nold\n"+endMark+"\nafter\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := measured(t, nil)
-	for range 2 { // the second time finds what the first wrote
-		if err := r.writeInto(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := string(text)
-	if !strings.HasPrefix(got, "before\n"+beginMark) || !strings.HasSuffix(got, endMark+"\nafter\n") ||
-		strings.Contains(got, "old") || strings.Count(got, "### Promises") != 1 {
-		t.Error(got)
-	}
-}
-
-func TestFileWithoutMarksIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "other.md")
-	if err := os.WriteFile(path, []byte("mine\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := measured(t, nil).writeInto(path); err == nil {
-		t.Error("it was written")
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "mine\n" {
-		t.Error(string(text), err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/tailscale/setec/client/setec"
+
+	"leger.run/leger/bench/trial"
 )
 
 // setecPeer is setec's own server as a child process, with setec's own client.
@@ -50,7 +52,7 @@ func (s *setecPeer) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *setecPeer) seed(ctx context.Context, secrets []secret) error {
+func (s *setecPeer) seed(ctx context.Context, secrets []trial.Secret) error {
 	for _, each := range secrets {
 		if err := s.create(ctx, each); err != nil {
 			return err
@@ -81,8 +83,8 @@ func (s *setecPeer) read(ctx context.Context, name string) (string, error) {
 	return string(v.Value), nil
 }
 
-func (s *setecPeer) create(ctx context.Context, each secret) error {
-	_, err := s.client.Put(ctx, each.name, []byte(each.value))
+func (s *setecPeer) create(ctx context.Context, each trial.Secret) error {
+	_, err := s.client.Put(ctx, each.Name, []byte(each.Value))
 	return err
 }
 

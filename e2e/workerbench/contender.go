@@ -1,22 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"time"
 
-	"leger.run/leger"
 	"leger.run/leger/e2e/workerd"
-	"leger.run/leger/internal/token"
+
+	"leger.run/leger/bench/trial"
 )
 
 // Names of the two, as tables show them.
@@ -24,9 +19,6 @@ const (
 	nameLeger      = "Leger"
 	nameTypeScript = "TypeScript"
 )
-
-// email is who the benchmark is.
-const email = "bench@localhost"
 
 // contender is one of the two workers.
 type contender struct {
@@ -37,24 +29,6 @@ type contender struct {
 	running *workerd.Worker
 }
 
-type secret struct{ name, value string }
-
-const secretCount = 100
-
-// seeded is the same for both: 100 secrets of 64 characters, the size of an API key.
-func seeded() []secret {
-	list := make([]secret, secretCount)
-	for i := range list {
-		list[i] = secret{fmt.Sprintf("SECRET_%03d", i), valueOf("seed", i)}
-	}
-	return list
-}
-
-func valueOf(kind string, i int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, i))
-	return base64.RawStdEncoding.EncodeToString(append(sum[:], sum[:16]...))
-}
-
 // newContenders gives Leger first. Their keys are this run's own.
 func newContenders(o options, state string) ([]*contender, error) {
 	random := make([]byte, 32+48)
@@ -63,11 +37,11 @@ func newContenders(o options, state string) ([]*contender, error) {
 	}
 	shared := base64.StdEncoding.EncodeToString(random[32:])
 	secrets := map[string]string{"ENCRYPTION_KEY": base64.StdEncoding.EncodeToString(random[:32]), "JWT_SECRET": shared}
-	bearer, err := signToken(shared)
+	bearer, err := trial.Bearer(shared)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
+	client := trial.NewClient(time.Minute)
 	var both []*contender
 	for _, c := range []struct{ name, dir string }{{nameLeger, o.worker}, {nameTypeScript, o.typescript}} {
 		both = append(both, &contender{name: c.name, bearer: bearer, http: client, config: workerd.Config{
@@ -76,19 +50,6 @@ func newContenders(o options, state string) ([]*contender, error) {
 		}})
 	}
 	return both, nil
-}
-
-func signToken(shared string) (string, error) {
-	s, err := token.ParseSecret([]byte(shared))
-	if err != nil {
-		return "", err
-	}
-	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity(email), token.IssuerCLI, token.AudienceAccess, "bench")
-	if err != nil {
-		return "", err
-	}
-	text, err := token.Sign(s, claims)
-	return "Bearer " + text, err
 }
 
 func (c *contender) start(ctx context.Context) (err error) {
@@ -113,7 +74,7 @@ func (c *contender) seed(ctx context.Context) error {
 	if err := c.call(ctx, http.MethodPost, "/api/auth/validate", no, nil); err != nil {
 		return err
 	}
-	for _, s := range seeded() {
+	for _, s := range trial.Seeded() {
 		if err := c.create(ctx, s); err != nil {
 			return err
 		}
@@ -135,34 +96,34 @@ func (c *contender) list(ctx context.Context) error {
 	for _, s := range out.Data.Secrets {
 		got[s.Name] = s.Value
 	}
-	for _, s := range seeded() {
-		if got[s.name] != s.value {
-			return fmt.Errorf("%s is not what was stored", s.name)
+	for _, s := range trial.Seeded() {
+		if got[s.Name] != s.Value {
+			return fmt.Errorf("%s is not what was stored", s.Name)
 		}
 	}
-	if len(got) != secretCount {
+	if len(got) != trial.SecretCount {
 		return fmt.Errorf("the list holds %d secrets", len(got))
 	}
 	return nil
 }
 
-func (c *contender) create(ctx context.Context, s secret) error {
+func (c *contender) create(ctx context.Context, s trial.Secret) error {
 	return c.createAt(ctx, "/api/secrets/", s)
 }
 
 // createWithLedger is creating as Leger does it, in both.
-func (c *contender) createWithLedger(ctx context.Context, s secret) error {
+func (c *contender) createWithLedger(ctx context.Context, s trial.Secret) error {
 	if c.name == nameTypeScript {
 		return c.createAt(ctx, "/api/ledger/", s)
 	}
 	return c.create(ctx, s)
 }
 
-func (c *contender) createAt(ctx context.Context, path string, s secret) error {
+func (c *contender) createAt(ctx context.Context, path string, s trial.Secret) error {
 	var out struct{ Data struct{ Version int } }
-	err := c.call(ctx, http.MethodPost, path+s.name, map[string]string{"value": s.value}, &out)
+	err := c.call(ctx, http.MethodPost, path+s.Name, map[string]string{"value": s.Value}, &out)
 	if err == nil && out.Data.Version != 1 {
-		err = fmt.Errorf("%s was not created: it is at version %d", s.name, out.Data.Version)
+		err = fmt.Errorf("%s was not created: it is at version %d", s.Name, out.Data.Version)
 	}
 	return err
 }
@@ -171,38 +132,6 @@ func (c *contender) remove(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/api/secrets/"+name, nil, nil)
 }
 
-// call makes one JSON request and decodes the answer into out, if there is one.
-func (c *contender) call(ctx context.Context, method, path string, in, out any) (err error) {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.running.Direct+path, body)
-	if err != nil {
-		return err
-	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	req.Header.Set("Authorization", c.bearer)
-	res, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, bytes.TrimSpace(text))
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
+func (c *contender) call(ctx context.Context, method, path string, in, out any) error {
+	return trial.Call(ctx, c.http, method, c.running.Direct+path, c.bearer, in, out)
 }

@@ -5,13 +5,11 @@
 // Both run in workerd under wrangler dev, and are called by the same Go HTTP client
 // over kept-alive connections, past wrangler's proxy, which takes several times
 // longer than either. Samples are taken in turn, each round beginning with the other
-// one, and the middle of the rounds' ratios decides; absolute times belong to the
+// one, and the median of the rounds' ratios decides; absolute times belong to the
 // machine. Every answer that is timed is also checked.
 //
 // It measures the simulation of KV and D1 that wrangler brings, on this machine's
-// disk, and no network. It is not in the module bench, whose peers are built with
-// the very versions they were released with: it shares the rig and the tokens with
-// Leger's own module.
+// disk, and no network.
 package main
 
 import (
@@ -21,20 +19,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
+
+	"leger.run/leger/bench/trial"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprintf(os.Stderr, "workerbench: %v\n", err)
-		os.Exit(1)
-	}
-}
+func main() { trial.Main("workerbench", run) }
 
 type options struct {
 	worker, typescript, tools string
@@ -92,13 +82,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := m.run(ctx); err != nil {
 		return err
 	}
+	tables := m.report.markdown()
 	if o.write != "" {
-		if err := m.report.writeInto(o.write); err != nil {
+		if err := trial.WriteInto(o.write, "bench-worker", tables); err != nil {
 			return err
 		}
 	}
-	if _, err := io.WriteString(stdout, m.report.markdown()); err != nil {
+	if _, err := io.WriteString(stdout, tables); err != nil {
 		return err
 	}
-	return m.report.failure()
+	return trial.Failure(m.report.verdicts())
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // window is how long each worker lists for many clients at once.
@@ -16,7 +15,6 @@ const window = time.Second
 const (
 	listsInARow   = 5
 	createsInARow = 5
-	warmUps       = 3
 	manyClients   = 8
 )
 
@@ -62,22 +60,17 @@ func (m *measurement) run(ctx context.Context) error {
 	return m.coldStarts(ctx)
 }
 
-// inTurn takes one sample of each worker a round, each round beginning with the
-// other one. The first rounds warm caches and compilers and are thrown away.
 func (m *measurement) inTurn(ctx context.Context, op string, sample func(context.Context, *contender) (time.Duration, error)) error {
-	for round := range warmUps + m.rounds {
-		for i := range m.both {
-			c := m.both[(round+i)%len(m.both)]
-			took, err := sample(ctx, c)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-			if round >= warmUps {
-				m.report.add(op, c.name, took)
-			}
+	return trial.InTurn(m.both, m.rounds, func(c *contender, counts bool) error {
+		took, err := sample(ctx, c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
-	}
-	return nil
+		if counts {
+			m.report.samples.Add(op, c.name, took)
+		}
+		return nil
+	})
 }
 
 func (m *measurement) lists(ctx context.Context, c *contender) (time.Duration, error) {
@@ -92,25 +85,8 @@ func (m *measurement) lists(ctx context.Context, c *contender) (time.Duration, e
 
 // listsAtOnce gives the time for which one list keeps the worker busy.
 func (m *measurement) listsAtOnce(ctx context.Context, c *contender) (time.Duration, error) {
-	var group sync.WaitGroup
-	var done atomic.Int64
-	failed := make(chan error, manyClients)
-	begin := time.Now()
-	for range manyClients {
-		group.Go(func() {
-			for time.Since(begin) < window {
-				if err := c.list(ctx); err != nil {
-					failed <- err
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	group.Wait()
-	took := time.Since(begin)
-	close(failed)
-	return took / time.Duration(max(1, done.Load())), <-failed
+	done, took, err := trial.AtOnce(manyClients, window, func(int, int) error { return c.list(ctx) })
+	return took / time.Duration(max(1, done)), err
 }
 
 // creates makes secrets of new names, then, untimed, removes them: each sample finds
@@ -123,11 +99,11 @@ func (m *measurement) createsWithLedger(ctx context.Context, c *contender) (time
 	return m.createsWith(ctx, c, c.createWithLedger)
 }
 
-func (m *measurement) createsWith(ctx context.Context, c *contender, create func(context.Context, secret) error) (time.Duration, error) {
-	var made [createsInARow]secret
+func (m *measurement) createsWith(ctx context.Context, c *contender, create func(context.Context, trial.Secret) error) (time.Duration, error) {
+	var made [createsInARow]trial.Secret
 	for i := range made {
 		m.made++
-		made[i] = secret{fmt.Sprintf("NEW_%06d", m.made), valueOf("new", m.made)}
+		made[i] = trial.Unused(m.made)
 	}
 	begin := time.Now()
 	for _, s := range made {
@@ -138,7 +114,7 @@ func (m *measurement) createsWith(ctx context.Context, c *contender, create func
 	took := time.Since(begin)
 	var errs []error
 	for _, s := range made {
-		errs = append(errs, c.remove(ctx, s.name))
+		errs = append(errs, c.remove(ctx, s.Name))
 	}
 	return took / createsInARow, errors.Join(errs...)
 }
@@ -151,7 +127,7 @@ func (m *measurement) coldStarts(ctx context.Context) error {
 			if err := c.start(ctx); err != nil {
 				return err
 			}
-			m.report.add(opFirst, c.name, c.running.First)
+			m.report.samples.Add(opFirst, c.name, c.running.First)
 			if err := c.list(ctx); err != nil { // it is the real thing that was started
 				return fmt.Errorf("%s: after a start: %w", c.name, err)
 			}
@@ -161,16 +137,4 @@ func (m *measurement) coldStarts(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// summary is the middle and the ends of some samples.
-type summary struct{ median, least, most time.Duration }
-
-func summarize(samples []time.Duration) summary {
-	s := slices.Sorted(slices.Values(samples))
-	if len(s) == 0 {
-		return summary{}
-	}
-	n := len(s)
-	return summary{(s[(n-1)/2] + s[n/2]) / 2, s[0], s[n-1]}
 }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"slices"
 	"strings"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // What is measured.
@@ -31,24 +28,17 @@ const (
 
 // report collects what was measured.
 type report struct {
-	machine string
-	samples map[string]map[string][]time.Duration // by operation, by worker
-	memory  map[string]int64                      // by worker
+	measured string // what the figures belong to
+	samples  trial.Samples
+	memory   map[string]int64 // of workerd as a whole in bytes, by worker
 }
 
 func newReport() *report {
-	return &report{machine: machine(), samples: map[string]map[string][]time.Duration{}, memory: map[string]int64{}}
-}
-
-func (r *report) add(op, name string, took time.Duration) {
-	if r.samples[op] == nil {
-		r.samples[op] = map[string][]time.Duration{}
-	}
-	r.samples[op][name] = append(r.samples[op][name], took)
+	return &report{measured: trial.Measured(), samples: trial.Samples{}, memory: map[string]int64{}}
 }
 
 func (r *report) median(op, name string) time.Duration {
-	return summarize(r.samples[op][name]).median
+	return trial.Summarize(r.samples[op][name]).Median
 }
 
 // share is Leger's throughput, where TypeScript's is 1: the middle of what the rounds
@@ -59,101 +49,40 @@ func (r *report) share(op string) float64 {
 	for i := range min(len(leger), len(typescript)) {
 		shares = append(shares, float64(typescript[i])/float64(max(1, leger[i])))
 	}
-	slices.Sort(shares)
-	if n := len(shares); n > 0 {
-		return (shares[(n-1)/2] + shares[n/2]) / 2
-	}
-	return 0
+	return trial.Summarize(shares).Median
 }
 
-// verdict is one promise, and whether it is kept.
-type verdict struct {
-	promise, measured string
-	kept              bool
-}
-
-func (r *report) verdicts() []verdict {
-	share := func(promise, op string, least float64) verdict {
+func (r *report) verdicts() []trial.Verdict {
+	share := func(promise, op string, least float64) trial.Verdict {
 		got := r.share(op)
-		return verdict{fmt.Sprintf("%s: at least %.1f of TypeScript's throughput", promise, least), fmt.Sprintf("%.2f", got), got >= least}
-	}
-	more := r.median(opFirst, nameLeger) - r.median(opFirst, nameTypeScript)
-	return []verdict{
-		share(opList, opList, leastList), share(opListMany, opListMany, leastList), share(opCreate, opCreate, leastCreate),
-		{fmt.Sprintf("%s: at most %s more than TypeScript's", opFirst, mostFirst), short(more) + " more", more <= mostFirst},
-	}
-}
-
-// failure names the promises that were not kept.
-func (r *report) failure() error {
-	var errs []error
-	for _, v := range r.verdicts() {
-		if !v.kept {
-			errs = append(errs, fmt.Errorf("promise missed: %s: %s", v.promise, v.measured))
+		return trial.Verdict{
+			Promise:  fmt.Sprintf("%s: at least %.1f of TypeScript's throughput", promise, least),
+			Measured: fmt.Sprintf("%.2f", got), Kept: got >= least,
 		}
 	}
-	return errors.Join(errs...)
+	more := r.median(opFirst, nameLeger) - r.median(opFirst, nameTypeScript)
+	return []trial.Verdict{
+		share(opList, opList, leastList), share(opListMany, opListMany, leastList), share(opCreate, opCreate, leastCreate),
+		{
+			Promise:  fmt.Sprintf("%s: at most %s more than TypeScript's", opFirst, mostFirst),
+			Measured: trial.Short(more) + " more", Kept: more <= mostFirst,
+		},
+	}
 }
 
 func (r *report) markdown() string {
 	var b strings.Builder
 	line := func(format string, a ...any) { _, _ = fmt.Fprintf(&b, format+"\n", a...) }
-	line("Measured on %s: %s.\n", time.Now().UTC().Format(time.DateOnly), r.machine)
-	line("| promise | measured | verdict |\n|---|---|---|")
-	for _, v := range r.verdicts() {
-		mark := "kept"
-		if !v.kept {
-			mark = "**MISSED**"
-		}
-		line("| %s | %s | %s |", v.promise, v.measured, mark)
-	}
-	line("\nWith a ledger in both (not promised), Leger creates at %.2f of TypeScript's throughput.", r.share(opLedger))
+	line("%s\n%s", r.measured, trial.VerdictTable(r.verdicts()))
+	line("With a ledger in both (not promised), Leger creates at %.2f of TypeScript's throughput.", r.share(opLedger))
 	line("\n| | worker | median | min – max | samples |\n|---|---|---|---|---|")
 	for _, op := range []string{opList, opListMany, opCreate, opLedger, opFirst} {
 		for _, name := range []string{nameLeger, nameTypeScript} {
-			s := summarize(r.samples[op][name])
-			line("| %s | %s | %s | %s – %s | %d |", op, name, short(s.median), short(s.least), short(s.most), len(r.samples[op][name]))
+			s := trial.Summarize(r.samples[op][name])
+			line("| %s | %s | %s | %s – %s | %d |", op, name, trial.Short(s.Median), trial.Short(s.Least), trial.Short(s.Most), len(r.samples[op][name]))
 		}
 	}
 	line("\nWith 8 clients the time is the run's, divided by the lists it gave. At the end workerd as a whole held %.0f MB with Leger in it, %.0f MB with the TypeScript worker.",
 		float64(r.memory[nameLeger])/(1<<20), float64(r.memory[nameTypeScript])/(1<<20))
 	return b.String()
-}
-
-func short(d time.Duration) string {
-	if d.Abs() >= 10*time.Millisecond {
-		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
-	}
-	return fmt.Sprintf("%.2f ms", float64(d)/1e6)
-}
-
-// machine says what the figures belong to.
-func machine() string {
-	text := fmt.Sprintf("%d cores shared by client and worker, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
-		if one, _, found := strings.Cut(string(load), " "); found {
-			text += ", load average before it " + one
-		}
-	}
-	return text
-}
-
-// The tables stand between these lines of the file.
-const (
-	beginMark = "<!-- make bench-worker writes from here -->"
-	endMark   = "<!-- make bench-worker writes to here -->"
-)
-
-func (r *report) writeInto(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	head, rest, okBegin := bytes.Cut(text, []byte(beginMark))
-	_, tail, okEnd := bytes.Cut(rest, []byte(endMark))
-	if !okBegin || !okEnd {
-		return fmt.Errorf("%s has no lines %q and %q", path, beginMark, endMark)
-	}
-	out := fmt.Appendf(nil, "%s%s\n\n%s\n%s%s", head, beginMark, r.markdown(), endMark, tail)
-	return os.WriteFile(path, out, 0o644)
 }

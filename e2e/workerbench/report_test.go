@@ -1,11 +1,11 @@
 package main // the functions under test are a program's own
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"leger.run/leger/bench/trial"
 )
 
 // measured is a report in which the TypeScript worker takes 10 ms for everything.
@@ -13,8 +13,8 @@ func measured(leger time.Duration) *report {
 	r := newReport()
 	for _, op := range []string{opList, opListMany, opCreate, opLedger, opFirst} {
 		for _, off := range []time.Duration{-1, 0, 9} { // the ends must not matter
-			r.add(op, nameTypeScript, 10*time.Millisecond+off*time.Millisecond)
-			r.add(op, nameLeger, leger+off*leger/10)
+			r.samples.Add(op, nameTypeScript, 10*time.Millisecond+off*time.Millisecond)
+			r.samples.Add(op, nameLeger, leger+off*leger/10)
 		}
 	}
 	return r
@@ -31,7 +31,7 @@ func TestPromises(t *testing.T) {
 		{15 * time.Millisecond, []string{"create one secret, 1 client: at least 0.7"}},
 		{111 * time.Millisecond, []string{"at most 100ms more"}},
 	} {
-		err := measured(c.leger).failure()
+		err := trial.Failure(measured(c.leger).verdicts())
 		if (err == nil) != (c.wants == nil) {
 			t.Errorf("Leger takes %s: %v", c.leger, err)
 		}
@@ -40,41 +40,5 @@ func TestPromises(t *testing.T) {
 				t.Errorf("Leger takes %s: no %q in %v", c.leger, want, err)
 			}
 		}
-	}
-}
-
-func TestTablesReplaceOnlyWhatIsBetweenTheMarks(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "performance.md")
-	if err := os.WriteFile(path, []byte("before\n"+beginMark+"\nold\n"+endMark+"\nafter\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second time finds what the first wrote
-		if err := measured(time.Millisecond).writeInto(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := string(text)
-	if !strings.HasPrefix(got, "before\n"+beginMark) || !strings.HasSuffix(got, endMark+"\nafter\n") ||
-		strings.Contains(got, "old") || strings.Count(got, "| promise |") != 1 {
-		t.Error(got)
-	}
-}
-
-func TestFileWithoutMarksIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "other.md")
-	if err := os.WriteFile(path, []byte("mine\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := measured(time.Millisecond).writeInto(path); err == nil {
-		t.Error("it was written")
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "mine\n" {
-		t.Error(string(text), err)
 	}
 }
