@@ -256,6 +256,14 @@ func (g *graph) clone() *graph {
 	return next
 }
 
+// called reports whether another unit starts m when it ends: to replace that one is
+// to call m, which no boot does.
+func (g *graph) called(m *member) bool {
+	return slices.ContainsFunc(g.members, func(other *member) bool {
+		return strings.Contains(other.text(), "OnSuccess="+m.service()) || strings.Contains(other.text(), "OnFailure="+m.service())
+	})
+}
+
 // better is another version in which everything comes up: some members are
 // changed, one may go, one may come.
 func (g *graph) better(version int) *graph {

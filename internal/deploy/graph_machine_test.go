@@ -125,7 +125,8 @@ func (r *graphRun) fail(g *graph, format string, args ...any) {
 	for _, m := range g.members {
 		files.WriteString("--- " + m.file() + "\n" + m.text())
 	}
-	r.t.Fatalf("graph %d: %s\n%s--- what Leger did:\n%s", r.seed, fmt.Sprintf(format, args...), files.String(), strings.Join(r.events, "\n"))
+	r.t.Fatalf("graph %d: %s\n%s--- what Leger did:\n%s\n--- the journal:\n%s",
+		r.seed, fmt.Sprintf(format, args...), files.String(), strings.Join(r.events, "\n"), r.o.journal(r.seed))
 }
 
 // inNewState checks that the machine is as the graph says: the files are there,
@@ -158,7 +159,7 @@ func (r *graphRun) inNewState(g *graph, when string) snapshot {
 		case m.kind == aVolume, m.oneshot && !m.remains:
 		case booted && state != "active":
 			r.fail(g, "%s: a boot would start %s, and it is %q", when, m.service(), state)
-		case m.runs() && state == "active" && !booted && !told:
+		case m.runs() && state == "active" && !booted && !told && !g.called(m):
 			r.fail(g, "%s: %s runs, a boot would not start it, and nobody was told", when, m.service())
 		case booted && told:
 			r.fail(g, "%s: it is told that %s does not start at boot, but it does", when, m.service())
@@ -230,6 +231,7 @@ func firstLine(err error) string {
 
 // booted is what has to run after a reboot.
 type booted struct {
+	Saved    time.Time
 	Snapshot snapshot
 	Told     []string // units of which it was told that they do not start
 }
@@ -240,7 +242,7 @@ func (r *graphRun) save(dir string, g *graph) {
 	if err != nil {
 		r.fail(g, "status: %v", err)
 	}
-	b := booted{Snapshot: r.o.calm(r.seed)}
+	b := booted{Saved: time.Now(), Snapshot: r.o.calm(r.seed)}
 	for _, u := range d.Units {
 		if u.NotAtBoot || !u.Run {
 			b.Told = append(b.Told, u.Service)
@@ -296,10 +298,30 @@ func TestGraphsBooted(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &graphRun{t: t, e: graphEngine(t, filepath.Join(dir, "deployments")), o: newObserver(t), seed: seed}
+			t.Cleanup(func() {
+				if t.Failed() {
+					r.tell()
+				}
+			})
+			r.o.since = want.Saved
 			r.comesBack(want)
 			r.goes()
 		})
 	}
+}
+
+// tell logs the graph as it was last installed, and its journal.
+func (r *graphRun) tell() {
+	g := newGraph(r.seed)
+	if r.seed%2 == 1 {
+		_, _, _ = g.worse(2) // it draws from the same numbers
+		g = g.better(3)
+	}
+	var files strings.Builder
+	for _, m := range g.members {
+		files.WriteString("--- " + m.file() + "\n" + m.text())
+	}
+	r.t.Logf("graph %d:\n%s--- the journal:\n%s", r.seed, files.String(), r.o.journal(r.seed))
 }
 
 func (r *graphRun) comesBack(want booted) {
