@@ -35,7 +35,7 @@ func arrows() map[string][]string {
 		"internal/safefile":          {},
 		"internal/podman":            {"", "internal/run", "internal/safefile", "internal/terminal"},
 		"internal/podman/podmantest": {},
-		"internal/systemd":           {"", "internal/run", "internal/terminal"},
+		"internal/systemd":           {"", "internal/lockfile", "internal/run", "internal/terminal"},
 		"internal/gitrepo":           {"", "internal/run", "internal/terminal"},
 		"internal/tailnet":           {""},
 		"internal/localvault":        {"", "internal/safefile", "internal/environ", "internal/lockfile", "internal/procnet"},

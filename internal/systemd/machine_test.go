@@ -279,3 +279,49 @@ func TestMachineUnitsThatDoNotExist(t *testing.T) {
 		t.Error("lingering is not what the machine was built with")
 	}
 }
+
+// The story: each reload ended every hold there was. A deployment that reloaded while
+// another one removed a pod let a target start that pod again, in the moment in which
+// its file went, and its container stayed. A hold is its own Manager's, until that one
+// is gone.
+func TestMachineAHoldOutlastsTheReloadsOfOthers(t *testing.T) {
+	m, other, third := open(t), open(t), open(t)
+	unit(t, m, "leger-held.service", "[Service]\nExecStart=/bin/sleep 1000\n")
+	up := func(by *systemd.Manager) string {
+		t.Helper()
+		if err := by.Start(t.Context(), "leger-held.service"); err != nil {
+			t.Fatal(err)
+		}
+		return state(t, by, "leger-held.service").ActiveState
+	}
+	for _, by := range []*systemd.Manager{m, third} {
+		if err := by.Hold(t.Context(), "leger-held.service"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := other.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := up(other); got != "inactive" {
+			t.Fatalf("after the reload of another: %s", got)
+		}
+	}
+	if err := m.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := up(other); got != "inactive" {
+		t.Errorf("one of the two that hold it has ended that: %s", got)
+	}
+	third.Close() // as the end of its process, which the kernel tells by the lock
+	if err := other.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := up(other); got != "active" {
+		t.Errorf("nobody holds it any more: %s", got)
+	}
+	left, err := filepath.Glob(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "leger", "holds", "*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("lock files are left: %v, %v", left, err)
+	}
+}

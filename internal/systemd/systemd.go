@@ -46,6 +46,7 @@ type Manager struct {
 
 	mu     sync.Mutex
 	closed bool
+	held   hold
 }
 
 // Open connects. Without a user manager that can be reached it fails with
@@ -112,13 +113,14 @@ func (m *Manager) Close() {
 	defer m.mu.Unlock()
 	if !m.closed {
 		m.closed = true
+		m.letGo()
 		m.conn.Close()
 	}
 }
 
 // Reload makes systemd read its units anew, Podman's generator run included
-// (systemctl --user daemon-reload), and ends every Hold. It returns when the units
-// are there. ErrUnavailable if systemd refuses.
+// (systemctl --user daemon-reload), and ends this Manager's Hold. It returns when the
+// units are there. ErrUnavailable if systemd refuses.
 func (m *Manager) Reload(ctx context.Context) error {
 	if err := m.release(); err != nil {
 		return err
