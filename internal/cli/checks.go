@@ -34,9 +34,12 @@ func (a *app) checkSettings(context.Context) finding {
 	if err != nil {
 		return failing(check, err)
 	}
-	for file, unknown := range map[string][]string{path: user.Unknown, a.env.SystemConfig: system.Unknown} {
-		if len(unknown) > 0 {
-			return warned(check, "%s has keys leger does not know: %s", file, strings.Join(unknown, ", ")).
+	for _, f := range []struct {
+		path    string
+		unknown []string
+	}{{path, user.Unknown}, {a.env.SystemConfig, system.Unknown}} {
+		if len(f.unknown) > 0 {
+			return warned(check, "%s has keys leger does not know: %s", f.path, strings.Join(f.unknown, ", ")).
 				withMend("leger config list shows the keys there are")
 		}
 	}
