@@ -460,17 +460,38 @@ func (w *world) services() {
 	w.mustSay(0, `timeout --signal=INT 2 leger deploy logs shop -f; true`, "shop-")
 }
 
-// validates: the parser's, Podman's and systemd's words, each with file and line.
+// validates: the parser's, Podman's and systemd's words, each with file and line,
+// and the plan of the same files says the same.
 func (w *world) validates() {
 	w.t.Helper()
-	w.m.WriteTree(w.t.Context(), rig.Home+"/check", map[string]string{
-		"good.container": unitFile(), "web.container": unitFile() + "[Service]\nRestartSex=5\n",
-	})
-	w.mustSay(2, `leger validate ~/check`, "web.container:8: error: systemd: ", "RestartSex")
-	w.sh(`sed -i s/RestartSex/RestartSec/ ~/check/web.container`)
-	w.mustSay(0, `leger validate ~/check`, "2 quadlets, no problem")
-	w.sh(`sed -i s/Pull=never/PublishPrt=1/ ~/check/web.container`)
-	w.mustSay(2, `leger validate ~/check`, "web.container:3: error:", "PublishPrt")
+	const service = "[Service]\n"
+	for _, c := range []struct {
+		name, web   string
+		where, want string // of the problem; "": there is none
+	}{
+		{name: "good", web: unitFile() + service + "RestartSec=5\n"},
+		{name: "own", web: unitFile("Volume=./wait.sh:/wait.sh:ro") + service + "ExecStartPre=%h/.config/containers/systemd/own.leger/wait.sh\n"},
+		{"unknown", unitFile() + service + "RestartSex=5\n", "web.container:8: ", "RestartSex"},
+		{"unparsed", unitFile() + service + "Restart=sometimes\n", "web.container: ", "Failed to parse Restart=sometimes"},
+		{"program", unitFile() + service + "ExecStartPre=/none/x.sh\n", "web.container: ", "/none/x.sh is not executable"},
+		{"parser", unitFile("PublishPrt=1"), "web.container:4: ", "PublishPrt"},
+		{"generator", unitFile("Network=none.network"), "web.container", "none.network"},
+	} {
+		dir := rig.Home + "/check/" + c.name
+		w.m.WriteTree(w.t.Context(), dir, map[string]string{
+			c.name + "-good.container": unitFile(), "web.container": c.web, "wait.sh": "#!/bin/sh\n",
+		})
+		w.sh(`chmod +x ` + dir + `/wait.sh`)
+		plan := `leger deploy plan ` + c.name + ` --source ` + dir
+		if c.want == "" {
+			w.mustSay(0, `leger validate `+dir, "2 quadlets, no problem")
+			w.mustSay(0, plan, "Install "+c.name)
+			continue
+		}
+		w.mustSay(2, `leger validate `+dir, c.where, "error: ", c.want)
+		w.mustSay(2, plan, "error: "+c.where, c.want)
+		w.mustSay(2, plan+` --json`, `"refusals": [`, c.want)
+	}
 }
 
 // leavesNothing: after removal there is nothing but volumes.

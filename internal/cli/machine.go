@@ -62,7 +62,8 @@ func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 			StateDir: filepath.Join(dir, "deployments"), DataDir: releaseData, Units: units,
 			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
 			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets, Podman: client,
-			Sockets: deploy.NewProcSockets("/proc"),
+			Verifier: systemd.Verifier{Runner: runner, Env: env},
+			Sockets:  deploy.NewProcSockets("/proc"),
 		},
 		quadlets: quadlets, podman: client,
 		close: func() {

@@ -16,6 +16,9 @@ func (a *app) showPlan(p deploy.Plan, in install) error {
 	if p.Unchanged() {
 		return nil
 	}
+	if !in.unattended {
+		a.warnNotChecked(p.NotChecked)
+	}
 	text := planText(p, in.planOnly || p.From > 0)
 	if in.planOnly {
 		if a.flags.json {
@@ -89,7 +92,7 @@ func planText(p deploy.Plan, diffs bool) string {
 		say("  %-7s %s", "start", strings.Join(p.Start, ", "))
 	}
 	for _, n := range p.Notices {
-		say("Note: %s (%s).", n.Text, n.Hint)
+		say("Note: %s.", withHint(strings.TrimSuffix(n.Text, "."), n.Hint))
 	}
 	planFiles(say, p, diffs)
 	if p.FailedBefore != nil {

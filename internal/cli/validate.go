@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,11 +77,11 @@ func (a *app) validate(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	problems, missing, err := a.check(ctx, set)
+	found, err := a.check(ctx, set)
 	if err != nil {
 		return err
 	}
-	return a.printValidation(set, problems, missing)
+	return a.printValidation(set, found)
 }
 
 // podmanVersion asks this machine's Podman; zero if there is none to answer.
@@ -103,83 +99,29 @@ func (a *app) podmanVersion(ctx context.Context) quadlet.Version {
 	return quadlet.Version(v)
 }
 
-// check joins what the parser, Podman and systemd have to say. Where Podman
-// accepts all files it knows better what the parser merely does not know.
-func (a *app) check(ctx context.Context, set *quadlet.Set) (problems []leger.Problem, missing []string, err error) {
-	problems = slices.Clone(set.Problems)
+// check asks Podman and systemd about a set, as a plan does.
+func (a *app) check(ctx context.Context, set *quadlet.Set) (deploy.Checked, error) {
 	runner, err := a.podmanRunner()
 	if err != nil {
-		return nil, nil, err
+		return deploy.Checked{}, err
 	}
 	env := run.MinimalEnv(a.env.LookupEnv)
-	if len(set.Files) == 0 {
-		return problems, []string{}, nil
-	}
-	units, found, err := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env}).Generate(ctx, set.Files)
-	switch {
-	case errors.Is(err, leger.ErrMissingPart):
-		return problems, []string{"Podman's generator", "systemd-analyze"}, nil
-	case err != nil:
-		return nil, nil, err
-	}
-	problems = deploy.Problems(problems, found)
-	if len(units) == 0 {
-		return problems, []string{}, nil
-	}
-	found, err = systemd.Verify(ctx, runner, env, "", units)
-	if errors.Is(err, leger.ErrMissingPart) {
-		return problems, []string{"systemd-analyze"}, nil
-	}
-	for _, p := range found {
-		problems = append(problems, inQuadlet(set, p))
-	}
-	return problems, []string{}, err
+	generator := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env})
+	return deploy.Check(ctx, set, generator, systemd.Verifier{Runner: runner, Env: env})
 }
 
-var quotedKey = regexp.MustCompile(`'([A-Za-z]+)'`)
-
-// inQuadlet finds the file and the line that a problem of a generated unit comes
-// from: the line that has the key which systemd names, or its own words.
-func inQuadlet(set *quadlet.Set, p leger.Problem) leger.Problem {
-	for _, u := range set.Units {
-		if u.Service != p.File {
-			continue
-		}
-		p.Hint = fmt.Sprintf("it is line %d of the %s that Podman makes of it", p.Line, p.File)
-		if p.Line == 0 {
-			p.Hint = ""
-		}
-		p.File, p.Line = u.File, 0
-		key := quotedKey.FindStringSubmatch(p.Message)
-		n := 0
-		for line := range strings.Lines(string(set.Files[u.File])) {
-			n++
-			name, _, ok := strings.Cut(strings.TrimSpace(line), "=")
-			if ok && key != nil && strings.TrimSpace(name) == key[1] {
-				p.Line, p.Hint = n, ""
-				break
-			}
-		}
-		return p
-	}
-	return p
-}
-
-func (a *app) printValidation(set *quadlet.Set, problems []leger.Problem, missing []string) error {
-	slices.SortStableFunc(problems, func(x, y leger.Problem) int {
-		return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line))
-	})
-	out := validateJSON{Units: []string{}, Ignored: list(set.Ignored), Risks: set.Risks, Problems: []problemJSON{}, NotChecked: missing}
+func (a *app) printValidation(set *quadlet.Set, found deploy.Checked) error {
+	out := validateJSON{Units: []string{}, Ignored: list(set.Ignored), Risks: set.Risks, Problems: []problemJSON{}, NotChecked: list(found.NotChecked)}
 	if out.Risks == nil {
 		out.Risks = []quadlet.Risk{}
 	}
 	for _, u := range set.Units {
 		out.Units = append(out.Units, u.Service)
 	}
-	for _, n := range set.Notices {
+	for _, n := range found.Notices {
 		out.Notices = append(out.Notices, problemJSON{n.File, n.Line, n.Message, n.Hint})
 	}
-	for _, p := range problems {
+	for _, p := range found.Problems {
 		out.Problems = append(out.Problems, problemJSON{p.File, p.Line, p.Message, p.Hint})
 	}
 	if a.flags.json {
@@ -189,15 +131,28 @@ func (a *app) printValidation(set *quadlet.Set, problems []leger.Problem, missin
 	} else if err := a.printProblems(out); err != nil {
 		return err
 	}
-	for _, what := range missing {
-		a.warn("not checked with %s: it is not on this machine", what)
-	}
-	if n := len(problems); n > 0 {
+	a.warnNotChecked(found.NotChecked)
+	if n := len(found.Problems); n > 0 {
 		return leger.Errorf(leger.CodeInvalid, "%s in %s", plural(n, "problem"), plural(len(set.Units), "quadlet")).
 			WithHint("fix what is listed above, then check again")
 	}
 	a.say("%s, no problem.", plural(len(set.Units), "quadlet"))
 	return nil
+}
+
+// withHint is a message with its hint behind it.
+func withHint(text, hint string) string {
+	if hint == "" {
+		return text
+	}
+	return text + " (" + hint + ")"
+}
+
+// warnNotChecked says which checks were not made.
+func (a *app) warnNotChecked(missing []string) {
+	for _, what := range missing {
+		a.warn("not checked with %s: it is not on this machine", what)
+	}
 }
 
 // printProblems prints a line for each problem and risk, as compilers do, the
@@ -214,14 +169,10 @@ func (a *app) printProblems(v validateJSON) error {
 		_, _ = fmt.Fprintf(&b, "%s: %s\n", kind, text)
 	}
 	for _, p := range v.Problems {
-		text := p.Message
-		if p.Hint != "" {
-			text += " (" + p.Hint + ")"
-		}
-		line(p.File, p.Line, "error", text)
+		line(p.File, p.Line, "error", withHint(p.Message, p.Hint))
 	}
 	for _, n := range v.Notices {
-		line(n.File, n.Line, "note", n.Message+" ("+n.Hint+")")
+		line(n.File, n.Line, "note", withHint(n.Message, n.Hint))
 	}
 	for _, group := range quadlet.GroupRisks(v.Risks) {
 		for i, r := range group.Risks {

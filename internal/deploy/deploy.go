@@ -71,11 +71,6 @@ type Secrets interface {
 	Missing(ctx context.Context, names []string) ([]string, error)
 }
 
-// Generator is Podman's own check of quadlets.
-type Generator interface {
-	Check(ctx context.Context, files map[string][]byte) ([]leger.Problem, error)
-}
-
 // Volumes removes volumes, with their content.
 type Volumes interface {
 	RemoveVolume(ctx context.Context, name string) error
@@ -144,6 +139,7 @@ type Config struct {
 	Units      Units
 	Secrets    Secrets   // nil: secrets are not looked for
 	Generator  Generator // nil: only our own parser checks
+	Verifier   Verifier  // nil: systemd is not asked about units before they are installed
 	Volumes    Volumes   // nil: Remove refuses to remove volumes
 	Podman     Podman    // nil: health checks, names, ports and images are not looked at
 	Sockets    Sockets   // nil: ports that containers do not hold are not looked at

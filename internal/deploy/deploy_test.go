@@ -247,8 +247,8 @@ func TestAllMissingSecretsAreNamedBeforeAnythingChanges(t *testing.T) {
 // generator is Podman's check with a fixed verdict.
 type generator []leger.Problem
 
-func (g generator) Check(_ context.Context, _ map[string][]byte) ([]leger.Problem, error) {
-	return g, nil
+func (g generator) Generate(context.Context, map[string][]byte) (map[string][]byte, []leger.Problem, error) {
+	return nil, g, nil
 }
 
 func TestPodmansGeneratorHasTheLastWordOnKeys(t *testing.T) {

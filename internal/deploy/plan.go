@@ -51,8 +51,8 @@ type Facts struct {
 	MissingImages []string
 	// MissingSecrets are those of the new units that there are not.
 	MissingSecrets []string
-	// Problems of the new files: the parser's and the generator's.
-	Problems []leger.Problem
+	// Checked is what is wrong with the new files.
+	Checked Checked
 
 	data   map[string]dataFile // those data files of the same generations that are there
 	former []formerData
@@ -99,9 +99,9 @@ type Notice struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-func noticesOf(set *quadlet.Set) []Notice {
+func noticesOf(found []leger.Problem) []Notice {
 	var all []Notice
-	for _, n := range set.Notices {
+	for _, n := range found {
 		all = append(all, Notice{File: n.File, Line: n.Line, Text: n.Message, Hint: n.Hint})
 	}
 	return all
@@ -129,8 +129,10 @@ type Plan struct {
 	Changes  Changes        `json:"changes"`
 	Refusals []Refusal      `json:"refusals"`
 	// Notices are worth knowing and stand in nobody's way: units that do not start
-	// when the machine boots.
+	// when the machine boots, settings that systemd calls obsolete.
 	Notices []Notice `json:"notices,omitempty"`
+	// NotChecked names the checks that this machine has no program for.
+	NotChecked []string `json:"not_checked,omitempty"`
 	// Contents describes each quadlet of a first installation, without its risks, for
 	// whoever decides about it; empty for a change.
 	Contents []quadlet.Description `json:"contents,omitempty"`
@@ -185,7 +187,7 @@ func NewPlan(req Request, facts Facts) Plan {
 		Files: []FileChange{}, Stop: []string{}, Start: []string{}, Run: []string{}, Images: []string{}, Ports: []string{},
 	}
 	p.Secrets, p.Risks, p.Refusals = list(p.Next.secrets()), p.Next.Risks, refusals(req, p.Next, facts)
-	p.Notices = noticesOf(req.Set)
+	p.Notices, p.NotChecked = noticesOf(facts.Checked.Notices), facts.Checked.NotChecked
 	for _, u := range p.Next.Units {
 		p.Images = append(p.Images, u.Images...)
 		p.Ports = append(p.Ports, u.Ports...)

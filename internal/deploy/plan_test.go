@@ -92,7 +92,7 @@ func TestPlans(t *testing.T) {
 		"refused": func() (deploy.Request, deploy.Facts) {
 			req := request(t, "App", "c1", "web.container", webV1, "db.container", dbV1)
 			return req, deploy.Facts{
-				Number: 1, Installer: "podman", Problems: req.Set.Problems, MissingSecrets: []string{"key"},
+				Number: 1, Installer: "podman", Checked: deploy.Checked{Problems: req.Set.Problems}, MissingSecrets: []string{"key"},
 				Owners: map[string]string{"web.service": "Other"},
 				States: map[string]leger.UnitState{"db.service": {Name: "db.service", LoadState: "loaded", Source: "/home/u/.config/systemd/user/db.service"}},
 				Disk:   map[string]map[string]string{"podman": {"db.container": "foreign"}},

@@ -68,7 +68,7 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 			return facts, err
 		}
 	}
-	facts.Problems, err = e.check(ctx, req)
+	facts.Checked, err = e.check(ctx, req)
 	return facts, err
 }
 
@@ -243,39 +243,13 @@ func (e *Engine) owners(name string, facts *Facts, next Generation) error {
 	return nil
 }
 
-// check joins the parser's problems with those of Podman's generator.
-func (e *Engine) check(ctx context.Context, req Request) ([]leger.Problem, error) {
-	problems := slices.Clone(req.Set.Problems)
-	if e.cfg.Generator == nil || len(req.Set.Files) == 0 {
-		return problems, nil
+// check checks the files of a request. A generation that was installed here before
+// has passed systemd's check, or was installed when there was none: what systemd
+// ignores in it is no reason not to go back to it.
+func (e *Engine) check(ctx context.Context, req Request) (Checked, error) {
+	v := e.cfg.Verifier
+	if req.recorded != nil {
+		v = nil
 	}
-	found, err := e.cfg.Generator.Check(ctx, req.Set.Files)
-	if leger.CodeOf(err) == leger.CodeMissingPart {
-		return problems, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return Problems(problems, found), nil
-}
-
-// Problems joins what our parser found with what Podman's generator did. Where the
-// generator accepts a file, it knows better what only our table doubts. It is the
-// one rule for plans and for leger validate.
-func Problems(ours, found []leger.Problem) []leger.Problem {
-	problems := slices.Clone(ours)
-	complained := func(file string) bool {
-		return slices.ContainsFunc(found, func(p leger.Problem) bool { return p.File == file || p.File == "" })
-	}
-	// One file that cannot be read keeps the generator from looking at the others;
-	// only a run that has looked at all of them accepts any.
-	sure := !slices.ContainsFunc(problems, func(p leger.Problem) bool { return !p.Unsure })
-	problems = slices.DeleteFunc(problems, func(p leger.Problem) bool { return p.Unsure && sure && !complained(p.File) })
-	for _, p := range found {
-		// What our parser has found in the file comes with line and hint.
-		if !slices.ContainsFunc(problems, func(known leger.Problem) bool { return known.File == p.File }) {
-			problems = append(problems, p)
-		}
-	}
-	return problems
+	return Check(ctx, req.Set, e.cfg.Generator, v)
 }

@@ -11,7 +11,7 @@ import (
 // refusals lists what stands against the request, the gravest first.
 func refusals(req Request, next Generation, facts Facts) []Refusal {
 	all := []Refusal{}
-	for _, problem := range facts.Problems {
+	for _, problem := range facts.Checked.Problems {
 		all = append(all, Refusal{
 			Code: leger.CodeInvalid, Text: problem.Message, Hint: problem.Hint, File: problem.File, Line: problem.Line,
 		})

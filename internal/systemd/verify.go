@@ -18,14 +18,25 @@ import (
 // "web.service: what".
 var complaint = regexp.MustCompile(`^(?:(/[^:]*):(\d+): |([^\s:]+): )(.*)$`)
 
+// obsolete is what systemd says of a setting that works and is to be replaced.
+var obsolete = regexp.MustCompile(`is obsolete|is deprecated|will be removed`)
+
+// Verifier asks systemd-analyze about units.
+type Verifier struct {
+	Runner *run.Runner
+	Env    []string // of systemd-analyze (run.MinimalEnv)
+	// TempDir is where the units are laid out. Empty: the system's.
+	TempDir string
+}
+
 // Verify asks systemd-analyze what it thinks of units, by name, that are not
 // installed: what Podman hands on unread is checked nowhere else. It ends with 0
 // whatever it finds; the problems are on its stderr, each with the unit as File
-// and its line there. What it says of other units of the machine is left out.
-// tempDir is where they are laid out; empty: the system's. ErrMissingPart without
-// systemd-analyze.
-func Verify(ctx context.Context, runner *run.Runner, env []string, tempDir string, units map[string][]byte) ([]leger.Problem, error) {
-	dir, err := os.MkdirTemp(tempDir, "leger-verify-")
+// and its line there. A setting that systemd calls obsolete and obeys all the same
+// is Unsure. What it says of other units of the machine is left out.
+// ErrMissingPart without systemd-analyze.
+func (v Verifier) Verify(ctx context.Context, units map[string][]byte) ([]leger.Problem, error) {
+	dir, err := os.MkdirTemp(v.TempDir, "leger-verify-")
 	if err != nil {
 		return nil, leger.WrapFile(leger.CodeUnavailable, err, "make a directory for the units")
 	}
@@ -43,8 +54,8 @@ func Verify(ctx context.Context, runner *run.Runner, env []string, tempDir strin
 	}
 	// The colon keeps systemd's own directories, in which what the units need is
 	// (systemd.unit(5), "Unit File Load Path").
-	env = append(slices.Clone(env), "SYSTEMD_UNIT_PATH="+dir+":")
-	res, err := runner.Run(ctx, run.Command{Path: "systemd-analyze", Args: args, Env: env})
+	env := append(slices.Clone(v.Env), "SYSTEMD_UNIT_PATH="+dir+":")
+	res, err := v.Runner.Run(ctx, run.Command{Path: "systemd-analyze", Args: args, Env: env})
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +76,7 @@ func complaints(stderr string, units map[string][]byte) []leger.Problem {
 		if _, ours := units[p.File]; !ours {
 			continue
 		}
+		p.Unsure = obsolete.MatchString(match[4])
 		p.Line, _ = strconv.Atoi(match[2]) // no number: the unit as a whole
 		problems = append(problems, p)
 	}
