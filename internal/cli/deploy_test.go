@@ -23,8 +23,8 @@ import (
 	"leger.run/leger/internal/cli"
 )
 
-// units is a user's systemd that makes a service of every .container file at a
-// reload, as Podman's generator does, and knows nothing else.
+// units is a user's systemd that makes a service of every quadlet at a reload, named
+// as Podman's generator names it, and knows nothing else.
 type units struct {
 	dir string // the quadlet directory
 
@@ -46,13 +46,32 @@ func (u *units) begun() map[string]time.Time {
 	return all
 }
 
+// state is a unit's. An instance of a template is there as soon as somebody asks.
+func (u *units) state(unit string) (s leger.UnitState, known bool) {
+	if s, known = u.states[unit]; known {
+		return s, true
+	}
+	template, _, instance := strings.Cut(unit, "@")
+	if s, known = u.states[template+"@.service"]; instance && known {
+		s.Name = unit
+		return s, true
+	}
+	return leger.UnitState{}, false
+}
+
+// suffixes are what the generator adds to the names of the kinds of quadlets.
+var suffixes = map[string]string{
+	".container": "", ".kube": "", ".pod": "-pod", ".volume": "-volume", ".network": "-network", ".image": "-image", ".build": "-build",
+}
+
 func (u *units) Reload(context.Context) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	made := map[string]leger.UnitState{}
 	err := filepath.WalkDir(u.dir, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && filepath.Ext(path) == ".container" {
-			name := strings.TrimSuffix(filepath.Base(path), ".container") + ".service"
+		ext := filepath.Ext(path)
+		if suffix, ok := suffixes[ext]; err == nil && ok {
+			name := strings.TrimSuffix(filepath.Base(path), ext) + suffix + ".service"
 			s := u.states[name]
 			s.Name, s.LoadState, s.Source = name, "loaded", path
 			if s.ActiveState == "" {
@@ -82,7 +101,7 @@ func (u *units) Start(ctx context.Context, unit string) error {
 		return leger.Wrap(leger.CodeInterrupted, ctx.Err(), "interrupted")
 	}
 	u.mu.Lock()
-	_, known := u.states[unit]
+	_, known := u.state(unit)
 	broken := u.broken[unit] || (u.refuse != nil && u.refuse(unit))
 	u.mu.Unlock()
 	switch {
@@ -118,7 +137,7 @@ func (u *units) States(_ context.Context, names ...string) ([]leger.UnitState, e
 	defer u.mu.Unlock()
 	var out []leger.UnitState
 	for _, n := range names {
-		s, ok := u.states[n]
+		s, ok := u.state(n)
 		if !ok {
 			s = leger.UnitState{Name: n, LoadState: "not-found", ActiveState: "inactive"}
 		}

@@ -183,11 +183,17 @@ func (g Generation) Volumes() []string {
 	return slices.Compact(names)
 }
 
-// secrets are the Podman secrets that a generation's units use, sorted.
+// secrets are the Podman secrets that a generation's units use, sorted. A name that a
+// template completes with its instance ("key_%i") is no secret's: its instances have
+// the names.
 func (g Generation) secrets() []string {
 	var names []string
 	for _, u := range g.Units {
-		names = append(names, u.Secrets...)
+		for _, name := range u.Secrets {
+			if !u.Template || !strings.Contains(name, "%") {
+				names = append(names, name)
+			}
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

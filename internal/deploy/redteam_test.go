@@ -1,116 +1,59 @@
 package deploy_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
+	"leger.run/leger/internal/deploy/redteam"
 	"leger.run/leger/internal/quadlet"
 )
 
-// pairOfCommits is one case of testdata/redteam/commits.txt, which says how they
-// are written.
-type pairOfCommits struct {
-	what, verdict string
-	before, after map[string][]byte
-	shows         []string
-	source        func(*deploy.Source)
-	facts         func(*deploy.Facts)
-}
+// pairOfCommits is one case of the table.
+type pairOfCommits struct{ redteam.Pair }
 
 func pairsOfCommits(t testing.TB) []pairOfCommits {
 	t.Helper()
-	text, err := os.ReadFile("testdata/redteam/commits.txt")
+	pairs, err := redteam.Pairs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all []pairOfCommits
-	for line := range strings.Lines(string(text)) {
-		mark, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		switch mark {
-		case "", "#":
-			continue
-		case "asks", "informs", "nothing":
-			all = append(all, pairOfCommits{
-				what: rest, verdict: mark, before: baseCommit(), after: baseCommit(),
-				source: func(*deploy.Source) {}, facts: func(*deploy.Facts) {},
-			})
-			continue
-		}
-		p := &all[len(all)-1]
-		switch mark {
-		case "-":
-			addLines(p.before, rest)
-		case "+":
-			addLines(p.after, rest)
-		case ">":
-			p.shows = append(p.shows, rest)
-		case "@":
-			p.fact(t, strings.Fields(rest))
-		default:
-			t.Fatalf("what is %q?", line)
-		}
+	for _, p := range pairs {
+		all = append(all, pairOfCommits{p})
 	}
 	return all
 }
 
-func baseCommit() map[string][]byte {
-	return map[string][]byte{
-		"data.volume":   []byte("[Volume]\n"),
-		"web.container": []byte("[Install]\nWantedBy=default.target\n[Container]\nImage=docker.io/library/web:1\nSecret=key\nVolume=data.volume:/data\n"),
-	}
+// source changes the first commit's source into the second's.
+func (p *pairOfCommits) source(s *deploy.Source) {
+	s.URL, s.Ref, s.Path = cmp.Or(p.URL, s.URL), cmp.Or(p.Ref, s.Ref), cmp.Or(p.Path, s.Path)
 }
 
-func addLines(files map[string][]byte, rest string) {
-	name, text, isFile := strings.Cut(rest, ": ")
-	if !isFile || strings.ContainsAny(name, "=[ ") {
-		name, text = "web.container", rest
-	}
-	files[name] = append(files[name], strings.ReplaceAll(text, " | ", "\n")+"\n"...)
+// facts adds what is on the machine besides the release.
+func (p *pairOfCommits) facts(f *deploy.Facts) {
+	f.Volumes, f.VolumeOwners, f.NetworkOwners = append(f.Volumes, p.Volumes...), p.VolumeOwners, p.NetworkOwners
 }
 
-func (p *pairOfCommits) fact(t testing.TB, words []string) {
-	t.Helper()
-	source, facts, value := p.source, p.facts, words[len(words)-1]
-	set := map[string]func(*deploy.Source){
-		"url":  func(s *deploy.Source) { s.URL = value },
-		"ref":  func(s *deploy.Source) { s.Ref = value },
-		"path": func(s *deploy.Source) { s.Path = value },
-	}
-	on := map[string]func(*deploy.Facts){
-		"volume":     func(f *deploy.Facts) { f.Volumes = append(f.Volumes, value) },
-		"volume-of":  func(f *deploy.Facts) { f.VolumeOwners = map[string]string{value: words[1]} },
-		"network-of": func(f *deploy.Facts) { f.NetworkOwners = map[string]string{value: words[1]} },
-	}
-	switch change, look := set[words[0]], on[words[0]]; {
-	case change != nil:
-		p.source = func(s *deploy.Source) { source(s); change(s) }
-	case look != nil:
-		p.facts = func(f *deploy.Facts) { facts(f); look(f) }
-	default:
-		t.Fatalf("what is %q?", words)
-	}
-}
-
-func (p *pairOfCommits) request(t testing.TB, files map[string][]byte, commit string) deploy.Request {
+func (p *pairOfCommits) request(t testing.TB, files map[string]string, commit string) deploy.Request {
 	t.Helper()
 	return deploy.Request{
-		Release: releaseName(t, "App"), Set: quadlet.LoadFiles(files),
-		Source: deploy.Source{URL: "https://example.com/r.git", Ref: "main", Commit: commit},
+		Release: releaseName(t, "App"), Set: quadlet.LoadFiles(redteam.Bytes(files)),
+		Source: deploy.Source{URL: redteam.URL, Ref: redteam.Ref, Commit: commit},
 	}
 }
 
 // plan is that of the second commit on a machine that runs the first.
 func (p *pairOfCommits) plan(t testing.TB) deploy.Plan {
 	t.Helper()
-	first := deploy.NewPlan(p.request(t, p.before, "c1"), deploy.Facts{Number: 1, Installer: "podman"}).Next
-	req, facts := p.request(t, p.after, "c2"), deploy.Facts{Current: &first, Number: 2, Installer: "podman"}
+	first := deploy.NewPlan(p.request(t, p.Before, "c1"), deploy.Facts{Number: 1, Installer: "podman"}).Next
+	req, facts := p.request(t, p.After, "c2"), deploy.Facts{Current: &first, Number: 2, Installer: "podman"}
 	p.source(&req.Source)
 	p.facts(&facts)
 	return deploy.NewPlan(req, facts)
@@ -125,30 +68,30 @@ func TestWhatACommitMayBring(t *testing.T) {
 		t.Fatalf("%d pairs", len(pairs))
 	}
 	for _, p := range pairs {
-		t.Run(p.what, func(t *testing.T) {
+		t.Run(p.What, func(t *testing.T) {
 			t.Parallel()
 			plan := p.plan(t)
 			var lines []string
 			for _, r := range plan.Changes.Risks {
 				lines = append(lines, fmt.Sprintf("%s:%d: %s", r.File, r.Line, r.Text))
 			}
-			verdict := "nothing"
+			verdict := redteam.Nothing
 			switch {
 			case len(plan.Asks()) > 0:
-				verdict = "asks"
+				verdict = redteam.Asks
 			case len(lines) > 0:
-				verdict = "informs"
+				verdict = redteam.Informs
 			}
-			if verdict != p.verdict {
-				t.Errorf("it %s, want %s: %q", verdict, p.verdict, lines)
+			if verdict != p.Verdict {
+				t.Errorf("it %s, want %s: %q", verdict, p.Verdict, lines)
 			}
-			for _, want := range p.shows {
+			for _, want := range p.Shows {
 				if !strings.Contains(strings.Join(lines, "\n"), want) {
 					t.Errorf("%q is not in %q", want, lines)
 				}
 			}
 			// What was agreed to once does not come up again, and takes nothing else along.
-			again := p.request(t, p.after, "c3")
+			again := p.request(t, p.After, "c3")
 			p.source(&again.Source)
 			facts := deploy.Facts{Current: &plan.Next, Number: 3, Installer: "podman"}
 			p.facts(&facts)
@@ -166,8 +109,8 @@ func TestWhatAsksIsNotAppliedWithoutConsent(t *testing.T) {
 	for _, p := range pairsOfCommits(t) {
 		m := newMachine("key", "key_other", "key_a", "second")
 		e := m.engine(t.TempDir())
-		if _, err := install(t.Context(), e, p.request(t, p.before, "c1")); err != nil {
-			t.Fatalf("%s: %v", p.what, err)
+		if _, err := install(t.Context(), e, p.request(t, p.Before, "c1")); err != nil {
+			t.Fatalf("%s: %v", p.What, err)
 		}
 		var facts deploy.Facts
 		if p.facts(&facts); len(facts.VolumeOwners)+len(facts.NetworkOwners) > 0 {
@@ -176,18 +119,18 @@ func TestWhatAsksIsNotAppliedWithoutConsent(t *testing.T) {
 		for _, v := range facts.Volumes {
 			m.volumes[v] = true
 		}
-		req, before := p.request(t, p.after, "c2"), m.running()
+		req, before := p.request(t, p.After, "c2"), m.running()
 		p.source(&req.Source)
 		plan, err := e.Prepare(t.Context(), req)
 		if err != nil || len(plan.Refusals) > 0 {
 			continue // it is not even offered
 		}
 		_, err = e.Apply(t.Context(), plan, nil)
-		switch asks := p.verdict == "asks"; {
+		switch asks := p.Verdict == redteam.Asks; {
 		case asks && (!errors.Is(err, leger.ErrInvalid) || m.running() != before):
-			t.Errorf("%s: applied without consent: %v", p.what, err)
+			t.Errorf("%s: applied without consent: %v", p.What, err)
 		case !asks && err != nil:
-			t.Errorf("%s: %v", p.what, err)
+			t.Errorf("%s: %v", p.What, err)
 		}
 	}
 }
@@ -226,9 +169,9 @@ func TestAFirstInstallationAsksForSecrets(t *testing.T) {
 // generation was given is in its manifest and still counts.
 func TestRecordsWithoutKeysAcceptNoRisk(t *testing.T) {
 	t.Parallel()
-	files := baseCommit()
-	addLines(files, "[Service] | ExecStartPre=/bin/true")
-	req := deploy.Request{Release: releaseName(t, "App"), Set: quadlet.LoadFiles(files), Source: deploy.Source{URL: "u", Commit: "c1"}}
+	files := redteam.Base()
+	redteam.AddLines(files, "[Service] | ExecStartPre=/bin/true")
+	req := deploy.Request{Release: releaseName(t, "App"), Set: quadlet.LoadFiles(redteam.Bytes(files)), Source: deploy.Source{URL: "u", Commit: "c1"}}
 	old := deploy.NewPlan(req, deploy.Facts{Number: 1, Installer: "podman"}).Next
 	for i := range old.Risks {
 		old.Risks[i].Key, old.Risks[i].Asks = "", false

@@ -66,3 +66,21 @@ func TestTemplates(t *testing.T) {
 		t.Errorf("removed %v, %v, left behind:\n%s", removed.Units, err, m.running())
 	}
 }
+
+// A template that names a secret after its instance could not be installed: the
+// secret "key_%i", which nobody can make, was said to be missing.
+func TestATemplatesSecretIsItsInstances(t *testing.T) {
+	t.Parallel()
+	text := "[Container]\nImage=x:1\nSecret=key_%i\nSecret=shared\n[Install]\nWantedBy=default.target\nDefaultInstance=a\n"
+	m := newMachine("key_a", "shared")
+	e := m.engine(t.TempDir())
+	out := mustInstall(t, e, request(t, "App", "c1", "job@.container", text))
+	if !slices.Equal(out.Started, []string{"job@a.service"}) {
+		t.Errorf("started %v", out.Started)
+	}
+	m = newMachine("shared")
+	plan, err := m.engine(t.TempDir()).Prepare(t.Context(), request(t, "App", "c1", "job@.container", text))
+	if err != nil || len(plan.Refusals) != 1 || plan.Refusals[0].Secret != "key_a" || !slices.Equal(plan.Secrets, []string{"key_a", "shared"}) {
+		t.Errorf("without the instance's secret: %+v, secrets %q, %v", plan.Refusals, plan.Secrets, err)
+	}
+}
