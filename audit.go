@@ -29,6 +29,7 @@ const (
 	ActionHostAdd           Action = "host.add"
 	ActionHostForget        Action = "host.forget"
 	ActionKeyRotate         Action = "key.rotate"
+	ActionServerRestore     Action = "server.restore" // the server's data was restored from a backup
 )
 
 // Credential says how the caller of an audited action proved who they are.

@@ -171,3 +171,15 @@ type SecretStore interface {
 	// survives the end of the process at once and power loss within seconds.
 	RecordAccess(ctx context.Context, user UserID, names []SecretName, audit AuditEvent) error
 }
+
+// RecordPlace is where a kept version stands among those of all users, ordered by user,
+// name and version. The zero value is before the first.
+type RecordPlace struct {
+	User, Name string
+	Version    Version
+}
+
+// Place is where the record stands among those of all users.
+func (s *SealedSecret) Place() RecordPlace {
+	return RecordPlace{User: s.User.String(), Name: s.Name.String(), Version: s.Version}
+}

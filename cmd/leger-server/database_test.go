@@ -129,3 +129,16 @@ func TestDamageIsToldAtStart(t *testing.T) {
 		t.Errorf("the list has %d secrets, %v", len(list), err)
 	}
 }
+
+// execute runs SQL on the database of a server that is stopped.
+func execute(t *testing.T, data, text string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(data, "leger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+}

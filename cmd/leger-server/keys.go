@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/backup"
 	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/token"
@@ -18,6 +19,7 @@ import (
 // Names of the key files in the data directory.
 const (
 	encryptionKeyFile = "encryption.key"
+	previousKeysFile  = "encryption.previous"
 	sharedSecretFile  = "jwt.secret"
 	databaseFile      = "leger.db"
 )
@@ -52,7 +54,7 @@ func (p program) keys(data string) (keys, error) {
 		return k, err
 	}
 	k.made = append(k.made, made...)
-	previous, err := p.lookup("ENCRYPTION_KEY_PREVIOUS")
+	previous, _, err := p.findKey("ENCRYPTION_KEY_PREVIOUS", data, previousKeysFile)
 	if err != nil {
 		return k, err
 	}
@@ -66,6 +68,32 @@ func (p program) keys(data string) (keys, error) {
 	k.made = append(k.made, made...)
 	k.shared, err = token.ParseSecret([]byte(secret))
 	return k, err
+}
+
+// existingKeys gives the keys of a server that has been started before, and the key ring
+// that they make. ErrNotFound when there is no encryption key.
+func (p program) existingKeys(data string) (k backup.Keys, ring *vault.KeyRing, err error) {
+	encryption, _, err := p.findKey("ENCRYPTION_KEY", data, encryptionKeyFile)
+	if err != nil {
+		return k, nil, err
+	}
+	if encryption == "" {
+		return k, nil, leger.Errorf(leger.CodeNotFound, "there is no encryption key in %s", data).
+			WithHint("name the server's data directory with --data, or set ENCRYPTION_KEY_FILE")
+	}
+	previous, _, err := p.findKey("ENCRYPTION_KEY_PREVIOUS", data, previousKeysFile)
+	if err != nil {
+		return k, nil, err
+	}
+	shared, _, err := p.findKey("JWT_SECRET", data, sharedSecretFile)
+	if err != nil {
+		return k, nil, err
+	}
+	ring, err = vault.ParseKeyRing(encryption, previous)
+	return backup.Keys{
+		Encryption: leger.NewPlaintext([]byte(encryption)), Previous: leger.NewPlaintext([]byte(previous)),
+		Shared: leger.NewPlaintext([]byte(shared)),
+	}, ring, err
 }
 
 func (p program) checkGivenSecret() error {
@@ -90,24 +118,9 @@ func (p program) sharedSecret(data string) (token.Secret, error) {
 
 // key gives a key from the settings, else from its file, else makes it there.
 func (p program) key(name, data, file string, create func() (string, error)) (text string, made []string, err error) {
-	text, err = p.lookup(name)
+	text, file, err = p.findKey(name, data, file)
 	if err != nil || text != "" {
 		return text, nil, err
-	}
-	file = filepath.Join(data, file)
-	info, err := os.Stat(file)
-	switch {
-	case err == nil && info.Mode().Perm()&0o077 != 0:
-		return "", nil, leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", file).
-			WithHint("chmod 600 %s", file)
-	case err == nil:
-		text, err = environ.ReadFile(file)
-		if err != nil {
-			return "", nil, leger.WrapFile(leger.CodeInvalid, err, "read %s", file)
-		}
-		return text, nil, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return "", nil, leger.WrapFile(leger.CodeInvalid, err, "look for %s", file)
 	}
 	if text, err = create(); err != nil {
 		return "", nil, err
@@ -117,6 +130,33 @@ func (p program) key(name, data, file string, create func() (string, error)) (te
 		return "", nil, leger.WrapFile(leger.CodeUnavailable, err, "write %s", file)
 	}
 	return text, []string{file}, nil
+}
+
+// findKey gives a key from the settings, else from its file in the data directory, whose
+// path it gives too; "" when it is in neither.
+func (p program) findKey(name, data, file string) (text, path string, err error) {
+	path = filepath.Join(data, file)
+	text, err = p.lookup(name)
+	if err != nil || text != "" {
+		return text, path, err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", path, nil
+	case err != nil:
+		return "", "", leger.WrapFile(leger.CodeInvalid, err, "look for %s", path)
+	case info.Mode().Perm()&0o077 != 0:
+		return "", "", leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", path).
+			WithHint("chmod 600 %s", path)
+	}
+	if text, err = environ.ReadFile(path); err != nil {
+		return "", "", leger.WrapFile(leger.CodeInvalid, err, "read %s", path)
+	}
+	if text == "" {
+		return "", "", leger.Errorf(leger.CodeInvalid, "%s is empty", path).WithHint("put the key back from its backup")
+	}
+	return text, path, nil
 }
 
 func newSharedSecret(random io.Reader) (string, error) {

@@ -20,6 +20,7 @@ var version = "0.1.0"
 type program struct {
 	args           []string
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
 	random         io.Reader
@@ -31,6 +32,9 @@ const usage = `leger-server: Leger's API and web app, on an embedded database.
 
 Usage:
   leger-server [flags]              serve until interrupted
+  leger-server backup FILE [flags]  write a backup, while the server runs or not
+  leger-server verify FILE [flags]  read a backup to its end and open every record in it
+  leger-server restore FILE [flags] put a backup in place, after verifying it
   leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes
   leger-server version
 
@@ -44,6 +48,18 @@ Flags (each also as an environment variable, in brackets):
   --new-database      make a new, empty database although the data directory has
                       keys of a former one; otherwise that is refused, since the
                       disk with the database may not be mounted
+
+backup only (FILE may be - for standard output):
+  --recipient AGE-KEY         encrypt to this public key (age1...); may be repeated
+  --recipients-file PATH      encrypt to the public keys in this file
+  --passphrase                encrypt with a passphrase, asked for without showing it
+  --passphrase-file PATH      encrypt with the passphrase on this file's first line
+  --with-keys                 put the keys in too; only if it is encrypted
+  --force                     replace FILE if it exists
+
+verify and restore (FILE may be - for standard input):
+  --identity PATH             a file with the secret key (AGE-SECRET-KEY-1...)
+  --passphrase-file PATH      a file with the passphrase; otherwise it is asked for
 
 login-link only:
   --email ADDRESS             who signs in; needed
@@ -63,8 +79,9 @@ the value, and is read from a systemd credential of its name
 file, the file over the credential. JWT_SECRET and ENCRYPTION_KEY are made at
 the first start, in the data directory, when they are given nowhere.
 
-Example:
+Examples:
   leger-server --data /var/lib/leger --public-url https://leger.example.ts.net
+  leger-server backup /mnt/usb/leger.backup --with-keys --passphrase
 `
 
 // main runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage
@@ -95,6 +112,12 @@ func (p program) run(ctx context.Context) error {
 	switch command {
 	case "":
 		return p.serve(ctx, args)
+	case "backup":
+		return p.backup(ctx, args)
+	case "verify":
+		return p.verifyBackup(ctx, args)
+	case "restore":
+		return p.restore(ctx, args)
 	case "login-link":
 		return p.loginLink(args)
 	case "version":
@@ -116,7 +139,19 @@ func (p program) flags(name string) *flag.FlagSet {
 	return fs
 }
 
+// parse parses flags alone.
 func (p program) parse(fs *flag.FlagSet, args []string) error {
+	if err := p.parseFlags(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return leger.Invalid("arguments", "unexpected argument %q", fs.Arg(0)).WithHint("leger-server --help")
+	}
+	return nil
+}
+
+// parseFlags parses flags up to the first operand.
+func (p program) parseFlags(fs *flag.FlagSet, args []string) error {
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -124,8 +159,6 @@ func (p program) parse(fs *flag.FlagSet, args []string) error {
 		return err
 	case err != nil:
 		return leger.Invalid("flags", "%v", err).WithHint("leger-server --help")
-	case fs.NArg() > 0:
-		return leger.Invalid("arguments", "there is an argument too many: %q", fs.Arg(0)).WithHint("leger-server --help")
 	}
 	return nil
 }

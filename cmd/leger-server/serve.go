@@ -51,22 +51,42 @@ func (p program) serve(ctx context.Context, args []string) error {
 	if err := forbidCoreDumps(); err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "switch core dumps off")
 	}
-	if err := p.checkDatabase(s.data, *newDatabase); err != nil {
-		return err
-	}
-	k, err := p.keys(s.data)
-	if err != nil {
-		return err
-	}
-	for _, file := range k.made {
-		log.Warn("made a key: keep a copy in a safe place, without it the secrets are lost", slog.String("file", file))
-	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(s.data, databaseFile), Now: p.now, Logger: log})
+	k, store, err := p.openData(ctx, s.data, *newDatabase, log)
 	if err != nil {
 		return err
 	}
 	err = p.serveStore(ctx, s, k, store, log)
 	return errors.Join(err, store.Close())
+}
+
+// openData takes the data directory, finishes a restore that was interrupted there, and
+// opens keys and database.
+func (p program) openData(ctx context.Context, data string, newDatabase bool, log *slog.Logger) (k keys, store *sqlite.Store, err error) {
+	d, err := p.lockData(data)
+	if err != nil {
+		return k, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.release())
+		}
+	}()
+	if d.aside != "" {
+		log.Warn("finished a restore that was interrupted", slog.String("former_files", d.aside))
+	}
+	if err := p.checkDatabase(data, newDatabase); err != nil {
+		return k, nil, err
+	}
+	if k, err = p.keys(data); err != nil {
+		return k, nil, err
+	}
+	for _, file := range k.made {
+		log.Warn("made a key: keep a copy in a safe place, without it the secrets are lost", slog.String("file", file))
+	}
+	store, err = sqlite.Open(ctx, sqlite.Config{
+		Path: filepath.Join(data, databaseFile), Now: p.now, Logger: log, Lock: d.lock,
+	})
+	return k, store, err
 }
 
 // serveStore serves until ctx ends, then lets running requests finish.

@@ -341,3 +341,43 @@ func TestGracefulStop(t *testing.T) {
 		t.Errorf("a request was cut:\n%s", s.output())
 	}
 }
+
+// signInBrowser signs alice's browser in, and gives its cookie.
+func signInBrowser(t *testing.T, s *server) *http.Cookie {
+	t.Helper()
+	out, err := command(t, nil, "login-link", "--data", s.data, "--public-url", s.url, "--email", "alice@example.com").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, link, _ := strings.Cut(strings.TrimSpace(string(out)), "token=")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/auth/validate", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+link)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if len(res.Cookies()) != 1 {
+		t.Fatalf("signing in: %d, %d cookies", res.StatusCode, len(res.Cookies()))
+	}
+	return res.Cookies()[0]
+}
+
+// getUser is what a browser with the cookie is answered.
+func (s *server) getUser(cookie *http.Cookie) (status int) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+"/api/user", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.AddCookie(cookie)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	return res.StatusCode
+}

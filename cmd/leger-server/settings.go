@@ -35,14 +35,8 @@ func (p program) settings(listen, data, publicURL, rateLimit string) (settings, 
 	if _, _, err := net.SplitHostPort(s.listen); err != nil {
 		return s, leger.Invalid("listen", "the listen address %q is not HOST:PORT", s.listen)
 	}
-	if s.data, err = p.choose(data, "LEGER_DATA", p.defaultData()); err != nil {
+	if s.data, err = p.dataDir(data); err != nil {
 		return s, err
-	}
-	if s.data == "" {
-		return s, leger.Invalid("data", "there is no home directory to keep the data in").WithHint("name one with --data DIR")
-	}
-	if s.data, err = filepath.Abs(s.data); err != nil {
-		return s, leger.Wrap(leger.CodeInvalid, err, "resolve the data directory")
 	}
 	if s.publicURL, err = p.choose(publicURL, "LEGER_PUBLIC_URL", "http://"+s.listen); err != nil {
 		return s, err
@@ -64,6 +58,21 @@ func (p program) settings(listen, data, publicURL, rateLimit string) (settings, 
 		return s, leger.Invalid("LEGER_AUTH", "LEGER_AUTH is %q: this version knows shared-secret", auth)
 	}
 	return s, nil
+}
+
+// dataDir settles the data directory, as an absolute path.
+func (p program) dataDir(flagged string) (string, error) {
+	data, err := p.choose(flagged, "LEGER_DATA", p.defaultData())
+	if err != nil {
+		return "", err
+	}
+	if data == "" {
+		return "", leger.Invalid("data", "there is no home directory to keep the data in").WithHint("name one with --data DIR")
+	}
+	if data, err = filepath.Abs(data); err != nil {
+		return "", leger.Wrap(leger.CodeInvalid, err, "resolve the data directory")
+	}
+	return data, nil
 }
 
 func (p program) defaultData() string {

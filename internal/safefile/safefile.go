@@ -14,6 +14,7 @@ package safefile
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,18 +26,39 @@ import (
 // does not matter. A missing directory is made, for its owner alone. A symbolic link
 // at path is replaced, not followed.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	return write(path, data, mode, os.Rename)
+	return write(path, holding(data), mode, os.Rename)
+}
+
+// WriteFrom does as Write with what fill writes. The file is replaced only if fill
+// gives nil; its errors are given back as they are.
+func WriteFrom(path string, mode fs.FileMode, fill func(io.Writer) error) error {
+	return write(path, fill, mode, os.Rename)
 }
 
 // Create makes a file that does not exist yet; otherwise it gives fs.ErrExist and
 // changes nothing. Of several at once exactly one succeeds.
 func Create(path string, data []byte, mode fs.FileMode) error {
-	return write(path, data, mode, func(temp, path string) error {
-		if err := os.Link(temp, path); err != nil {
-			return err
-		}
-		return os.Remove(temp)
-	})
+	return write(path, holding(data), mode, link)
+}
+
+// CreateFrom does as Create with what fill writes. Its errors are given back as they
+// are.
+func CreateFrom(path string, mode fs.FileMode, fill func(io.Writer) error) error {
+	return write(path, fill, mode, link)
+}
+
+func link(temp, path string) error {
+	if err := os.Link(temp, path); err != nil {
+		return err
+	}
+	return os.Remove(temp)
+}
+
+func holding(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
 }
 
 // Rename gives a file or a directory its final name, in place of what is there (a
@@ -89,6 +111,9 @@ func Sync(path string) error {
 	return about("sync", path, errors.Join(f.Sync(), f.Close()))
 }
 
+// SyncParent does Sync for the directory that path is in.
+func SyncParent(path string) error { return Sync(filepath.Dir(path)) }
+
 // SyncTree does Sync for a directory and everything below it; symbolic links are
 // not followed.
 func SyncTree(root string) error {
@@ -104,7 +129,9 @@ func SyncTree(root string) error {
 }
 
 // write fills a temporary file and lets place give it the name path.
-func write(path string, data []byte, mode fs.FileMode, place func(temp, path string) error) (err error) {
+func write(
+	path string, fill func(io.Writer) error, mode fs.FileMode, place func(temp, path string) error,
+) (err error) {
 	if err := MakeDir(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -121,8 +148,11 @@ func write(path string, data []byte, mode fs.FileMode, place func(temp, path str
 		}
 		_ = f.Close() // synced before; closing last keeps the lock until the name is settled
 	}()
-	if _, err := f.Write(data); err != nil {
-		return about("write", path, err)
+	if err := fill(f); err != nil {
+		if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == f.Name() {
+			return about("write", path, err)
+		}
+		return err
 	}
 	if err := f.Chmod(mode); err != nil {
 		return about("chmod", path, err)
@@ -199,4 +229,54 @@ func about(op, path string, err error) error {
 		err = l.Err
 	}
 	return &fs.PathError{Op: op, Path: path, Err: err}
+}
+
+// TempDir makes a directory (0700) for work in progress in parent, and gives what
+// removes it. One that a killed process left behind under the same prefix is removed
+// first; one whose process still runs is locked, and stays.
+func TempDir(parent, prefix string) (dir string, remove func() error, err error) {
+	if err := sweepDirs(parent, prefix); err != nil {
+		return "", nil, about("mkdir", filepath.Join(parent, prefix), err)
+	}
+	for {
+		dir, err = os.MkdirTemp(parent, prefix+"*")
+		if err != nil {
+			return "", nil, about("mkdir", filepath.Join(parent, prefix), err)
+		}
+		f, err := os.Open(dir) //nolint:gosec // G304: a name of our own making
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a sweep found it before it was locked
+		}
+		if err != nil {
+			return "", nil, errors.Join(about("mkdir", dir, err), os.Remove(dir))
+		}
+		swept := errors.Is(lock(f), syscall.EWOULDBLOCK)
+		if _, err := os.Lstat(dir); err == nil && !swept {
+			return dir, func() error { return errors.Join(os.RemoveAll(dir), f.Close()) }, nil
+		}
+		_ = f.Close()
+	}
+}
+
+// sweepDirs removes the directories of TempDir whose processes are dead.
+func sweepDirs(parent, prefix string) error {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) || !e.IsDir() {
+			continue
+		}
+		dir := filepath.Join(parent, e.Name())
+		f, err := os.Open(dir) //nolint:gosec // G304: a name of our own making
+		if err != nil {
+			continue // gone, or another user's
+		}
+		if lock(f) == nil {
+			_ = os.RemoveAll(dir)
+		}
+		_ = f.Close()
+	}
+	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"leger.run/leger/internal/lockfile"
 )
 
-// lockFile takes the lock that makes this process the only writer.
-func lockFile(database string) (*lockfile.Lock, error) {
+// Lock takes the lock that makes this process the only writer of the database at path,
+// which need not be there; its directory must be. ErrUnavailable: another process has it.
+// It is for work on the files themselves, and for Config.Lock.
+func Lock(database string) (*lockfile.Lock, error) {
 	path := database + ".lock"
 	lock, err := lockfile.Try(path)
 	if held, ok := errors.AsType[*lockfile.HeldError](err); ok {

@@ -49,6 +49,9 @@ type Config struct {
 	// the lock is not taken, nothing is made and nothing migrated: a database that
 	// is not of this schema is ErrConflict.
 	ReadOnly bool
+	// Lock is what Lock gave for Path, if the caller needs it before Open; Open takes it
+	// over, and releases it when it fails.
+	Lock *lockfile.Lock
 	// Migrations is the schema; nil is all of package migrations. Tests use it to
 	// make a database of another version.
 	Migrations []migrations.Migration
@@ -99,10 +102,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		}
 		return s, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
-		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the data directory %s", filepath.Dir(cfg.Path))
-	}
-	if s.lock, err = lockFile(cfg.Path); err != nil {
+	if s.lock, err = cfg.takeLock(); err != nil {
 		return nil, err
 	}
 	if err := s.start(ctx, cfg); err != nil {
@@ -112,6 +112,17 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// takeLock makes the data directory and takes its lock, unless the caller has it.
+func (c Config) takeLock() (*lockfile.Lock, error) {
+	if c.Lock != nil {
+		return c.Lock, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
+		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the data directory %s", filepath.Dir(c.Path))
+	}
+	return Lock(c.Path)
 }
 
 // noticeCopy begins a new epoch when the file is a copy that was put back: version

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +40,9 @@ func (k *KeyRing) String() string { return "key ring, current " + k.current.id }
 
 // CurrentID is the id of the key that seals.
 func (k *KeyRing) CurrentID() string { return k.current.id }
+
+// IDs gives the ids of all keys, in order.
+func (k *KeyRing) IDs() []string { return slices.Sorted(maps.Keys(k.byID)) }
 
 // ParseKeyRing reads ENCRYPTION_KEY (base64 of 32 bytes) and
 // ENCRYPTION_KEY_PREVIOUS (any number of them, separated by commas or white

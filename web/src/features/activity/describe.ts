@@ -21,6 +21,7 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"host.add": (subject) => `The machine ${subject} reported for the first time`,
 	"host.forget": (subject) => `Forgot the machine ${subject}`,
 	"key.rotate": () => "Rotated the encryption key",
+	"server.restore": () => "Restored the server from a backup",
 };
 
 /** A sentence for an event; one this version does not know is shown by its own name. */

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"leger.run/leger"
+	"leger.run/leger/internal/backup"
+	"leger.run/leger/internal/safefile"
+	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/vault"
+)
+
+// verifyBackup reads a backup to its end and opens every record in it.
+func (p program) verifyBackup(ctx context.Context, args []string) (err error) {
+	set := p.flags("verify")
+	data := set.String("data", "", "")
+	var u unlockFlags
+	u.add(set)
+	file, err := p.parseOperand(set, args, "FILE")
+	if err != nil {
+		return err
+	}
+	dir, err := p.dataDir(*data)
+	if err != nil {
+		return err
+	}
+	parent := dir
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		parent = os.TempDir() // on another machine than the server's
+	}
+	work, remove, err := safefile.TempDir(parent, ".leger-verify-")
+	if err != nil {
+		return leger.WrapFile(leger.CodeUnavailable, err, "make room for the database in the backup")
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	found, err := p.unpack(file, u, filepath.Join(work, databaseFile))
+	if err != nil {
+		return err
+	}
+	if _, err := p.prepare(ctx, dir, found, filepath.Join(work, databaseFile)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened.\n", describe(found))
+	return err
+}
+
+// describe says what a backup is.
+func describe(found unpacked) string {
+	m := found.Manifest
+	keys := "not in the backup"
+	if found.Keys != nil {
+		keys = "in the backup"
+	}
+	encrypted := "no"
+	if found.encrypted {
+		encrypted = "yes"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "made       %s by leger-server %s\n", m.CreatedAt.Format(time.RFC3339), m.LegerVersion)
+	fmt.Fprintf(&b, "holds      %s\n", contents(m))
+	fmt.Fprintf(&b, "server     %s, epoch %d, schema %d\n", m.InstallationID, m.Epoch, m.Schema)
+	fmt.Fprintf(&b, "encrypted  %s\n", encrypted)
+	fmt.Fprintf(&b, "keys       %s; its secrets are sealed with %s\n", keys, strings.Join(m.KeyIDs, ", "))
+	return b.String()
+}
+
+// unpacked is a backup that was read to its end.
+type unpacked struct {
+	backup.Unpacked
+	encrypted bool
+}
+
+// unpack reads the backup and writes its database to path.
+func (p program) unpack(file string, u unlockFlags, path string) (found unpacked, err error) {
+	unlock, err := p.unlock(u)
+	if err != nil {
+		return found, err
+	}
+	from := p.stdin
+	if file != toStdout {
+		f, err := os.Open(file) //nolint:gosec // G304: the operator names the file
+		if err != nil {
+			return found, leger.WrapFile(leger.CodeInvalid, err, "open the backup %s", file)
+		}
+		defer func() { _ = f.Close() }()
+		from = f
+	}
+	archive, encrypted, err := backup.Decrypt(from, unlock)
+	if err != nil {
+		return found, err
+	}
+	found.encrypted = encrypted
+	found.Unpacked, err = backup.Unpack(archive, path)
+	if err == nil && found.Keys != nil && !encrypted {
+		err = leger.Errorf(leger.CodeInternal, "the backup holds keys and is not encrypted, which leger-server never writes").
+			WithHint("do not trust it")
+	}
+	return found, err
+}
+
+// prepare makes an unpacked database one that a server may start on: migrated, verified
+// to its last record, of a new epoch, with no browser signed in. It gives the epoch.
+func (p program) prepare(ctx context.Context, data string, found unpacked, path string) (epoch int64, err error) {
+	ring, err := p.ringFor(data, found.Keys)
+	if err != nil {
+		return 0, err
+	}
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Now: p.now, Readers: 1})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if _, err := p.inspect(ctx, store, ring); err != nil {
+		return 0, err
+	}
+	if err := store.EndSessions(ctx, leger.AuditEvent{
+		Action: leger.ActionServerRestore, Credential: leger.CredentialOperator,
+		Detail: "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339),
+	}); err != nil {
+		return 0, err
+	}
+	in, err := store.Installation(ctx)
+	if err == nil && in.Epoch <= found.Manifest.Epoch { // Open raises that of a copy
+		err = leger.Errorf(leger.CodeInternal, "the epoch of the restored database is %d, not above %d", in.Epoch, found.Manifest.Epoch)
+	}
+	return in.Epoch, err
+}
+
+// ringFor gives the keys with which the server will start: those in the backup, or those
+// that are there; and first of all what the environment says.
+func (p program) ringFor(data string, keys *backup.Keys) (*vault.KeyRing, error) {
+	if keys == nil {
+		_, ring, err := p.existingKeys(data)
+		if errors.Is(err, leger.ErrNotFound) {
+			err = leger.Errorf(leger.CodeNotFound, "the keys are neither in the backup nor in %s", data).
+				WithHint("put encryption.key and jwt.secret there, mode 0600, or set ENCRYPTION_KEY_FILE")
+		}
+		return ring, err
+	}
+	current, previous := keys.Encryption, keys.Previous
+	given, err := p.lookup("ENCRYPTION_KEY")
+	if err != nil {
+		return nil, err
+	}
+	if given != "" {
+		current = leger.NewPlaintext([]byte(given))
+	}
+	if given, err = p.lookup("ENCRYPTION_KEY_PREVIOUS"); err != nil {
+		return nil, err
+	}
+	if given != "" {
+		previous = leger.NewPlaintext([]byte(given))
+	}
+	return vault.ParseKeyRing(string(current.Reveal()), string(previous.Reveal()))
+}
+
+// restore puts a backup in the place of the data directory's files, which it keeps
+// aside, after opening every record in it.
+func (p program) restore(ctx context.Context, args []string) (err error) {
+	set := p.flags("restore")
+	data := set.String("data", "", "")
+	var u unlockFlags
+	u.add(set)
+	file, err := p.parseOperand(set, args, "FILE")
+	if err != nil {
+		return err
+	}
+	dir, err := p.dataDir(*data)
+	if err != nil {
+		return err
+	}
+	d, err := p.lockData(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.release()) }()
+	staging, err := backup.Stage(dir)
+	if err != nil {
+		return err
+	}
+	found, epoch, replace, err := p.stage(ctx, dir, staging, file, u)
+	if err != nil {
+		return errors.Join(err, staging.Abandon())
+	}
+	aside, err := staging.Commit(p.now(), replace, removed(replace))
+	if err != nil {
+		return errors.Join(err, staging.Abandon())
+	}
+	if _, err := backup.Complete(dir); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened.\n%s", describe(found), restored(dir, aside, epoch, found))
+	return err
+}
+
+// stage fills the staging directory and names the files that are in it.
+func (p program) stage(ctx context.Context, data string, s *backup.Staging, file string, u unlockFlags) (
+	found unpacked, epoch int64, replace []string, err error,
+) {
+	database := s.Path(databaseFile)
+	if found, err = p.unpack(file, u, database); err != nil {
+		return found, 0, nil, err
+	}
+	if epoch, err = p.prepare(ctx, data, found, database); err != nil {
+		return found, 0, nil, err
+	}
+	if err := clean(database); err != nil {
+		return found, 0, nil, err
+	}
+	replace = []string{databaseFile}
+	if found.Keys == nil {
+		return found, epoch, replace, nil
+	}
+	for name, key := range map[string]leger.Plaintext{
+		encryptionKeyFile: found.Keys.Encryption, previousKeysFile: found.Keys.Previous, sharedSecretFile: found.Keys.Shared,
+	} {
+		if key.Len() == 0 {
+			continue
+		}
+		text := append(append([]byte{}, key.Reveal()...), '\n')
+		if err := safefile.Create(s.Path(name), text, 0o600); err != nil {
+			return found, 0, nil, leger.WrapFile(leger.CodeUnavailable, err, "write %s", name)
+		}
+		replace = append(replace, name)
+	}
+	return found, epoch, replace, nil
+}
+
+// clean removes what opening the database left beside it.
+func clean(database string) error {
+	entries, err := os.ReadDir(filepath.Dir(database))
+	if err != nil {
+		return leger.WrapFile(leger.CodeUnavailable, err, "look for files beside %s", database)
+	}
+	for _, e := range entries {
+		switch {
+		case e.Name() == databaseFile:
+		case e.Name() == databaseFile+"-wal":
+			// Closing the database folds its log into the file and removes the log.
+			return leger.Errorf(leger.CodeInternal, "the restored database was not closed: %s is still there", e.Name())
+		default:
+			if err := os.Remove(filepath.Join(filepath.Dir(database), e.Name())); err != nil {
+				return leger.WrapFile(leger.CodeUnavailable, err, "remove %s", e.Name())
+			}
+		}
+	}
+	return nil
+}
+
+// removed names the files that go without a replacement: SQLite's log of the former
+// database, and former keys when the backup brings its own.
+func removed(replace []string) []string {
+	list := []string{databaseFile + "-wal", databaseFile + "-shm"}
+	if len(replace) > 1 {
+		list = append(list, previousKeysFile)
+	}
+	return list
+}
+
+func restored(data, aside string, epoch int64, found unpacked) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nRestored into %s. The former files are in %s.\n", data, filepath.Join(data, aside))
+	fmt.Fprintf(&b, "All browsers are signed out. Machines learn by the new epoch, %d, to compare values anew.\n", epoch)
+	fmt.Fprintf(&b, "Sign-ins revoked since the backup are valid again: revoke them once more.\n")
+	if found.Keys == nil {
+		fmt.Fprintf(&b, "The keys in use are those that were there.\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,80 @@
+package ledger
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"leger.run/leger"
+)
+
+const (
+	// What is read is the record alone: who asks wants to open it, whatever the ledger
+	// says of its secret.
+	selectRecords = `
+SELECT user_uuid, name, version, created_at, encrypted_value, nonce, encryption_version, key_id
+FROM secret_versions WHERE (user_uuid, name, version) > (?1, ?2, ?3)
+ORDER BY user_uuid, name, version LIMIT ?4`
+
+	selectCounts = `
+SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM secrets WHERE deleted_at IS NULL),
+       (SELECT count(*) FROM secret_versions), (SELECT count(*) FROM releases),
+       (SELECT max(number) FROM schema_migrations)`
+
+	deleteAllSessions = `DELETE FROM sessions`
+
+	// One event for each account, so that every owner sees it.
+	insertEventForAll = `
+INSERT INTO audit_log (at, user_uuid, action, subject, version, count, credential, device_id, remote_addr, request_id, detail)
+SELECT ?1, user_uuid, ?2, ?3, 0, 0, ?4, '', '', '', ?5 FROM users`
+)
+
+// SealedVersions gives up to limit kept versions of all users that come after the place
+// after, in order of user, name and version. Of SecretInfo they have User, Name, Version,
+// UpdatedAt and ValueID.
+func (s *Store) SealedVersions(ctx context.Context, after leger.RecordPlace, limit int) (list []leger.SealedSecret, err error) {
+	args := []driver.Value{after.User, after.Name, int64(after.Version), int64(limit)}
+	err = s.read(ctx, selectRecords, args, func(r *Row) { list = append(list, record(r)) })
+	return list, err
+}
+
+// record reads the columns of selectRecords.
+func record(r *Row) leger.SealedSecret {
+	info := leger.SecretInfo{
+		User: parsed(r, leger.ParseUserID), Name: parsed(r, leger.ParseSecretName), Version: leger.Version(r.Integer()),
+		UpdatedAt: r.Time(),
+	}
+	sealed := leger.SealedSecret{
+		SecretInfo: info, Ciphertext: r.bytes(), Nonce: r.bytes(), EncryptionVersion: int(r.Integer()), KeyID: r.Text(),
+	}
+	sealed.ValueID = leger.ValueIDOf(sealed.Nonce)
+	return sealed
+}
+
+// Counts says how much a database holds.
+type Counts struct {
+	Users          int64
+	Secrets        int64 // that are not deleted
+	SecretVersions int64 // of secrets, all that are kept
+	Releases       int64
+	Schema         int64 // the number of the newest migration
+}
+
+// Counts counts what the database holds.
+func (s *Store) Counts(ctx context.Context) (c Counts, err error) {
+	err = s.read(ctx, selectCounts, nil, func(r *Row) {
+		c = Counts{
+			Users: r.Integer(), Secrets: r.Integer(), SecretVersions: r.Integer(), Releases: r.Integer(), Schema: r.Integer(),
+		}
+	})
+	return c, err
+}
+
+// EndSessions signs every browser out, and records e for every account: its Action,
+// Subject, Credential and Detail.
+func (s *Store) EndSessions(ctx context.Context, e leger.AuditEvent) error {
+	return s.write(ctx, SurvivesPowerLoss, statement(deleteAllSessions), s.eventForAll(e))
+}
+
+func (s *Store) eventForAll(e leger.AuditEvent) Statement {
+	return statement(insertEventForAll, Timestamp(s.eventTime(e)), string(e.Action), e.Subject, string(e.Credential), e.Detail)
+}
