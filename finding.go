@@ -15,7 +15,7 @@ const (
 	HealthGood    HostHealth = "healthy"   // everything that should run does
 	HealthPoor    HostHealth = "unhealthy" // something is down, or its health check says no
 	HealthFailed  HostHealth = "failed"    // a unit failed, or the deployment was interrupted
-	HealthUnknown HostHealth = "unknown"   // systemd could not be asked, or says something else
+	HealthUnknown HostHealth = "unknown"   // systemd could not be asked, or says something else; or it is being deployed
 )
 
 // FindingKind says what a finding is about: 1 to 32 of a to z and "_". The ones
@@ -26,10 +26,13 @@ type FindingKind string
 // The kinds of findings.
 const (
 	FindingInterrupted   FindingKind = "interrupted"    // a deployment was not finished
+	FindingDeploying     FindingKind = "deploying"      // somebody deploys or removes it at this moment
+	FindingRecordDamaged FindingKind = "record_damaged" // the machine cannot read what it recorded of it
 	FindingUnitFailed    FindingKind = "unit_failed"    // systemd gave a unit up
 	FindingUnitUnhealthy FindingKind = "unit_unhealthy" // its container's health check says no
 	FindingUnitDown      FindingKind = "unit_down"      // it should be up and is not
 	FindingUnitUnknown   FindingKind = "unit_unknown"   // systemd does not say how it is
+	FindingNotAtBoot     FindingKind = "not_at_boot"    // it runs, and no boot starts it
 	FindingFileChanged   FindingKind = "file_changed"   // it is not as it was installed
 	FindingFileMissing   FindingKind = "file_missing"   // it is not there any more
 	FindingSecretStale   FindingKind = "secret_stale"   // a unit runs with an older value

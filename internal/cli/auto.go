@@ -153,7 +153,8 @@ func (a *app) dropTimer(ctx context.Context, m *machine) error {
 	return nil
 }
 
-// following lists the deployments that are updated by themselves.
+// following lists the deployments that are updated by themselves, with those whose
+// records are damaged so that nobody knows.
 func (a *app) following(ctx context.Context, m *machine) ([]deploy.Deployment, error) {
 	all, err := m.engine.List(ctx)
 	if err != nil {
@@ -162,6 +163,9 @@ func (a *app) following(ctx context.Context, m *machine) ([]deploy.Deployment, e
 	var on []deploy.Deployment
 	for _, d := range all {
 		is, err := a.autoIsOn(m, d)
+		if d.Damage != nil && err != nil {
+			is, err = true, nil
+		}
 		if err != nil {
 			return nil, err
 		}

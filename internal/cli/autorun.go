@@ -112,6 +112,11 @@ func waitWords(n int) string {
 // of it.
 func (a *app) autoUpdate(ctx context.Context, d deploy.Deployment, settle time.Duration) (autoJSON, error) {
 	r := autoJSON{Release: d.Release}
+	if d.Damage != nil {
+		r.Outcome, r.Error = "failed", failureOf(d.Damage)
+		a.say("%s: %s: %v", d.Release, r.Outcome, d.Damage)
+		return r, d.Damage
+	}
 	name, err := leger.ParseReleaseName(d.Release)
 	if err == nil {
 		r.Outcome, r.Commit, err = a.follow(ctx, name, d, settle)

@@ -88,6 +88,27 @@ func (a *app) checkUsedSecrets(ctx context.Context) finding {
 	return fine(check, "%s, all in Podman", plural(len(used), "secret"))
 }
 
+// checkDeployments looks for deployments whose records cannot be read, and for those
+// that were cut off. How their units are is up to deploy status.
+func (a *app) checkDeployments(ctx context.Context) finding {
+	const check = "deployments"
+	m, err := a.openMachine()
+	if err != nil {
+		return warned(check, "not known: %v", err)
+	}
+	defer m.close()
+	all, err := m.engine.List(ctx)
+	if err != nil {
+		return failing(check, localProblem(err))
+	}
+	for _, d := range all {
+		if d.Damage != nil || d.Interrupted {
+			return failing(check, unwell(d))
+		}
+	}
+	return fine(check, "%s, each with its record", plural(len(all), "deployment"))
+}
+
 // diskProbe is how much is written to see whether there is room, in bytes: legerd
 // writes its whole store anew at each change.
 const diskProbe = 1 << 20

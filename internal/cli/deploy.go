@@ -98,7 +98,7 @@ func (a *app) deployRemove(ctx context.Context, text string, opts deploy.RemoveO
 	}
 	defer m.close()
 	// A damaged record does not keep a release from being removed.
-	if _, err := m.engine.Status(ctx, name); err != nil && !errors.Is(err, leger.ErrInternal) {
+	if d, err := m.engine.Status(ctx, name); err != nil && d.Damage == nil {
 		return localProblem(err)
 	}
 	if !yes {

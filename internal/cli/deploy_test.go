@@ -271,6 +271,15 @@ func (h *host) leger(code int, args ...string) said {
 
 func (h *host) legerIn(ctx context.Context, code int, stdin string, args ...string) said {
 	h.t.Helper()
+	s := h.run(ctx, stdin, args...)
+	if s.code != code {
+		h.t.Fatalf("leger %q ended with %d, want %d:\n%s%s", args, s.code, code, s.stdout, s.stderr)
+	}
+	return s
+}
+
+// run runs the command, in any goroutine.
+func (h *host) run(ctx context.Context, stdin string, args ...string) said {
 	var stdout, stderr bytes.Buffer
 	got := cli.MainOn(ctx, cli.Env{
 		Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Now: time.Now, Random: rand.Reader, Version: "0.0.0-test",
@@ -280,9 +289,6 @@ func (h *host) legerIn(ctx context.Context, code int, stdin string, args ...stri
 	s := said{got, stdout.String(), stderr.String()}
 	if strings.Contains(s.stdout+s.stderr, canary) {
 		h.t.Errorf("leger %q says a secret value", args)
-	}
-	if got != code {
-		h.t.Fatalf("leger %q ended with %d, want %d:\n%s%s", args, got, code, s.stdout, s.stderr)
 	}
 	return s
 }
@@ -370,7 +376,7 @@ func TestDeployJourney(t *testing.T) {
 		t.Fatal(err)
 	}
 	drift := h.leger(7, "deploy", "status", "my-app")
-	wantIn(t, drift.stderr, "job.container is not there any more", "hint: leger deploy install --release my-app mends it")
+	wantIn(t, drift.stderr, "job.container is not there any more", "hint: leger deploy install --release my-app repairs it")
 	h.leger(0, "deploy", "install", "--release", "my-app")
 	h.leger(0, "deploy", "status")
 

@@ -13,6 +13,9 @@ func (a *app) printDeployments(all []deploy.Deployment, out []deploymentJSON) er
 		for _, u := range d.Units {
 			rows = append(rows, []string{d.Release, u.Service, unitState(u), u.File})
 		}
+		if d.Damage != nil {
+			rows = append(rows, []string{d.Release, "", condOf(d), ""})
+		}
 		a.printDrift(d, out[i])
 		for _, g := range out[i].Generations {
 			mark := ""
@@ -43,11 +46,7 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 		a.say("%s is being deployed at this moment: look again when that is done.", d.Release)
 		return
 	}
-	for _, u := range d.Units {
-		if u.NotAtBoot {
-			a.warn("%s: %s will not start when the machine boots: nothing that starts then asks for it", d.Release, u.Service)
-		}
-	}
+	a.warnNotAtBoot(j)
 	if d.Damage != nil {
 		a.warn("%s: %v", d.Release, d.Damage)
 	}
@@ -76,6 +75,15 @@ func (a *app) printDrift(d deploy.Deployment, j deploymentJSON) {
 		a.say("%s: the branch is at commit %s, which is not installed: %s.", d.Release, deploy.ShortCommit(b.Commit), j.Failures[0].Reason)
 	case b.Moved:
 		a.say("%s: the branch has moved on to commit %s: leger deploy update %s", d.Release, deploy.ShortCommit(b.Commit), d.Release)
+	}
+}
+
+// warnNotAtBoot tells of units that run and are not started by a boot.
+func (a *app) warnNotAtBoot(j deploymentJSON) {
+	for _, u := range j.Units {
+		if u.NotAtBoot {
+			a.warn("%s: %s %s", j.Release, u.Unit, report.NotAtBootText)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,7 @@ func jsonOf(m *machine, d deploy.Deployment) (deploymentJSON, error) {
 	out.Drift = append(out.Drift, d.Drift...)
 	if d.Damage != nil {
 		out.Damage = d.Damage.Error()
+		return out, nil //nolint:nilerr // it is told, and no error
 	}
 	name, err := leger.ParseReleaseName(d.Release)
 	if err != nil {
@@ -162,11 +164,23 @@ func (a *app) deployStatus(ctx context.Context, args []string, offline, history 
 	a.reportLooked(ctx, m, args, all, out)
 	for _, d := range all {
 		if !d.Healthy() && !d.Running {
-			return leger.Errorf(leger.CodeUnhealthy, "%s is %s", d.Release, condOf(d)).
-				WithHint("leger deploy install --release %s mends it; leger deploy rollback %s goes back", d.Release, d.Release)
+			return unwell(d)
 		}
 	}
 	return nil
+}
+
+// unwell is the error of a deployment that is not healthy.
+func unwell(d deploy.Deployment) error {
+	if d.Damage != nil {
+		err := leger.Wrap(leger.CodeUnhealthy, d.Damage, "the record of %s cannot be read", d.Release)
+		if why, ok := errors.AsType[*leger.Error](d.Damage); ok && why.Hint != "" {
+			return err.WithHint("%s", why.Hint)
+		}
+		return err.WithHint("remove what is left of it, and install it again: leger deploy remove %s", d.Release)
+	}
+	return leger.Errorf(leger.CodeUnhealthy, "%s is %s", d.Release, condOf(d)).
+		WithHint("leger deploy install --release %s repairs it; leger deploy rollback %s goes back", d.Release, d.Release)
 }
 
 // reportLooked tells the server what was seen, once it is shown.
@@ -193,13 +207,16 @@ func (a *app) deployments(ctx context.Context, m *machine, args []string) ([]dep
 		return nil, err
 	}
 	d, err := m.engine.Status(ctx, name)
+	if d.Damage != nil { // it is told, and no error
+		err = nil
+	}
 	return []deploy.Deployment{d}, err
 }
 
 // lookCloser adds what the engine does not know: secrets, the branch, history.
 func (a *app) lookCloser(ctx context.Context, m *machine, d deploy.Deployment, offline bool) (deploymentJSON, error) {
 	j, err := jsonOf(m, d)
-	if err != nil {
+	if err != nil || d.Damage != nil {
 		return j, err
 	}
 	secrets := a.podmanHas(ctx, m)

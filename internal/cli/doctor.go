@@ -58,7 +58,8 @@ func (a *app) doctorCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Diagnose your setup and suggest fixes",
 		Long: `Check everything leger needs: the settings, room on the disk, the sign-in, the
-server and its clock, legerd, the secrets that units use, Podman, systemd, git.
+server and its clock, legerd, the secrets that units use, the records of
+deployments, Podman, systemd, git.
 Nothing is changed. Ends with code 6 if something needed is missing.`,
 		Example: "  leger doctor\n  leger doctor --json",
 		Args:    noArgs,
@@ -69,7 +70,7 @@ Nothing is changed. Ends with code 6 if something needed is missing.`,
 func (a *app) doctor(ctx context.Context) error {
 	checks := []func(context.Context) finding{
 		a.checkSettings, a.checkDisk, a.checkTailscale, a.checkSecret, a.checkServer, a.checkSignIn,
-		a.checkLegerd, a.checkUsedSecrets, a.checkPodman, a.checkPodmanSocket, a.checkGenerator, a.checkSystemd, a.checkLinger, a.checkGit,
+		a.checkLegerd, a.checkUsedSecrets, a.checkDeployments, a.checkPodman, a.checkPodmanSocket, a.checkGenerator, a.checkSystemd, a.checkLinger, a.checkGit,
 	}
 	var found []finding
 	broken := 0

@@ -168,7 +168,7 @@ func TestAServerThatHangsHoldsUpAStatusOnce(t *testing.T) {
 	h.handler.Store(&hangs)
 	began := time.Now()
 	wantIn(t, h.leger(0, "deploy", "status").stderr, "warning: the server was not told")
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute { // on a busy machine
 		t.Errorf("it took %s", took)
 	}
 	if s := h.leger(0, "deploy", "status"); strings.Contains(s.stderr, "was not told") || len(reports) != 1 {

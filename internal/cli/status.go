@@ -175,16 +175,13 @@ func (a *app) printStatus(s statusJSON) error {
 	}
 	shown := []string{"signed in", signIn, "server", server, "legerd", daemon, "Podman", s.Legerd.Podman, "secrets", held}
 	for _, d := range s.Deployments {
-		state := "not healthy: leger deploy status " + d.Release
-		if d.Healthy {
-			state = "healthy"
-		}
-		shown = append(shown, "deployed", fmt.Sprintf("%s, generation %d, %s", d.Release, d.Generation, state))
+		shown = append(shown, "deployed", deployedLine(d))
 	}
 	if err := a.print(lines(shown...)); err != nil {
 		return err
 	}
 	for _, d := range s.Deployments {
+		a.warnNotAtBoot(d)
 		a.warnGone(d)
 	}
 	for _, e := range s.Errors {
@@ -194,4 +191,18 @@ func (a *app) printStatus(s statusJSON) error {
 		}
 	}
 	return nil
+}
+
+// deployedLine says in a line how a deployment is.
+func deployedLine(d deploymentJSON) string {
+	state := "not healthy: leger deploy status " + d.Release
+	switch {
+	case d.Damage != "":
+		return d.Release + ", its record cannot be read: leger deploy status " + d.Release
+	case d.Running:
+		state = "being deployed at this moment"
+	case d.Healthy:
+		state = "healthy"
+	}
+	return fmt.Sprintf("%s, generation %d, %s", d.Release, d.Generation, state)
 }

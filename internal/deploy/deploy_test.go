@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -176,16 +177,17 @@ func TestOneRestartIsForgiven(t *testing.T) {
 
 func TestAUnitThatHangsIsNotWaitedForForever(t *testing.T) {
 	t.Parallel()
-	m := newMachine("key")
-	m.broken["web.service"] = leger.UnitState{ActiveState: "activating", Job: "queued"}
-	e := deploy.New(deploy.Config{
-		StateDir: t.TempDir(), Installers: []deploy.Installer{installer{m, "podman", true}}, Units: m, Secrets: m, Clock: m,
-		StartTimeout: 50 * time.Millisecond,
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine("key")
+		m.broken["web.service"] = leger.UnitState{ActiveState: "activating", Job: "queued"}
+		e := deploy.New(deploy.Config{
+			StateDir: t.TempDir(), Installers: []deploy.Installer{installer{m, "podman", true}}, Units: m, Secrets: m, StartTimeout: time.Minute,
+		})
+		_, err := install(t.Context(), e, v1(t))
+		if !errors.Is(err, leger.ErrUnhealthy) || !strings.Contains(err.Error(), "web.service did not come up (not within 1m0s") || m.running() != "" {
+			t.Errorf("got %v, left behind:\n%s", err, m.running())
+		}
 	})
-	_, err := install(t.Context(), e, v1(t))
-	if !errors.Is(err, leger.ErrUnhealthy) || !strings.Contains(err.Error(), "web.service did not come up (not within 50ms") || m.running() != "" {
-		t.Errorf("got %v, left behind:\n%s", err, m.running())
-	}
 }
 
 func TestWhatWasThereComesBack(t *testing.T) {
@@ -330,6 +332,28 @@ func TestPodsAndOneshots(t *testing.T) {
 	}
 	if out, err = install(t.Context(), e, req); err != nil || !out.Unchanged {
 		t.Errorf("again: %+v, %v; a job that is done is not done again", out, err)
+	}
+}
+
+// A pod of nothing but jobs ends with the last of them, and that is no failure; one
+// with anything else in it has to stay up. TestMachineAPodOfJobs asks the real Podman.
+func TestAPodOfJobsEndsWithThem(t *testing.T) {
+	t.Parallel()
+	const pod, inPod, job = "[Pod]\n", "[Container]\nImage=x:1\nPod=p.pod\n", "[Service]\nType=oneshot\n"
+	for _, c := range []struct {
+		b  string // beside a job
+		up bool
+	}{{inPod + job, true}, {inPod, false}} {
+		m := newMachine()
+		m.ends["p-pod.service"] = true
+		e := m.engine(t.TempDir())
+		_, err := install(t.Context(), e, request(t, "App", "c", "p.pod", pod, "a.container", inPod+job, "b.container", c.b))
+		if up := err == nil; up != c.up {
+			t.Errorf("with %q: %v", c.b, err)
+		}
+		if d, err := e.Status(t.Context(), releaseName(t, "App")); c.up && (err != nil || !d.Healthy()) {
+			t.Errorf("with %q: %+v, %v", c.b, d.Units, err)
+		}
 	}
 }
 

@@ -81,7 +81,7 @@ type Unit struct {
 	Resource string       `json:"resource,omitempty"` // Podman's name of it
 	Start    bool         `json:"start"`              // a deployment starts it
 	Run      bool         `json:"run"`                // it is up then
-	Oneshot  bool         `json:"oneshot,omitempty"`
+	Oneshot  bool         `json:"oneshot,omitempty"`  // it runs to its end and is done: a job, or a pod of jobs
 	Template bool         `json:"template,omitempty"`
 	// NotAtBoot: it is up after a deployment, but nothing starts it when the machine
 	// boots.
@@ -133,13 +133,29 @@ func generationOf(req Request, installer string, number int) Generation {
 			File: u.File, Service: u.Service, Kind: u.Kind, Resource: u.Resource,
 			Start: slices.Contains(start, u.Service),
 			Run:   among(run, u.Service), NotAtBoot: among(never, u.Service),
-			Oneshot: u.Oneshot, Template: u.Template, Parts: u.Parts,
+			Oneshot: u.Oneshot || ofJobs(u, run), Template: u.Template, Parts: u.Parts,
 			Uses: values(u.Uses), Secrets: secretsOf(u), Volumes: namedVolumes(u), Networks: namedNetworks(u),
 			Images: imagesOf(u), Ports: values(u.Ports), Aliases: values(u.Aliases),
 			Health: u.HealthCmd,
 		})
 	}
 	return g
+}
+
+// ofJobs reports whether a unit is a pod of nothing but jobs: Podman stops it with the
+// last of its containers (quadlet's ExitPolicy=stop), so that it ends, too.
+func ofJobs(pod quadlet.Unit, run []quadlet.Unit) bool {
+	jobs := 0
+	for _, u := range run {
+		switch {
+		case u.Pod == "" || u.Pod != pod.File:
+		case !u.Oneshot:
+			return false
+		default:
+			jobs++
+		}
+	}
+	return pod.Kind == quadlet.Pod && jobs > 0
 }
 
 func values(refs []quadlet.Ref) []string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"leger.run/leger"
@@ -38,22 +39,25 @@ func TestHealth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMachine()
-			c.breakIt(m)
-			e := deploy.New(deploy.Config{
-				StateDir: t.TempDir(), Installers: []deploy.Installer{installer{m, "podman", true}}, Units: m, Podman: m, Clock: m,
-				StartTimeout: 200 * time.Millisecond,
+			// Time passes when everybody waits, however fast the machine is.
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.now = time.Now()
+				c.breakIt(m)
+				e := deploy.New(deploy.Config{
+					StateDir: t.TempDir(), Installers: []deploy.Installer{installer{m, "podman", true}}, Units: m, Podman: m, StartTimeout: time.Minute,
+				})
+				_, err := install(t.Context(), e, request(t, "App", "c", "web.container", c.unit))
+				switch {
+				case c.says == "" && err != nil:
+					t.Error(err)
+				case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || m.running() != ""):
+					t.Errorf("got %v, want %q; left behind:\n%s", err, c.says, m.running())
+				}
+				if c.says != "" && c.says != "injected" && !errors.Is(err, leger.ErrUnhealthy) {
+					t.Errorf("got %v, want unhealthy", err)
+				}
 			})
-			_, err := install(t.Context(), e, request(t, "App", "c", "web.container", c.unit))
-			switch {
-			case c.says == "" && err != nil:
-				t.Error(err)
-			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || m.running() != ""):
-				t.Errorf("got %v, want %q; left behind:\n%s", err, c.says, m.running())
-			}
-			if c.says != "" && c.says != "injected" && !errors.Is(err, leger.ErrUnhealthy) {
-				t.Errorf("got %v, want unhealthy", err)
-			}
 		})
 	}
 }

@@ -85,6 +85,10 @@ func present(generations []Generation, disk map[string]map[string]string) []Gene
 	return all
 }
 
+// unreadable reports whether err, from reading a record, is about that record alone:
+// it is damaged, or another version of Leger wrote it.
+func unreadable(err error) bool { return damaged(err) || errors.Is(err, leger.ErrConflict) }
+
 // damaged reports whether err, from reading a record, is about what the record
 // holds: the disk answers, and this version of Leger wrote it.
 func damaged(err error) bool { return errors.Is(err, leger.ErrInternal) }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,8 +22,8 @@ type Deployment struct {
 	Interrupted bool // an unfinished deployment left something: installing or removing again mends it
 	Units       []UnitStatus
 	Drift       []FileChange // files that are not on disk as recorded: Change or Drop
-	// Damage is why the record of it cannot be read; then nothing else is known. It can
-	// be removed.
+	// Damage is why its records cannot be read; then nothing else is known but its name
+	// and, in Generation.CreatedAt, when they last changed. It can be removed.
 	Damage error
 }
 
@@ -60,8 +61,8 @@ func (e *Engine) List(ctx context.Context) ([]Deployment, error) {
 	for _, name := range apps {
 		d, found, err := e.deployment(ctx, name, health)
 		switch {
-		case damaged(err):
-			all = append(all, Deployment{Release: name, Damage: err})
+		case unreadable(err):
+			all = append(all, e.remains(name, err))
 		case err != nil:
 			return nil, err
 		case found:
@@ -71,10 +72,23 @@ func (e *Engine) List(ctx context.Context) ([]Deployment, error) {
 	return all, nil
 }
 
-// Status gives one deployment. ErrNotFound if the release is not installed.
+// remains is a deployment whose records cannot be read.
+func (e *Engine) remains(name string, damage error) Deployment {
+	d := Deployment{Release: name, Damage: damage}
+	if info, err := os.Stat(e.store.app(name)); err == nil {
+		d.Generation.CreatedAt = info.ModTime().UTC()
+	}
+	return d
+}
+
+// Status gives one deployment. ErrNotFound if the release is not installed; if its
+// records cannot be read, the error is also its Damage.
 func (e *Engine) Status(ctx context.Context, release leger.ReleaseName) (Deployment, error) {
 	d, found, err := e.deployment(ctx, app(release), e.health(ctx))
-	if err == nil && !found {
+	switch {
+	case unreadable(err):
+		return e.remains(app(release), err), err
+	case err == nil && !found:
 		err = notInstalled(release)
 	}
 	return d, err
@@ -127,6 +141,9 @@ func (e *Engine) deployment(ctx context.Context, name string, health map[string]
 		d.Generation = rec.pending[0]
 	default:
 		return d, false, nil
+	}
+	if err := e.store.readable(name); err != nil {
+		return d, false, err
 	}
 	d.Release = d.Generation.Release
 	busy, err := e.store.underWay()

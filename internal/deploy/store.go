@@ -338,6 +338,17 @@ func (s store) remove(app string) error {
 	return nil
 }
 
+// readable looks at what is recorded of a release beside its generations.
+func (s store) readable(app string) error {
+	if _, err := s.failures(app); err != nil {
+		return err
+	}
+	var f autoFile
+	_, err := readJSON(s.auto(app), &f)
+	return err
+}
+
+// readJSON reads a file of the records, if it is there. ErrInternal if it is damaged.
 func readJSON(path string, v any) (found bool, err error) {
 	data, err := os.ReadFile(path) //nolint:gosec // G304: a path of our own state
 	if errors.Is(err, fs.ErrNotExist) {

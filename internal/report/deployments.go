@@ -85,12 +85,8 @@ func (r *Reporter) deployments(ctx context.Context, e Engine, held func(context.
 	}
 	left := maxFindings
 	for _, d := range s.All {
-		if d.Damage != nil {
-			r.cfg.Detail("how %s is the server is not told: %v", d.Release, d.Damage)
-			continue
-		}
 		around := Around{Stale: secrets.Stale(d), Gone: secrets.Gone(d), Head: s.Heads[d.Release]}
-		if name, err := leger.ParseReleaseName(d.Release); err == nil {
+		if name, err := leger.ParseReleaseName(d.Release); err == nil && d.Damage == nil {
 			if around.Waiting, err = e.Waiting(name, d.Generation.Number); err != nil {
 				return report, err
 			}

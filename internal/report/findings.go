@@ -33,8 +33,13 @@ func Findings(d deploy.Deployment, s Around) []wire.HostFinding {
 			Kind: kind, Subject: terminal.Line(subject, leger.MaxFindingSubject), Text: terminal.Line(fmt.Sprintf(format, args...), leger.MaxFindingText),
 		})
 	}
-	if d.Running { // its units and files are between two states
-		return nil
+	switch {
+	case d.Damage != nil:
+		add(leger.FindingRecordDamaged, "", "its record on the machine cannot be read: leger deploy status %s says why", d.Release)
+		return all
+	case d.Running: // its units and files are between two states
+		add(leger.FindingDeploying, "", "is being deployed at this moment")
+		return all
 	}
 	if d.Interrupted {
 		add(leger.FindingInterrupted, "", "a deployment was interrupted: leger deploy install --release %s finishes it", d.Release)
@@ -42,6 +47,11 @@ func Findings(d deploy.Deployment, s Around) []wire.HostFinding {
 	for _, u := range d.Units {
 		if kind, text := unitFinding(u); kind != "" {
 			add(kind, u.Service, "%s", text)
+		}
+	}
+	for _, u := range d.Units {
+		if u.NotAtBoot && !u.Template {
+			add(leger.FindingNotAtBoot, u.Service, NotAtBootText)
 		}
 	}
 	for _, gone := range s.Gone {
@@ -63,6 +73,9 @@ func Findings(d deploy.Deployment, s Around) []wire.HostFinding {
 	}
 	return all
 }
+
+// NotAtBootText says that a unit does not come back; it goes on from the unit's name.
+const NotAtBootText = "will not start when the machine boots: nothing that starts then asks for it"
 
 // GoneText says what a secret that is gone means; it goes on from the unit's name.
 func GoneText(g Use) string {
@@ -139,7 +152,7 @@ func healthOf(d deploy.Deployment) leger.HostHealth {
 		seen[kind] = true
 	}
 	switch {
-	case d.Running:
+	case d.Running, d.Damage != nil:
 		return leger.HealthUnknown
 	case d.Interrupted || seen[leger.FindingUnitFailed]:
 		return leger.HealthFailed

@@ -33,6 +33,8 @@ func TestHealthAndFindings(t *testing.T) {
 	up := service("web.service", "active", "running", "success")
 	unwell, starting := up, up
 	unwell.Health, starting.Health = "unhealthy", "starting"
+	lost := up
+	lost.NotAtBoot = true
 	missing := service("web.service", "inactive", "dead", "")
 	missing.State.LoadState = "not-found"
 	unneeded := service("volume.service", "inactive", "dead", "")
@@ -63,6 +65,9 @@ func TestHealthAndFindings(t *testing.T) {
 		{"not asked for", []deploy.UnitStatus{service("web.service", "", "", "")}, nil, report.Around{}, leger.HealthUnknown, []string{"unit_unknown: web.service could not be asked for"}},
 		{"the worst counts", []deploy.UnitStatus{unwell, service("db.service", "failed", "failed", ""), missing}, nil, report.Around{}, leger.HealthFailed, []string{"unit_unhealthy: web.service is unhealthy: its health check says so", "unit_failed: db.service has failed", "unit_unknown: web.service is not there"}},
 		{"interrupted", []deploy.UnitStatus{up}, func(d *deploy.Deployment) { d.Interrupted = true }, report.Around{}, leger.HealthFailed, []string{"interrupted:  a deployment was interrupted: leger deploy install --release app finishes it"}},
+		{"being deployed", []deploy.UnitStatus{service("web.service", "failed", "failed", "")}, func(d *deploy.Deployment) { d.Running = true }, report.Around{}, leger.HealthUnknown, []string{"deploying:  is being deployed at this moment"}},
+		{"a record that cannot be read", nil, func(d *deploy.Deployment) { d.Damage = leger.ErrInternal }, report.Around{}, leger.HealthUnknown, []string{"record_damaged:  its record on the machine cannot be read: leger deploy status app says why"}},
+		{"not started by a boot", []deploy.UnitStatus{lost}, nil, report.Around{}, leger.HealthGood, []string{"not_at_boot: web.service will not start when the machine boots: nothing that starts then asks for it"}},
 		{"drift is no matter of health", []deploy.UnitStatus{up}, func(d *deploy.Deployment) {
 			d.Drift = []deploy.FileChange{{Path: "web.container", Action: deploy.Change}, {Path: "a/b.env", Action: deploy.Drop}}
 		}, report.Around{}, leger.HealthGood, []string{

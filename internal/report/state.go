@@ -35,7 +35,7 @@ func deploymentState(d deploy.Deployment) leger.HostState {
 		}
 	}
 	switch {
-	case d.Running:
+	case d.Running, d.Damage != nil:
 		return leger.HostUnknown
 	case d.Interrupted || seen[leger.HostFailed]:
 		return leger.HostFailed
@@ -62,7 +62,7 @@ func hostState(u deploy.UnitStatus) leger.HostState {
 		return leger.HostFailed
 	case s.ActiveState != "inactive":
 		return leger.HostUnknown
-	case u.Oneshot && u.Start && (s.Result == "success" || s.Result == ""):
+	case u.Oneshot && u.Run && (s.Result == "success" || s.Result == ""):
 		return leger.HostActive // it ran to its end, which systemd forgets
 	}
 	return leger.HostStopped

@@ -13,6 +13,7 @@ func TestReportedStates(t *testing.T) {
 	t.Parallel()
 	service := deploy.Unit{Service: "web.service", Start: true, Run: true}
 	job := deploy.Unit{Service: "job.service", Start: true, Run: true, Oneshot: true}
+	pulled := deploy.Unit{Service: "job.service", Run: true, Oneshot: true}
 	asked := deploy.Unit{Service: "volume.service", Oneshot: true}
 	for _, tc := range []struct {
 		what        string
@@ -29,6 +30,7 @@ func TestReportedStates(t *testing.T) {
 		{"not known to systemd", service, leger.UnitState{LoadState: "not-found", ActiveState: "inactive"}, leger.HostUnknown, leger.HostUnknown},
 		{"never asked for", service, leger.UnitState{}, leger.HostUnknown, leger.HostUnknown},
 		{"a job that ran to its end", job, leger.UnitState{ActiveState: "inactive", Result: "success"}, leger.HostActive, leger.HostActive},
+		{"a job that another unit has started, at its end", pulled, leger.UnitState{ActiveState: "inactive", Result: "success"}, leger.HostActive, leger.HostActive},
 		{"a job that failed", job, leger.UnitState{ActiveState: "failed", Result: "exit-code"}, leger.HostFailed, leger.HostFailed},
 		{"a job that was stopped by a signal", job, leger.UnitState{ActiveState: "inactive", Result: "signal"}, leger.HostStopped, leger.HostStopped},
 		{"what starts only when it is needed", asked, leger.UnitState{ActiveState: "inactive", Result: "success"}, leger.HostStopped, leger.HostActive},

@@ -713,8 +713,9 @@ export interface components {
         /**
          * @description `healthy`: everything that should run does. `unhealthy`: something is down, or its
          *     container's health check says no. `failed`: a unit failed, or the deployment was
-         *     interrupted. `unknown`: systemd could not be asked, or said something else. Absent
-         *     if the machine's leger does not tell.
+         *     interrupted. `unknown`: systemd could not be asked, or said something else; or it was
+         *     being deployed, or the machine's record of it is damaged. Absent if the machine's
+         *     leger does not tell.
          * @enum {unknown}
          */
         HostHealth: "healthy" | "unhealthy" | "failed" | "unknown";
@@ -724,9 +725,10 @@ export interface components {
          */
         HostFindings: {
             /**
-             * @description `interrupted`, `unit_failed`, `unit_unhealthy`, `unit_down`, `unit_unknown`,
-             *     `file_changed`, `file_missing`, `secret_stale`, `secret_gone`, `branch_moved`,
-             *     `update_waits`, `more`; further ones may come.
+             * @description `interrupted`, `deploying`, `record_damaged`, `unit_failed`, `unit_unhealthy`,
+             *     `unit_down`, `unit_unknown`, `not_at_boot`, `file_changed`, `file_missing`,
+             *     `secret_stale`, `secret_gone`, `branch_moved`, `update_waits`, `more`; further
+             *     ones may come.
              */
             kind: string;
             /** @description The unit or file; absent for what is about the deployment as a whole. */
