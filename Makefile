@@ -166,6 +166,19 @@ flips: ## single flipped bytes of the database: no answer lacks a secret
 	@scripts/need go
 	LEGER_FLIPS=$(FLIPS) go test -count=1 -timeout 6h -v -run '^TestDamagedDatabaseLacksNoSecret$$' ./internal/httpapi
 
+# KILLS=100 kills each of the three that often.
+KILLS ?= 334
+
+.PHONY: kills
+kills: web/dist/index.html ## kill -9 at random points of backup, restore and rekey: the old state or the new
+	@scripts/need go
+	LEGER_KILLS=$(KILLS) go test -count=1 -timeout 2h -v -run '^TestKilled' ./cmd/leger-server
+
+.PHONY: rekey
+rekey: web/dist/index.html ## 100,000 records sealed anew while serving, killed five times
+	@scripts/need go
+	LEGER_REKEY_RECORDS=100000 go test -count=1 -timeout 2h -v -run '^TestKilledRekeyConverges$$' ./cmd/leger-server
+
 # FUZZ_FOR=30m FUZZ_SEED=1; a seed gives the same quadlets again.
 FUZZ_FOR ?= 30m
 FUZZ_SEED ?= $(shell date +%s)

@@ -17,6 +17,7 @@ import (
 // new one is added here by whoever can say why no other way does.
 func revealers() map[string]string {
 	return map[string]string{
+		"internal/vault.KeyRing.reseal":             "encrypts it under another key",
 		"internal/vault.KeyRing.seal":               "encrypts it",
 		"internal/vault.Vault.holds":                "compares it with the one that is stored, in constant time",
 		"internal/token.Sign":                       "the shared secret is the key of the signature",
@@ -36,6 +37,7 @@ func revealers() map[string]string {
 		"internal/backup.Unlock.identities":         "age's secret key opens a backup",
 		"internal/backup.passphraseIdentity.Unwrap": "opens a backup with it",
 		"cmd/leger-server.program.ringFor":          "the keys of a backup open its records",
+		"cmd/leger-server.rotation.writeKeys":       "the file of the former keys",
 		"cmd/leger-server.program.stage":            "the key files of a restored data directory",
 		"internal/secretsync.Syncer.holds":          "compares the server's value with the machine's",
 	}

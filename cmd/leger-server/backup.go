@@ -40,8 +40,7 @@ func (p program) backup(ctx context.Context, args []string) (err error) {
 	if err := p.settleData(o.data); err != nil {
 		return err
 	}
-	keys, ring, err := p.existingKeys(o.data)
-	if err != nil {
+	if _, _, err := p.existingKeys(o.data); err != nil {
 		return err
 	}
 	dir, remove, err := safefile.TempDir(o.data, ".backup-")
@@ -50,7 +49,15 @@ func (p program) backup(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	database := filepath.Join(dir, databaseFile)
-	m, err := p.copyDatabase(ctx, o.data, database, ring)
+	if err := p.copyDatabase(ctx, o.data, database); err != nil {
+		return err
+	}
+	// After the copy: a rekey that runs meanwhile writes a key before it uses it.
+	keys, ring, err := p.existingKeys(o.data)
+	if err != nil {
+		return err
+	}
+	m, err := p.inspectCopy(ctx, database, ring)
 	if err != nil {
 		return err
 	}
@@ -124,16 +131,17 @@ func existingBackup(file string) error {
 	return leger.Errorf(leger.CodeConflict, "%s exists already", file).WithHint("name another file, or replace it with --force")
 }
 
-// copyDatabase copies the database as it is at one moment to path, opens every record of
-// the copy, and says what it holds.
-func (p program) copyDatabase(ctx context.Context, data, path string, ring *vault.KeyRing) (backup.Manifest, error) {
+// copyDatabase copies the database as it is at one moment to path.
+func (p program) copyDatabase(ctx context.Context, data, path string) error {
 	live, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(data, databaseFile), Now: p.now, ReadOnly: true, Readers: 1})
 	if err != nil {
-		return backup.Manifest{}, err
+		return err
 	}
-	if err := errors.Join(live.Backup(ctx, path), live.Close()); err != nil {
-		return backup.Manifest{}, err
-	}
+	return errors.Join(live.Backup(ctx, path), live.Close())
+}
+
+// inspectCopy opens every record of the copy, and says what it holds.
+func (p program) inspectCopy(ctx context.Context, path string, ring *vault.KeyRing) (backup.Manifest, error) {
 	made, err := sqlite.Open(ctx, sqlite.Config{Path: path, Now: p.now, ReadOnly: true, Readers: 1})
 	if err != nil {
 		return backup.Manifest{}, err

@@ -284,12 +284,12 @@ func TestBackupRefuses(t *testing.T) {
 	}
 }
 
-// tree gives every file of a directory with its content, without the lock.
+// tree gives every file of a directory with its content, without the lock and sockets.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path == "leger.db.lock" {
+		if err != nil || !d.Type().IsRegular() || path == "leger.db.lock" {
 			return err
 		}
 		b, err := os.ReadFile(filepath.Join(dir, path))

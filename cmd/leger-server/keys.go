@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/backup"
@@ -54,7 +55,7 @@ func (p program) keys(data string) (keys, error) {
 		return k, err
 	}
 	k.made = append(k.made, made...)
-	previous, _, err := p.findKey("ENCRYPTION_KEY_PREVIOUS", data, previousKeysFile)
+	previous, err := p.previousKeys(data)
 	if err != nil {
 		return k, err
 	}
@@ -81,7 +82,7 @@ func (p program) existingKeys(data string) (k backup.Keys, ring *vault.KeyRing, 
 		return k, nil, leger.Errorf(leger.CodeNotFound, "there is no encryption key in %s", data).
 			WithHint("name the server's data directory with --data, or set ENCRYPTION_KEY_FILE")
 	}
-	previous, _, err := p.findKey("ENCRYPTION_KEY_PREVIOUS", data, previousKeysFile)
+	previous, err := p.previousKeys(data)
 	if err != nil {
 		return k, nil, err
 	}
@@ -94,6 +95,22 @@ func (p program) existingKeys(data string) (k backup.Keys, ring *vault.KeyRing, 
 		Encryption: leger.NewPlaintext([]byte(encryption)), Previous: leger.NewPlaintext([]byte(previous)),
 		Shared: leger.NewPlaintext([]byte(shared)),
 	}, ring, err
+}
+
+// previousKeys gives the former keys of the settings and of the data directory together:
+// a key that was named in one of them opens records until somebody takes it out.
+func (p program) previousKeys(data string) (string, error) {
+	given, err := p.lookup("ENCRYPTION_KEY_PREVIOUS")
+	if err != nil {
+		return "", err
+	}
+	kept, err := readKeyFile(filepath.Join(data, previousKeysFile))
+	return strings.Join(append(splitKeys(given), splitKeys(kept)...), ","), err
+}
+
+// splitKeys splits what ENCRYPTION_KEY_PREVIOUS holds, as vault.ParseKeyRing does.
+func splitKeys(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) })
 }
 
 func (p program) checkGivenSecret() error {
@@ -140,23 +157,30 @@ func (p program) findKey(name, data, file string) (text, path string, err error)
 	if err != nil || text != "" {
 		return text, path, err
 	}
+	text, err = readKeyFile(path)
+	return text, path, err
+}
+
+// readKeyFile gives what a key's file holds, "" when it is not there.
+func readKeyFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", path, nil
+		return "", nil
 	case err != nil:
-		return "", "", leger.WrapFile(leger.CodeInvalid, err, "look for %s", path)
+		return "", leger.WrapFile(leger.CodeInvalid, err, "look for %s", path)
 	case info.Mode().Perm()&0o077 != 0:
-		return "", "", leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", path).
+		return "", leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", path).
 			WithHint("chmod 600 %s", path)
 	}
-	if text, err = environ.ReadFile(path); err != nil {
-		return "", "", leger.WrapFile(leger.CodeInvalid, err, "read %s", path)
+	text, err := environ.ReadFile(path)
+	if err != nil {
+		return "", leger.WrapFile(leger.CodeInvalid, err, "read %s", path)
 	}
 	if text == "" {
-		return "", "", leger.Errorf(leger.CodeInvalid, "%s is empty", path).WithHint("put the key back from its backup")
+		return "", leger.Errorf(leger.CodeInvalid, "%s is empty", path).WithHint("put the key back from its backup")
 	}
-	return text, path, nil
+	return text, nil
 }
 
 func newSharedSecret(random io.Reader) (string, error) {

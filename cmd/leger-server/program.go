@@ -35,6 +35,8 @@ Usage:
   leger-server backup FILE [flags]  write a backup, while the server runs or not
   leger-server verify FILE [flags]  read a backup to its end and open every record in it
   leger-server restore FILE [flags] put a backup in place, after verifying it
+  leger-server rekey [flags]        make a new encryption key and seal every record with
+                                    it, while the server runs or not; can be interrupted
   leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes
   leger-server version
 
@@ -60,6 +62,9 @@ backup only (FILE may be - for standard output):
 verify and restore (FILE may be - for standard input):
   --identity PATH             a file with the secret key (AGE-SECRET-KEY-1...)
   --passphrase-file PATH      a file with the passphrase; otherwise it is asked for
+
+rekey only:
+  --forget-old                remove the former keys, once no record needs them
 
 login-link only:
   --email ADDRESS             who signs in; needed
@@ -118,6 +123,8 @@ func (p program) run(ctx context.Context) error {
 		return p.verifyBackup(ctx, args)
 	case "restore":
 		return p.restore(ctx, args)
+	case "rekey":
+		return p.rekey(ctx, args)
 	case "login-link":
 		return p.loginLink(args)
 	case "version":

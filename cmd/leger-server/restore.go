@@ -255,9 +255,9 @@ func clean(database string) error {
 }
 
 // removed names the files that go without a replacement: SQLite's log of the former
-// database, and former keys when the backup brings its own.
+// database, the mark of a rekey of it, and former keys when the backup brings its own.
 func removed(replace []string) []string {
-	list := []string{databaseFile + "-wal", databaseFile + "-shm"}
+	list := []string{databaseFile + "-wal", databaseFile + "-shm", rekeyFile}
 	if len(replace) > 1 {
 		list = append(list, previousKeysFile)
 	}

@@ -90,7 +90,7 @@ func (p program) openData(ctx context.Context, data string, newDatabase bool, lo
 }
 
 // serveStore serves until ctx ends, then lets running requests finish.
-func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqlite.Store, log *slog.Logger) error {
+func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqlite.Store, log *slog.Logger) (err error) {
 	if err := checkKeys(ctx, store, k.ring); err != nil {
 		return err
 	}
@@ -100,10 +100,13 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	} else if n > 1 {
 		log.Warn("more than one user signs in with the shared secret: each of them could sign in as any other", slog.Int("users", n))
 	}
-	handler, err := p.handler(s, k, store, log)
+	v := p.newVault(k.ring, store)
+	handler, err := p.handler(s, k, v, store, log)
 	if err != nil {
 		return err
 	}
+	stopControl := p.control(ctx, s.data, v, store, log)
+	defer func() { err = errors.Join(err, stopControl()) }()
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", s.listen)
 	if err != nil {
@@ -138,7 +141,22 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	return nil
 }
 
-func (p program) handler(s settings, k keys, store *sqlite.Store, log *slog.Logger) (http.Handler, error) {
+// control takes what other commands of leger-server ask of this one. A server that cannot
+// be asked serves all the same: those commands then say that it must be stopped first.
+func (p program) control(ctx context.Context, data string, v *vault.Vault, store *sqlite.Store, log *slog.Logger) (stop func() error) {
+	r := p.newRotation(data, store, v)
+	if mark, err := r.mark(); err != nil || mark.From != "" {
+		log.Warn("a rekey was interrupted: run leger-server rekey to finish it", slog.Any("error", err))
+	}
+	stop, err := serveControl(ctx, r, log)
+	if err != nil {
+		log.Warn("leger-server rekey cannot reach this server", slog.Any("error", err))
+		return func() error { return nil }
+	}
+	return stop
+}
+
+func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store, log *slog.Logger) (http.Handler, error) {
 	pages, err := web.Handler(strings.HasPrefix(s.publicURL, "https://"))
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInternal, err, "read the web pages")
@@ -148,8 +166,7 @@ func (p program) handler(s settings, k keys, store *sqlite.Store, log *slog.Logg
 		requests = httpapi.NewTokenBuckets(p.now, s.rateLimit, int(max(1, 4*s.rateLimit)))
 	}
 	return httpapi.New(httpapi.Config{
-		Vault:  vault.New(vault.Config{Keys: k.ring, Secrets: store, Now: p.now, Random: p.random}),
-		Stores: store, SharedSecret: k.shared, PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
+		Vault: v, Stores: store, SharedSecret: k.shared, PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
 		Web: pages, Requests: requests, Refusals: httpapi.NewTokenBuckets(p.now, refusalsPerSecond, 10*refusalsPerSecond),
 		Now: p.now, Random: p.random, Log: log,
 	})

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	// One test runs it as another user.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		panic(err)
+	}
 	binary = filepath.Join(dir, "leger-server")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Stderr = os.Stderr

@@ -15,6 +15,11 @@ SELECT user_uuid, name, version, created_at, encrypted_value, nonce, encryption_
 FROM secret_versions WHERE (user_uuid, name, version) > (?1, ?2, ?3)
 ORDER BY user_uuid, name, version LIMIT ?4`
 
+	// The nonce says that it is still the same value; a record that was deleted stays so.
+	resealRecord = `
+UPDATE secret_versions SET encrypted_value = ?4, encryption_version = ?5, key_id = ?6
+WHERE user_uuid = ?1 AND name = ?2 AND version = ?3 AND nonce = ?7`
+
 	selectCounts = `
 SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM secrets WHERE deleted_at IS NULL),
        (SELECT count(*) FROM secret_versions), (SELECT count(*) FROM releases),
@@ -35,6 +40,18 @@ func (s *Store) SealedVersions(ctx context.Context, after leger.RecordPlace, lim
 	args := []driver.Value{after.User, after.Name, int64(after.Version), int64(limit)}
 	err = s.read(ctx, selectRecords, args, func(r *Row) { list = append(list, record(r)) })
 	return list, err
+}
+
+// Reseal replaces how the records are sealed: all of them or none, but for those that are
+// gone or hold another value now. Nonces stay.
+func (s *Store) Reseal(ctx context.Context, records []leger.SealedSecret) error {
+	list := make([]Statement, len(records))
+	for i := range records {
+		r := &records[i]
+		list[i] = statement(resealRecord, r.User.String(), r.Name.String(), int64(r.Version),
+			encoded(r.Ciphertext), int64(r.EncryptionVersion), r.KeyID, encoded(r.Nonce))
+	}
+	return s.write(ctx, SurvivesPowerLoss, list...)
 }
 
 // record reads the columns of selectRecords.
@@ -73,6 +90,11 @@ func (s *Store) Counts(ctx context.Context) (c Counts, err error) {
 // Subject, Credential and Detail.
 func (s *Store) EndSessions(ctx context.Context, e leger.AuditEvent) error {
 	return s.write(ctx, SurvivesPowerLoss, statement(deleteAllSessions), s.eventForAll(e))
+}
+
+// RecordForAll records e for every account: its Action, Subject, Credential and Detail.
+func (s *Store) RecordForAll(ctx context.Context, e leger.AuditEvent) error {
+	return s.write(ctx, SurvivesPowerLoss, s.eventForAll(e))
 }
 
 func (s *Store) eventForAll(e leger.AuditEvent) Statement {

@@ -6,41 +6,19 @@ import (
 	"net/netip"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"leger.run/leger/internal/peercred"
 )
 
 // peerUID tells whose process is at the other end; -1 when it cannot be known.
 func peerUID(conn net.Conn) (int, error) {
 	switch c := conn.(type) {
 	case *net.UnixConn:
-		return unixPeerUID(c)
+		return peercred.UID(c)
 	case *net.TCPConn:
 		return tcpPeerUID(c)
 	default:
 		return -1, fmt.Errorf("no way to tell who is behind a %T", conn)
 	}
-}
-
-func unixPeerUID(conn *net.UnixConn) (int, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return -1, fmt.Errorf("reach the socket: %w", err)
-	}
-	uid := -1
-	var credErr error
-	err = raw.Control(func(fd uintptr) {
-		var cred *unix.Ucred
-		if cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); credErr == nil {
-			uid = int(cred.Uid)
-		}
-	})
-	if err == nil {
-		err = credErr
-	}
-	if err != nil {
-		return -1, fmt.Errorf("ask who is calling: %w", err)
-	}
-	return uid, nil
 }
 
 // tcpPeerUID looks for the other end among the kernel's connections of this

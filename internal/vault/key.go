@@ -115,6 +115,22 @@ func (k *KeyRing) seal(random io.Reader, info leger.SecretInfo, value leger.Plai
 	}, nil
 }
 
+// reseal seals a record with the current key, under the nonce it has. The nonce names the
+// value (leger.ValueIDOf), so machines that hold the value keep it; and a nonce must not
+// be used twice with one key, which it is not: the key is another. Sealing a record again
+// under the same key and nonce gives the same bytes, since all that goes in is the same.
+func (k *KeyRing) reseal(s leger.SealedSecret) (leger.SealedSecret, error) {
+	value, err := k.open(s)
+	if err != nil {
+		return leger.SealedSecret{}, err
+	}
+	defer value.Wipe()
+	ad := AdditionalData(s.User, s.Name, s.Version, k.current.id)
+	s.Ciphertext = k.current.aead.Seal(nil, s.Nonce, value.Reveal(), ad)
+	s.EncryptionVersion, s.KeyID = EncryptionVersion, k.current.id
+	return s, nil
+}
+
 // open decrypts a record, or says why it cannot: CodeInternal, naming the secret.
 func (k *KeyRing) open(s leger.SealedSecret) (leger.Plaintext, error) {
 	fail := func(why string) (leger.Plaintext, error) {

@@ -11,6 +11,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"leger.run/leger"
@@ -23,17 +25,30 @@ const maxAttempts = 200
 
 // Config is what a Vault needs; every field is required.
 type Config struct {
-	Keys    *KeyRing
+	Keys    *KeyRing // until UseKeys
 	Secrets leger.SecretStore
 	Now     func() time.Time
 	Random  io.Reader // cryptographically secure
 }
 
 // Vault is safe for concurrent use.
-type Vault struct{ Config }
+type Vault struct {
+	Config
+	ring atomic.Pointer[KeyRing]
+	// sealing is held for reading from the seal of a value until it is stored, so that
+	// nothing sealed with a former key is stored after UseKeys.
+	sealing sync.RWMutex
+}
 
 // New makes a Vault.
-func New(c Config) *Vault { return &Vault{c} }
+func New(c Config) *Vault {
+	v := &Vault{Config: c}
+	v.ring.Store(c.Keys)
+	return v
+}
+
+// keys is asked after a record was read: the ring then holds its key.
+func (v *Vault) keys() *KeyRing { return v.ring.Load() }
 
 // Precondition is what If-Match and If-None-Match ask of the current version. The
 // zero value asks nothing.
@@ -113,7 +128,7 @@ func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, audit leger.Audi
 	}
 	out := make([]Opened, len(sealed))
 	for i, s := range sealed {
-		value, err := v.Keys.open(s)
+		value, err := v.keys().open(s)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +147,7 @@ func (v *Vault) Open(ctx context.Context, user leger.UserID, name leger.SecretNa
 	if err != nil {
 		return Opened{}, err
 	}
-	value, err := v.Keys.open(s)
+	value, err := v.keys().open(s)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -146,6 +161,8 @@ func (v *Vault) Put(ctx context.Context, user leger.UserID, name leger.SecretNam
 	items := []Item{{Name: name, Value: value}}
 	var out Written
 	err := v.retry(ctx, pre, func() error {
+		v.sealing.RLock()
+		defer v.sealing.RUnlock()
 		plan, err := v.plan(ctx, user, items, pre, audit)
 		if err != nil {
 			return err
@@ -171,6 +188,8 @@ type Item struct {
 func (v *Vault) PutAll(ctx context.Context, user leger.UserID, items []Item, dryRun bool, audit leger.AuditEvent) ([]Written, error) {
 	var out []Written
 	err := v.retry(ctx, Precondition{}, func() error {
+		v.sealing.RLock()
+		defer v.sealing.RUnlock()
 		plan, err := v.plan(ctx, user, items, Precondition{}, audit)
 		if err != nil {
 			return err
@@ -213,7 +232,7 @@ func (v *Vault) Restore(ctx context.Context, user leger.UserID, name leger.Secre
 	if err != nil {
 		return Written{}, err
 	}
-	value, err := v.Keys.open(sealed)
+	value, err := v.keys().open(sealed)
 	if err != nil {
 		return Written{}, err
 	}
@@ -301,7 +320,7 @@ func (v *Vault) holds(current *leger.SealedSecret, value leger.Plaintext) bool {
 	if current == nil {
 		return false
 	}
-	old, err := v.Keys.open(*current)
+	old, err := v.keys().open(*current)
 	if err != nil {
 		return false
 	}
@@ -323,7 +342,7 @@ func (v *Vault) next(user leger.UserID, it Item, st leger.SecretState, now time.
 		}
 		info.ID = id
 	}
-	sealed, err := v.Keys.seal(v.Random, info, it.Value)
+	sealed, err := v.keys().seal(v.Random, info, it.Value)
 	if err != nil {
 		return leger.SecretWrite{}, err
 	}
