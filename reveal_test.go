@@ -38,6 +38,11 @@ func revealers() map[string]string {
 		"internal/backup.passphraseIdentity.Unwrap": "opens a backup with it",
 		"cmd/leger-server.program.ringFor":          "the keys of a backup open its records",
 		"cmd/leger-server.rotation.writeKeys":       "the file of the former keys",
+		"cmd/leger-server.sheetKeys":                "the keys on a recovery sheet",
+		"cmd/leger-server.keyFiles":                 "the key files from a recovery sheet",
+		"cmd/leger-server.keyFile.check":            "compares it with the key that is there",
+		"cmd/leger-server.keyFile.write":            "the key files from a recovery sheet",
+		"internal/keysheet.Write":                   "the keys on a recovery sheet",
 		"cmd/leger-server.program.stage":            "the key files of a restored data directory",
 		"internal/secretsync.Syncer.holds":          "compares the server's value with the machine's",
 	}

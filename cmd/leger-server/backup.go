@@ -85,7 +85,7 @@ func (p program) backupOptions(args []string) (o backupOptions, err error) {
 	set.BoolVar(&o.force, "force", false, "")
 	var e encryptFlags
 	e.add(set)
-	if o.file, err = p.parseOperand(set, args, "FILE"); err != nil {
+	if o.file, err = p.parseFile(set, args); err != nil {
 		return o, err
 	}
 	if o.data, err = p.dataDir(*data); err != nil {
@@ -220,8 +220,8 @@ func (p program) tellBackup(o backupOptions, m backup.Manifest, ring *vault.KeyR
 	if o.withKeys {
 		fmt.Fprintf(&b, "The keys are in it: whoever opens it reads every secret.\n")
 	} else {
-		fmt.Fprintf(&b, "The keys are NOT in it: without the key %s nobody can read the secrets. Keep the key files of\n"+
-			"%s apart from it, or use --with-keys with an encrypted backup.\n", ring.CurrentID(), o.data)
+		fmt.Fprintf(&b, "The keys are NOT in it: without the key %s nobody can read the secrets. Print them with\n"+
+			"leger-server recovery-sheet, or use --with-keys with an encrypted backup.\n", ring.CurrentID())
 	}
 	if rel, err := filepath.Rel(o.data, absolute(o.file)); o.file != toStdout && err == nil && filepath.IsLocal(rel) {
 		fmt.Fprintf(&b, "Warning: it lies in the data directory itself; copy it to another machine or disk.\n")
@@ -250,13 +250,13 @@ func count(n int64, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// parseOperand parses flags that stand before or after one operand.
-func (p program) parseOperand(set *flag.FlagSet, args []string, operand string) (string, error) {
+// parseFile parses flags that stand before or after one operand, FILE.
+func (p program) parseFile(set *flag.FlagSet, args []string) (string, error) {
 	if err := p.parseFlags(set, args); err != nil {
 		return "", err
 	}
 	if set.NArg() == 0 {
-		return "", leger.Invalid("arguments", "%s needs %s", set.Name(), operand).WithHint("leger-server --help")
+		return "", leger.Invalid("arguments", "%s needs FILE", set.Name()).WithHint("leger-server --help")
 	}
 	value := set.Arg(0)
 	return value, p.parse(set, set.Args()[1:])

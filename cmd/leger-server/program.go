@@ -37,6 +37,8 @@ Usage:
   leger-server restore FILE [flags] put a backup in place, after verifying it
   leger-server rekey [flags]        make a new encryption key and seal every record with
                                     it, while the server runs or not; can be interrupted
+  leger-server recovery-sheet       print the keys, as text to type and as QR codes
+  leger-server restore-keys FILE    write the key files from such a sheet, typed or scanned
   leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes
   leger-server version
 
@@ -65,6 +67,9 @@ verify and restore (FILE may be - for standard input):
 
 rekey only:
   --forget-old                remove the former keys, once no record needs them
+
+recovery-sheet only:
+  --file PATH                 write the sheet to this file instead of the terminal
 
 login-link only:
   --email ADDRESS             who signs in; needed
@@ -125,6 +130,10 @@ func (p program) run(ctx context.Context) error {
 		return p.restore(ctx, args)
 	case "rekey":
 		return p.rekey(ctx, args)
+	case "recovery-sheet":
+		return p.recoverySheet(args)
+	case "restore-keys":
+		return p.restoreKeys(ctx, args)
 	case "login-link":
 		return p.loginLink(args)
 	case "version":

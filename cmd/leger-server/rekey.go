@@ -108,7 +108,7 @@ func (p program) tellRekeyed(data string, out rekeyed) error {
 		count(int64(out.Resealed), "record"))
 	record, err := backup.ReadRecord(data)
 	if err == nil && record.KeysAt[out.KeyID].IsZero() {
-		fmt.Fprintf(&b, "\nBack the new key up now: leger-server backup FILE --with-keys --passphrase\n")
+		fmt.Fprintf(&b, "\nBack the new key up now: leger-server recovery-sheet, or leger-server backup with --with-keys\n")
 	}
 	if len(out.Former) > 0 {
 		fmt.Fprintf(&b, "\nThe server no longer needs %s. Backups made before this do, unless they hold\n"+

@@ -23,7 +23,7 @@ func (p program) verifyBackup(ctx context.Context, args []string) (err error) {
 	data := set.String("data", "", "")
 	var u unlockFlags
 	u.add(set)
-	file, err := p.parseOperand(set, args, "FILE")
+	file, err := p.parseFile(set, args)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (p program) ringFor(data string, keys *backup.Keys) (*vault.KeyRing, error)
 		_, ring, err := p.existingKeys(data)
 		if errors.Is(err, leger.ErrNotFound) {
 			err = leger.Errorf(leger.CodeNotFound, "the keys are neither in the backup nor in %s", data).
-				WithHint("put encryption.key and jwt.secret there, mode 0600, or set ENCRYPTION_KEY_FILE")
+				WithHint("bring them back with leger-server restore-keys, or put encryption.key and jwt.secret there, mode 0600")
 		}
 		return ring, err
 	}
@@ -168,7 +168,7 @@ func (p program) restore(ctx context.Context, args []string) (err error) {
 	data := set.String("data", "", "")
 	var u unlockFlags
 	u.add(set)
-	file, err := p.parseOperand(set, args, "FILE")
+	file, err := p.parseFile(set, args)
 	if err != nil {
 		return err
 	}

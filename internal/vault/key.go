@@ -22,8 +22,7 @@ const KeySize = 32
 // random nonce and the additional data of AdditionalData.
 const EncryptionVersion = 1
 
-// key is one AES-256 key, ready to use. Its id is the first 16 hex digits of
-// SHA-256("leger:key-id:v1" NUL key): it names the key and opens nothing.
+// key is one AES-256 key, ready to use. Its id is its KeyID.
 type key struct {
 	id   string
 	aead cipher.AEAD
@@ -87,8 +86,14 @@ func parseKey(field, text string) (key, error) {
 	if err != nil {
 		return key{}, leger.Wrap(leger.CodeInternal, err, "set up GCM")
 	}
-	sum := sha256.Sum256(append([]byte("leger:key-id:v1\x00"), raw...))
-	return key{id: hex.EncodeToString(sum[:8]), aead: aead}, nil
+	return key{id: KeyID(raw), aead: aead}, nil
+}
+
+// KeyID names a key by its bytes and opens nothing: the first 16 hex digits of
+// SHA-256("leger:key-id:v1" NUL key).
+func KeyID(raw []byte) string {
+	sum := sha256.Sum256(slices.Concat([]byte("leger:key-id:v1\x00"), raw))
+	return hex.EncodeToString(sum[:8])
 }
 
 // AdditionalData binds a ciphertext to the record it was made for: "leger:v1",
