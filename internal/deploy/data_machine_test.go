@@ -3,20 +3,14 @@
 package deploy_test
 
 import (
-	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
-	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
-	"leger.run/leger/internal/systemd"
 )
 
 // knowsUnit reports whether systemd, after a reload, knows a unit.
@@ -38,28 +32,13 @@ func knowsUnit(t *testing.T, unit string) bool {
 // Podman mounts a directory in which its generator does not look, and what is
 // written there outlives update, removal and the next installation.
 func TestMachineAContainerCannotInstallAQuadlet(t *testing.T) {
-	runner, env := run.New(run.Config{}), run.MinimalEnv(os.LookupEnv)
-	root := filepath.Join(os.Getenv("HOME"), ".config", "containers", "systemd")
-	base := filepath.Join(os.Getenv("HOME"), ".local", "share", "leger", "releases")
-	m, err := systemd.Open(systemd.Config{
-		Address: os.Getenv("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	q := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, Dir: root, TempDir: t.TempDir()})
-	e := deploy.New(deploy.Config{
-		StateDir: t.TempDir(), DataDir: base, Installers: []deploy.Installer{q, deploy.NewDirectory(root)}, Units: m, Generator: q, StartTimeout: time.Minute,
-	})
+	parts, base := openParts(t), dataBase()
+	cfg := parts.config(t.TempDir())
+	cfg.DataDir = base
+	e := deploy.New(cfg)
 	name := releaseName(t, "leger-app")
-	t.Cleanup(func() {
-		_, err := e.Remove(context.WithoutCancel(t.Context()), name, deploy.RemoveOptions{}, nil)
-		if err != nil && !errors.Is(err, leger.ErrNotFound) {
-			t.Errorf("clean up: %v", err)
-		}
-		_ = os.RemoveAll(deploy.DataDir(base, name))
-	})
+	t.Cleanup(func() { _ = os.RemoveAll(deploy.DataDir(base, name)) })
+	removeAtEnd(t, e)
 	release := func(commit, env string) deploy.Request {
 		req := request(t, "leger-app", commit)
 		req.Set = quadlet.LoadFilesWith(map[string][]byte{
@@ -84,7 +63,7 @@ func TestMachineAContainerCannotInstallAQuadlet(t *testing.T) {
 		t.Error("a container has installed a quadlet")
 	}
 	// Where its data used to lie, it would have.
-	former := filepath.Join(root, "leger-app.leger", "former")
+	former := filepath.Join(parts.root, "leger-app.leger", "former")
 	if err := os.MkdirAll(former, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,6 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/podman"
-	"leger.run/leger/internal/run"
-	"leger.run/leger/internal/systemd"
 )
 
 // These hold the promise "a deployment ends in the new state or the old one"
@@ -53,23 +50,10 @@ func graphSeeds(t *testing.T) (seeds []uint64, dir string) {
 // several can be deployed at once.
 func graphEngine(t *testing.T, dir string) *deploy.Engine {
 	t.Helper()
-	runner, env := run.New(run.Config{}), run.MinimalEnv(os.LookupEnv)
-	m, err := systemd.Open(systemd.Config{
-		Address: os.Getenv("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	root := filepath.Join(os.Getenv("HOME"), ".config", "containers", "systemd")
-	q := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, Dir: root, TempDir: t.TempDir()})
-	client := podman.New(podman.Config{RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env})
-	t.Cleanup(func() { _ = client.Close() })
-	return deploy.New(deploy.Config{
-		StateDir: dir, Installers: []deploy.Installer{q, deploy.NewDirectory(root)}, Units: m, Podman: client, Volumes: q, Generator: q,
-		// A program may take a second to begin on a busy machine.
-		StartTimeout: 90 * time.Second, Settle: 2 * time.Second,
-	})
+	cfg := openParts(t).config(dir)
+	// A program may take a second to begin on a busy machine.
+	cfg.StartTimeout, cfg.Settle = 90*time.Second, 2*time.Second
+	return deploy.New(cfg)
 }
 
 // graphRun is the life of one graph.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,9 +20,8 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/podman"
+	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
-	"leger.run/leger/internal/systemd"
 )
 
 // killer ends this process as kill -9 does, right after the n-th thing that it
@@ -75,40 +75,52 @@ func (d deadlyUnits) Stop(ctx context.Context, units ...string) error {
 // deadlyEngine is everything real, with the records in dir; k nil: it lives.
 func deadlyEngine(t *testing.T, dir string, k *killer) *deploy.Engine {
 	t.Helper()
-	runner, env := run.New(run.Config{}), run.MinimalEnv(os.LookupEnv)
-	m, err := systemd.Open(systemd.Config{
-		Address: os.Getenv("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	root := filepath.Join(os.Getenv("HOME"), ".config", "containers", "systemd")
-	q := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, Dir: root, TempDir: t.TempDir()})
-	client := podman.New(podman.Config{RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env})
-	t.Cleanup(func() { _ = client.Close() })
-	cfg := deploy.Config{
-		StateDir: dir, Installers: []deploy.Installer{q, deploy.NewDirectory(root)}, Units: m, Podman: client,
-		StartTimeout: time.Minute, Settle: 200 * time.Millisecond,
-	}
+	p := openParts(t)
+	cfg := p.config(dir)
+	cfg.DataDir, cfg.Settle = dataBase(), 200*time.Millisecond
+	// These measure and kill what Leger does; each check would be 20 ms of Podman's own.
+	cfg.Generator, cfg.Volumes = nil, nil
 	if k != nil {
-		cfg.Installers = []deploy.Installer{deadlyInstaller{q, k}, deadlyInstaller{deploy.NewDirectory(root), k}}
-		cfg.Units = deadlyUnits{m, k}
+		cfg.Installers = []deploy.Installer{deadlyInstaller{p.quadlets, k}, deadlyInstaller{deploy.NewDirectory(p.root), k}}
+		cfg.Units = deadlyUnits{p.units, k}
 	}
 	return deploy.New(cfg)
 }
 
 const plain = "[Container]\n" + image + "[Install]\nWantedBy=default.target\n"
 
-// The update changes one unit, drops one, adds one and renames one.
-func killedFrom(t *testing.T) deploy.Request {
+// killedRelease is a release with or without files that its container may write;
+// those are Git's, and what the container wrote beside them is nobody's but its own.
+func killedRelease(t *testing.T, withData bool, commit string, pairs ...string) deploy.Request {
 	t.Helper()
-	return request(t, "leger-app", "c1", "leger-a.container", plain, "leger-b.container", plain+"# b\n", "leger-n.container", plain+"# n\n")
+	req := request(t, "leger-app", commit)
+	files := map[string][]byte{}
+	for i := 0; i < len(pairs); i += 2 {
+		if withData || !strings.HasPrefix(pairs[i], "data/") {
+			files[pairs[i]] = []byte(pairs[i+1])
+		}
+	}
+	options := quadlet.Options{}
+	if withData {
+		options.Data = deploy.DataDir(dataBase(), req.Release)
+		files["leger-a.container"] = append(files["leger-a.container"], "[Container]\nVolume=./data:/data\n"...)
+	}
+	req.Set = quadlet.LoadFilesWith(files, options)
+	return req
 }
 
-func killedTo(t *testing.T) deploy.Request {
+// The update changes one unit, drops one, adds one and renames one; of the data it
+// changes one file, drops one and adds one.
+func killedFrom(t *testing.T, withData bool) deploy.Request {
 	t.Helper()
-	return request(t, "leger-app", "c2", "leger-a.container", plain+"# changed\n", "leger-c.container", plain+"# c\n", "leger-m.container", plain+"# n\n")
+	return killedRelease(t, withData, "c1", "leger-a.container", plain, "leger-b.container", plain+"# b\n", "leger-n.container", plain+"# n\n",
+		"data/config", "1\n", "data/old", "1\n")
+}
+
+func killedTo(t *testing.T, withData bool) deploy.Request {
+	t.Helper()
+	return killedRelease(t, withData, "c2", "leger-a.container", plain+"# changed\n", "leger-c.container", plain+"# c\n", "leger-m.container", plain+"# n\n",
+		"data/config", "2\n", "data/new", "2\n")
 }
 
 // TestMachineKilledChild is the process that is killed.
@@ -123,7 +135,7 @@ func TestMachineKilledChild(t *testing.T) {
 	}
 	k := &killer{at: at}
 	e := deadlyEngine(t, dir, k)
-	plan, err := e.Prepare(t.Context(), killedTo(t))
+	plan, err := e.Prepare(t.Context(), killedTo(t, os.Getenv("LEGER_TEST_DATA") != ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,25 +163,54 @@ func onMachine(t *testing.T) string {
 		units = append(units, strings.Join(strings.Fields(line)[:4], " "))
 	}
 	slices.Sort(units)
-	return fmt.Sprintf("quadlets %v\nunits %v\ncontainers %v", quadlets, units, containers(t))
+	return fmt.Sprintf("quadlets %v\nunits %v\ncontainers %v\ndata %q", quadlets, units, containers(t), dataOnMachine(t))
+}
+
+// dataOnMachine gives what is in the release's data directory, by path.
+func dataOnMachine(t *testing.T) map[string]string {
+	t.Helper()
+	dir, all := deploy.DataDir(dataBase(), releaseName(t, "leger-app")), map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && d.IsDir() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		all[strings.TrimPrefix(path, dir)] = string(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // kill -9 after every step of an update on the real Podman and systemd. A second
 // run ends in the new state, a rollback in the old one, and nothing else of
 // Leger's is on the machine.
 func TestMachineKilledAfterEveryStep(t *testing.T) {
+	for name, withData := range map[string]bool{"quadlets": false, "with data that containers write": true} {
+		t.Run(name, func(t *testing.T) { killAfterEveryStep(t, withData) })
+	}
+}
+
+func killAfterEveryStep(t *testing.T, withData bool) {
 	dir := t.TempDir()
 	e := deadlyEngine(t, dir, nil)
 	name := releaseName(t, "leger-app")
-	t.Cleanup(func() {
-		_, err := e.Remove(context.WithoutCancel(t.Context()), name, deploy.RemoveOptions{}, nil)
-		if err != nil && !errors.Is(err, leger.ErrNotFound) {
-			t.Error(err)
+	t.Cleanup(func() { _ = os.RemoveAll(deploy.DataDir(dataBase(), name)) })
+	removeAtEnd(t, e)
+	mustInstall(t, e, killedTo(t, withData))
+	if withData { // what a container writes
+		written := filepath.Join(deploy.DataDir(dataBase(), name), "data", "written")
+		if err := os.WriteFile(written, []byte("by the container\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
-	})
-	mustInstall(t, e, killedTo(t))
+	}
 	goal := onMachine(t)
-	mustInstall(t, e, killedFrom(t))
+	mustInstall(t, e, killedFrom(t, withData))
 	start := onMachine(t)
 	steps := 0
 	for at := 1; ; at++ {
@@ -177,6 +218,9 @@ func TestMachineKilledAfterEveryStep(t *testing.T) {
 		for _, back := range []bool{false, true} {
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestMachineKilledChild$")
 			child.Env = append(os.Environ(), "LEGER_TEST_STATE="+dir, fmt.Sprintf("LEGER_TEST_KILL_AT=%d", at))
+			if withData {
+				child.Env = append(child.Env, "LEGER_TEST_DATA=yes")
+			}
 			out, err := child.CombinedOutput()
 			finished = err == nil
 			if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL) { //nolint:forcetypeassert // on Linux it is one
@@ -194,7 +238,7 @@ func TestMachineKilledAfterEveryStep(t *testing.T) {
 					_, err = rollbackOf(t, e, name, 0)
 				}
 			} else {
-				_, err = install(t.Context(), e, killedTo(t))
+				_, err = install(t.Context(), e, killedTo(t, withData))
 			}
 			if err != nil {
 				t.Fatalf("step %d, rollback %v: %v", at, back, err)
@@ -206,7 +250,7 @@ func TestMachineKilledAfterEveryStep(t *testing.T) {
 			if err != nil || !d.Healthy() {
 				t.Errorf("step %d, rollback %v: status %+v, %v", at, back, d, err)
 			}
-			mustInstall(t, e, killedFrom(t))
+			mustInstall(t, e, killedFrom(t, withData))
 		}
 		if finished {
 			steps = at - 1
@@ -270,25 +314,15 @@ func TestMachineFiftyUnits(t *testing.T) {
 // partsOfAPlan tells where the time of a plan goes.
 func partsOfAPlan(t *testing.T, req deploy.Request, units []string) {
 	t.Helper()
-	runner, env := run.New(run.Config{}), run.MinimalEnv(os.LookupEnv)
-	m, err := systemd.Open(systemd.Config{
-		Address: os.Getenv("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	q := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, TempDir: t.TempDir()})
-	client := podman.New(podman.Config{RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env})
-	t.Cleanup(func() { _ = client.Close() })
+	p := openParts(t)
 	for name, do := range map[string]func() error{
-		"systemd's states":    func() error { _, err := m.States(t.Context(), units...); return err },
-		"Podman's containers": func() error { _, err := client.Containers(t.Context()); return err },
+		"systemd's states":    func() error { _, err := p.units.States(t.Context(), units...); return err },
+		"Podman's containers": func() error { _, err := p.podman.Containers(t.Context()); return err },
 		"Podman's images": func() error {
-			_, err := client.MissingImages(t.Context(), []string{"localhost/leger-e2e:latest"})
+			_, err := p.podman.MissingImages(t.Context(), []string{"localhost/leger-e2e:latest"})
 			return err
 		},
-		"the generator": func() error { _, err := q.Check(t.Context(), req.Set.Files); return err },
+		"the generator": func() error { _, err := p.quadlets.Check(t.Context(), req.Set.Files); return err },
 	} {
 		t.Logf("%s: %v", name, timed(t, func() {
 			if err := do(); err != nil {

@@ -3,7 +3,6 @@
 package deploy_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,44 +13,13 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
-	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
-	"leger.run/leger/internal/systemd"
 )
 
 // These run inside the test machine, as its user, one after the other, against
 // the real Podman and systemd. The image localhost/leger-e2e must be there.
 
 const image = "Image=localhost/leger-e2e:latest\nPull=never\n"
-
-// realEngine is an Engine with everything real.
-func realEngine(t *testing.T) *deploy.Engine {
-	t.Helper()
-	runner, env := run.New(run.Config{}), run.MinimalEnv(os.LookupEnv)
-	root := filepath.Join(os.Getenv("HOME"), ".config", "containers", "systemd")
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	m, err := systemd.Open(systemd.Config{
-		Address: os.Getenv("DBUS_SESSION_BUS_ADDRESS"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: runner, Env: env,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	q := podman.NewQuadlets(podman.QuadletConfig{Runner: runner, Env: env, Dir: root, TempDir: t.TempDir()})
-	e := deploy.New(deploy.Config{
-		StateDir: t.TempDir(), Installers: []deploy.Installer{q, deploy.NewDirectory(root)},
-		Units: m, Generator: q, Volumes: q, StartTimeout: time.Minute,
-	})
-	t.Cleanup(func() {
-		_, err := e.Remove(context.WithoutCancel(t.Context()), releaseName(t, "leger-app"), deploy.RemoveOptions{Volumes: true}, nil)
-		if err != nil && !errors.Is(err, leger.ErrNotFound) {
-			t.Errorf("clean up: %v", err)
-		}
-	})
-	return e
-}
 
 // ps gives the names of running containers, and podman's own view of volumes.
 func ps(t *testing.T, args ...string) []string {
@@ -153,6 +121,31 @@ func TestMachineAPodAndAJob(t *testing.T) {
 	}
 	if got := containers(t); !slices.Contains(got, "systemd-leger-a") {
 		t.Errorf("running %v", got)
+	}
+	if out, err := install(t.Context(), e, req); err != nil || !out.Unchanged {
+		t.Errorf("again: %+v, %v", out, err)
+	}
+}
+
+// A pod of nothing but jobs ends with the last of them. It was said that it did not
+// come up, and the installation was undone, although everything in it had ended as it
+// should.
+func TestMachineAPodOfJobs(t *testing.T) {
+	ownInfraContainer(t)
+	e := realEngine(t)
+	job := "[Container]\n" + image + "Pod=leger-p.pod\nExec=get http://127.0.0.1:1/ || true\n[Service]\nType=oneshot\nSuccessExitStatus=1\n[Install]\nWantedBy=default.target\n"
+	req := request(t, "leger-app", "c1", "leger-p.pod", "[Pod]\n", "leger-a.container", job, "leger-b.container", job)
+	if _, err := install(t.Context(), e, req); err != nil {
+		t.Fatal(err)
+	}
+	d, err := e.Status(t.Context(), releaseName(t, "leger-app"))
+	if err != nil || !d.Healthy() {
+		t.Errorf("status %+v, %v", d.Units, err)
+	}
+	for _, u := range d.Units {
+		if u.State.ActiveState != "inactive" || u.State.Result != "success" {
+			t.Errorf("%s did not end well: %+v", u.Service, u.State)
+		}
 	}
 	if out, err := install(t.Context(), e, req); err != nil || !out.Unchanged {
 		t.Errorf("again: %+v, %v", out, err)

@@ -27,6 +27,11 @@ func (c composed) files() map[string][]byte {
 	}
 }
 
+// load reads it, with what its container writes moved to data; "" moves nothing.
+func (c composed) load(data string) *quadlet.Set {
+	return quadlet.LoadFilesWith(c.files(), quadlet.Options{Data: data})
+}
+
 type composer struct{ *rand.Rand }
 
 func (r composer) pick(from ...string) string { return from[r.IntN(len(from))] }
@@ -141,6 +146,7 @@ func (r composer) place() string {
 type machine struct {
 	home, runtime string
 	dir           string // the release's
+	data          string // where what its container writes is moved to; "" moves nothing
 }
 
 // holes lists what of the command lines the report does not name.
@@ -226,6 +232,7 @@ func (h *report) bind(source string, readOnly bool) {
 	at = path.Clean(at)
 	what := fmt.Sprintf("%s, read-only: %v", source, readOnly)
 	switch inside := at == m.dir || strings.HasPrefix(at, m.dir+"/"); {
+	case m.data != "" && strings.HasPrefix(at, m.data+"/"): // its own, and not where Podman looks for quadlets
 	case inside && readOnly:
 	case inside:
 		h.needs(what, asks("lets it", "cannot be told"))
@@ -295,7 +302,7 @@ func (m machine) readable(at string) string {
 // model is what Podman's generator and systemd make of the mounts of a quadlet,
 // as far as this test knows them; TestMachineReportNamesWhatPodmanDoes asks the
 // real ones.
-func (m machine) model(c composed) [][]string {
+func (m machine) model(c composed, set *quadlet.Set) [][]string {
 	stem := strings.TrimSuffix(c.name, ".container")
 	prefix, instance, _ := strings.Cut(stem, "@")
 	slashed := func(s string) string { return strings.ReplaceAll(s, "-", "/") }
@@ -313,16 +320,20 @@ func (m machine) model(c composed) [][]string {
 		}
 		return source
 	}
-	var words []string
-	for line := range strings.Lines(c.text) {
+	words := map[string][]string{}
+	for line := range strings.Lines(c.text + string(set.Files[c.name+".d/zz-leger-data.conf"])) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if value == "" { // what was said before does not count any more
+			words[key] = nil
+			continue
+		}
 		switch key {
 		case "Volume":
 			source, rest, ok := strings.Cut(value, ":")
 			if ok {
 				value = relative(source) + ":" + rest
 			}
-			words = append(words, "-v", expand.Replace(value))
+			words[key] = append(words[key], "-v", expand.Replace(value))
 		case "Mount":
 			value = strings.ReplaceAll(strings.Trim(value, `"'`), `\x2f`, "/")
 			fields := strings.Split(value, ",")
@@ -331,10 +342,10 @@ func (m machine) model(c composed) [][]string {
 					fields[i] = "source=" + relative(source)
 				}
 			}
-			words = append(words, "--mount", expand.Replace(strings.Join(fields, ",")))
+			words[key] = append(words[key], "--mount", expand.Replace(strings.Join(fields, ",")))
 		}
 	}
-	return [][]string{append(append([]string{"podman"}, words...), pinned)}
+	return [][]string{slices.Concat([]string{"podman"}, words["Volume"], words["Mount"], []string{pinned})}
 }
 
 func composedNames() []string {
@@ -342,7 +353,7 @@ func composedNames() []string {
 }
 
 // Whatever is composed of keys, specifiers and spellings: a bind outside the
-// release is in the report.
+// release is in the report, whether what the container writes is moved or not.
 func FuzzRiskReport(f *testing.F) {
 	for seed := range uint64(3000) {
 		f.Add(seed)
@@ -351,12 +362,16 @@ func FuzzRiskReport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		r := composer{rand.New(rand.NewPCG(seed, 0))}
 		c := r.compose(r.pick(composedNames()...))
-		s := quadlet.LoadFiles(c.files())
-		if len(s.Problems) > 0 {
-			return // refused
-		}
-		for _, hole := range m.holes(s.Risks, m.model(c)) {
-			t.Errorf("%s\nthe report does not name %s\n%s", c.text, hole, reportText(s.Risks))
+		for _, data := range []string{"", "/home/ada/.local/share/leger/releases/app"} {
+			m := m
+			m.data = data
+			s := c.load(data)
+			if len(s.Problems) > 0 {
+				continue // refused
+			}
+			for _, hole := range m.holes(s.Risks, m.model(c, s)) {
+				t.Errorf("%s, data in %q\nthe report does not name %s\n%s", c.text, data, hole, reportText(s.Risks))
+			}
 		}
 	})
 }
