@@ -22,7 +22,7 @@ func (a *app) validateCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate [DIR]", Short: "Check quadlets without installing them",
 		Long: `Check the quadlets of a directory (the current one if none is named): with Leger's
-own parser, then with Podman's generator, then what comes of them with
+own parser, then with Podman's generator, then what comes of those that it takes with
 systemd-analyze. All problems are shown at once, with file and line. Nothing is
 installed and no server is asked. Ends with 2 if there is a problem.`,
 		Example: "  leger validate\n  leger validate ./quadlets --json",

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,4 +77,25 @@ func TestARestartIsNotNothing(t *testing.T) {
 		t.Errorf("it says that there was nothing to do:\n%s", s.stderr)
 	}
 	wantIn(t, h.leger(0, "secrets", "sync", "--restart").stderr, "Nothing to do")
+}
+
+// A command of a release that names its own script by where plain Podman would put
+// it: the release has a directory of its own, so the script would not be found. The
+// plan says which path to write, and with that the script is there.
+func TestACommandNamesItsScriptWhereItIs(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.leger(0, "releases", "create", "app", "--git-url", h.url)
+	at := func(path string) map[string]string {
+		return map[string]string{"web.container": noSecret("\n[Service]\nExecStartPre=%h/.config/containers/systemd/" + path), "run.sh": "#!/bin/sh\n"}
+	}
+	h.commit(at("run.sh"))
+	s := h.leger(2, "deploy", "install", "--release", "app", "--yes")
+	wantIn(t, s.stderr, "web.container:5: ExecStartPre=%h/.config/containers/systemd/run.sh names run.sh of this release, which is installed as "+filepath.Join(h.units.dir, "app.leger", "run.sh"),
+		"write %h/.config/containers/systemd/app.leger/run.sh")
+	h.commit(at("app.leger/run.sh"))
+	h.leger(0, "deploy", "install", "--release", "app", "--yes", "--settle", "1ms")
+	if got := h.installed(); !slices.Contains(got, "run.sh") {
+		t.Errorf("installed: %v", got)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,7 +64,16 @@ func Check(ctx context.Context, set *quadlet.Set, g Generator, v Verifier) (Chec
 		return c, err
 	}
 	c.Problems = Problems(c.Problems, found)
-	if len(units) == 0 || v == nil {
+	if v == nil {
+		return c.sorted(), nil
+	}
+	gone := map[string]bool{} // services of quadlets that no unit could be made of
+	if len(units) == 0 {
+		if units, err = others(ctx, set, g, found, gone); err != nil {
+			return c, err
+		}
+	}
+	if len(units) == 0 {
 		return c.sorted(), nil
 	}
 	found, err = v.Verify(ctx, units)
@@ -75,7 +85,7 @@ func Check(ctx context.Context, set *quadlet.Set, g Generator, v Verifier) (Chec
 	}
 	for _, p := range found {
 		switch {
-		case ownProgram(set, p):
+		case ownProgram(set, p), mentions(p, gone):
 		case p.Unsure:
 			p.Unsure = false
 			c.Notices = append(c.Notices, inQuadlet(set, p))
@@ -84,6 +94,44 @@ func Check(ctx context.Context, set *quadlet.Set, g Generator, v Verifier) (Chec
 		}
 	}
 	return c.sorted(), nil
+}
+
+// others has the generator make units of the quadlets that it does not complain about:
+// one that it does keeps it from making any, and the user would learn of what systemd
+// has against the others only afterwards. gone gets the services of the ones that were
+// left out.
+func others(ctx context.Context, set *quadlet.Set, g Generator, complaints []leger.Problem, gone map[string]bool) (map[string][]byte, error) {
+	files := maps.Clone(set.Files)
+	for range set.Units { // what named one that was left out is complained about next
+		before := len(files)
+		for _, p := range complaints {
+			for _, u := range set.Units {
+				if p.File != "" && (p.File == u.File || slices.Contains(u.Parts, p.File)) {
+					gone[u.Service] = true
+					delete(files, u.File)
+				}
+			}
+		}
+		if len(files) == before || len(files) == 0 {
+			return nil, nil
+		}
+		units, found, err := g.Generate(ctx, files)
+		if err != nil || len(units) > 0 {
+			return units, err
+		}
+		complaints = found
+	}
+	return nil, nil
+}
+
+// mentions reports whether a problem is about one of these units.
+func mentions(p leger.Problem, services map[string]bool) bool {
+	for service := range services {
+		if strings.Contains(p.Message, service) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c Checked) sorted() Checked {

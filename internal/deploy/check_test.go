@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,5 +96,74 @@ func TestCheckAsksSystemd(t *testing.T) {
 				t.Errorf("the plan tells otherwise: %v %s", plan.Notices, diff)
 			}
 		})
+	}
+}
+
+// picky is a generator that makes units only when no file has "Bad=" in it, as
+// Podman's does, and complains about what names a quadlet that is not there.
+type picky struct{}
+
+func (picky) Generate(_ context.Context, files map[string][]byte) (map[string][]byte, []leger.Problem, error) {
+	var found []leger.Problem
+	units := map[string][]byte{}
+	for name, text := range files {
+		network, names := "", strings.Contains(string(text), "Network=")
+		if names {
+			_, network, _ = strings.Cut(string(text), "Network=")
+			network, _, _ = strings.Cut(network, "\n")
+		}
+		switch _, there := files[network]; {
+		case strings.Contains(string(text), "Bad="):
+			found = append(found, leger.Problem{File: name, Message: "unsupported key 'Bad'"})
+		case names && !there:
+			found = append(found, leger.Problem{File: name, Message: "the requested Quadlet source " + network + " was not found"})
+		default:
+			units[strings.TrimSuffix(name, ".container")+".service"] = text
+		}
+	}
+	if len(found) > 0 {
+		return nil, found, nil
+	}
+	return units, nil, nil
+}
+
+// knownUnits is a systemd that complains about each unit it is shown.
+type knownUnits struct{}
+
+func (knownUnits) Verify(_ context.Context, units map[string][]byte) ([]leger.Problem, error) {
+	var found []leger.Problem
+	for name := range units {
+		found = append(found, leger.Problem{File: name, Message: "systemd: Unknown key 'RestartSex' in section [Service], ignoring."},
+			leger.Problem{File: name, Message: "systemd: Unit a.service not found."})
+	}
+	return found, nil
+}
+
+// One key that Podman does not know kept systemd from being asked about all the other
+// quadlets: whoever had mended the first problem was told the next.
+func TestAllProblemsAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	const image, odd = "[Container]\nImage=x:1\n", "[Service]\nRestartSex=5\n"
+	set := quadlet.LoadFiles(map[string][]byte{
+		"a.container": []byte(image + "Bad=1\n"), "net.network": []byte("[Network]\nBad=1\n"),
+		"b.container": []byte(image + "Network=net.network\n" + odd), "c.container": []byte(image + odd), "d.container": []byte(image + odd),
+	})
+	set.Problems = nil
+	got, err := deploy.Check(t.Context(), set, picky{}, knownUnits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, p := range got.Problems {
+		lines = append(lines, p.File+": "+p.Message)
+	}
+	want := []string{
+		"a.container: unsupported key 'Bad'",
+		"c.container: systemd: Unknown key 'RestartSex' in section [Service], ignoring.",
+		"d.container: systemd: Unknown key 'RestartSex' in section [Service], ignoring.",
+		"net.network: unsupported key 'Bad'", // b.container needs it, and is not judged without it
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

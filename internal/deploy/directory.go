@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/safefile"
 )
 
@@ -29,7 +30,9 @@ func (d *Directory) Takes([]string) bool { return true }
 
 // top is the release's directory. The suffix keeps a release that is called
 // "web.container.d" from being taken for drop-ins.
-func (d *Directory) top(app string) string { return filepath.Join(d.root, app+".leger") }
+func (d *Directory) top(app string) string {
+	return filepath.Join(d.root, app+quadlet.ReleaseDirSuffix)
+}
 
 // Path is below ROOT/APP.leger.
 func (d *Directory) Path(app, file string) string {

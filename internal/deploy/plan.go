@@ -56,6 +56,7 @@ type Facts struct {
 
 	data   map[string]dataFile // those data files of the same generations that are there
 	former []formerData
+	places map[string]string // where scripts of the release will lie, by name
 }
 
 // Action is what happens to a file.

@@ -40,6 +40,7 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 		facts.Installer = in.Name()
 	}
 	next := nextOf(req, facts)
+	facts.places = e.places(name, facts.Installer, req.Set)
 	known := slices.Clone(rec.pending)
 	if rec.current != nil {
 		known = append(known, *rec.current)
@@ -70,6 +71,20 @@ func (e *Engine) facts(ctx context.Context, req Request) (Facts, error) {
 	}
 	facts.Checked, err = e.check(ctx, req)
 	return facts, err
+}
+
+// places tells where the scripts that a set's commands name will lie.
+func (e *Engine) places(name, installer string, set *quadlet.Set) map[string]string {
+	places, in := map[string]string{}, e.installer(installer)
+	if in == nil || set == nil {
+		return places
+	}
+	for _, u := range set.Units {
+		for _, s := range u.Scripts {
+			places[s.Name] = in.Path(name, s.Name)
+		}
+	}
+	return places
 }
 
 func (e *Engine) installer(name string) Installer {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/quadlet"
@@ -26,6 +27,7 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 	}
 	all = append(all, unitRefusals(next, facts)...)
 	all = append(all, fileRefusals(next, facts)...)
+	all = append(all, scriptRefusals(req, facts)...)
 	all = append(all, dataRefusals(req, facts)...)
 	all = append(all, nameRefusals(next, facts)...)
 	all = append(all, portRefusals(req, next, facts)...)
@@ -102,6 +104,29 @@ func fileRefusals(next Generation, facts Facts) []Refusal {
 			all = append(all, Refusal{
 				Code: leger.CodeConflict, File: path, Text: "a file of this name, which Leger did not install, is among the quadlets already",
 				Hint: "rename one of them, or remove the other one if it is not needed",
+			})
+		}
+	}
+	return all
+}
+
+// scriptRefusals finds commands that name a file of the release where it will not be.
+func scriptRefusals(req Request, facts Facts) []Refusal {
+	if req.Set == nil {
+		return nil
+	}
+	var all []Refusal
+	for _, u := range req.Set.Units {
+		for _, s := range u.Scripts {
+			place := facts.places[s.Name]
+			_, below, known := strings.Cut(place, "/containers/systemd/")
+			if !known || below == s.At {
+				continue
+			}
+			all = append(all, Refusal{
+				Code: leger.CodeInvalid, File: s.Ref.File, Line: s.Ref.Line,
+				Text: fmt.Sprintf("%s names %s of this release, which is installed as %s", s.Ref.Value, s.Name, place),
+				Hint: "write %h/.config/containers/systemd/" + below,
 			})
 		}
 	}

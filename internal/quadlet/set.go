@@ -74,6 +74,7 @@ type Unit struct {
 	Deps      []Dependency // ties to other units: those of Uses, and those of [Unit]
 	WantedBy  []string     // [Install] WantedBy=, RequiredBy= and UpheldBy=
 	Aliases   []Ref        // [Install] Alias=: further names of the unit
+	Scripts   []Script     // files of the release that commands of the service run on the machine
 	Risks     []Risk       // by file and line
 	// Parts lists the files of the set that make the unit what it is: its own, its
 	// drop-ins, and those that it names. Sorted.

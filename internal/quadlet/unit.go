@@ -164,6 +164,7 @@ func (l *loader) unit(file string, n naming) {
 	l.references(&u, doc)
 	l.dependencies(&u, doc)
 	l.needs(&u, doc)
+	l.ownScripts(&u, doc)
 	slices.Sort(u.Parts)
 	u.Parts = slices.Compact(u.Parts)
 	l.rules(u, doc)
