@@ -280,9 +280,18 @@ func (h *host) legerIn(ctx context.Context, code int, stdin string, args ...stri
 
 // run runs the command, in any goroutine.
 func (h *host) run(ctx context.Context, stdin string, args ...string) said {
+	return h.runOn(ctx, stdin, io.Discard, args...)
+}
+
+// runTo is run whose stderr goes to w, too.
+func (h *host) runTo(ctx context.Context, w io.Writer, args ...string) said {
+	return h.runOn(ctx, "", w, args...)
+}
+
+func (h *host) runOn(ctx context.Context, stdin string, w io.Writer, args ...string) said {
 	var stdout, stderr bytes.Buffer
 	got := cli.MainOn(ctx, cli.Env{
-		Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Now: time.Now, Random: rand.Reader, Version: "0.0.0-test",
+		Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: io.MultiWriter(&stderr, w), Now: time.Now, Random: rand.Reader, Version: "0.0.0-test",
 		LookupEnv:    func(name string) (string, bool) { v, ok := h.env[name]; return v, ok },
 		SystemConfig: filepath.Join(h.home, "none"), Executable: filepath.Join(h.bin, "leger"),
 	}, h.units)

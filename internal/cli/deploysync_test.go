@@ -1,9 +1,15 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"leger.run/leger/internal/secretsync"
 )
 
 // What a deployment brings to the machine first is a sync like any other: it takes
@@ -53,4 +59,64 @@ func TestADeploymentTakesNoSecretUnasked(t *testing.T) {
 		t.Error("Podman does not have the server's value")
 	}
 	h.leger(0, "deploy", "update", "app", "--yes", "--settle", "50ms")
+}
+
+// Two syncs at once: the older plan won, and a restart in the middle of a sync took the
+// former value for the new one. Whatever brings secrets takes the one lock of the
+// machine and user, and who waits for it says so.
+func TestWhoeverBringsSecretsTakesTheLock(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	state := filepath.Join(h.home, ".local", "state", "leger")
+	for n, args := range [][]string{
+		{"secrets", "sync"}, {"secrets", "sync", "--restart"}, {"deploy", "update", "app", "--yes", "--settle", "1ms"},
+	} {
+		h.legerIn(t.Context(), 0, canary+fmt.Sprint(n), "secrets", "set", "api_key")
+		h.commit(map[string]string{"web.container": web(fmt.Sprintf("Label=n=%d", n))})
+		release, err := secretsync.NewLock(state, nil).Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		said := make(chan said)
+		var waiting signalled
+		waiting.text, waiting.seen = "another leger (", make(chan struct{})
+		go func() { said <- h.runTo(ctx, &waiting, args...) }()
+		select {
+		case <-waiting.seen:
+		case s := <-said:
+			t.Fatalf("leger %q did not wait: %d %s", args, s.code, s.stderr)
+		}
+		if got, _ := h.podman.Secret("api_key"); string(got.Value) == canary+fmt.Sprint(n) {
+			t.Errorf("leger %q brought the value while another held the lock", args)
+		}
+		release()
+		if s := <-said; s.code != 0 {
+			t.Errorf("leger %q ended with %d: %s", args, s.code, s.stderr)
+		}
+		cancel()
+		if got, _ := h.podman.Secret("api_key"); string(got.Value) != canary+fmt.Sprint(n) {
+			t.Errorf("leger %q did not bring the value", args)
+		}
+	}
+}
+
+// signalled closes seen when text was written to it.
+type signalled struct {
+	text string
+	seen chan struct{}
+
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (s *signalled) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := bytes.Contains(s.all.Bytes(), []byte(s.text))
+	n, err := s.all.Write(p)
+	if !before && bytes.Contains(s.all.Bytes(), []byte(s.text)) {
+		close(s.seen)
+	}
+	return n, err
 }

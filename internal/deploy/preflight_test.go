@@ -159,6 +159,17 @@ func TestAPlanOfAllPortsIsQuick(t *testing.T) {
 	}
 }
 
+// A plan that nobody waits for any more ends.
+func TestAPlanObeysItsContext(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.engine(t.TempDir()).Prepare(ctx, request(t, "App", "c", "a.container", "[Container]\nImage=x:1\nPublishPort=1-65535:1-65535\n")); !errors.Is(err, leger.ErrInterrupted) {
+		t.Errorf("got %v, want interrupted", err)
+	}
+}
+
 // The release's own containers hold its ports; an update is no conflict, and
 // neither is a port that moves from one unit to another.
 func TestTheReleasesOwnPortsAreNoConflict(t *testing.T) {

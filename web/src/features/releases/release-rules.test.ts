@@ -8,6 +8,12 @@ import {
 	releaseNameProblem,
 } from "./release-rules.ts";
 
+// The page said that the machine's own Git credentials are used, which they are not
+// unless the machine's settings say so: whoever believed it could not install.
+it("says what a private repository needs", () => {
+	expect(gitUrlProblem("https://user:pw@host/a")).toContain("--git-token-secret NAME");
+});
+
 describe.each([
 	["name", releaseNameProblem, cases.name],
 	["git_url", gitUrlProblem, cases.git_url],

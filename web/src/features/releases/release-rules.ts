@@ -32,7 +32,7 @@ export function gitUrlProblem(url: string): string | undefined {
 	const [, scheme, user, host, port, path = "", rest] = parts.exec(url) ?? [];
 	if (host === undefined || host.startsWith("-")) return "The host cannot be read.";
 	if (user !== undefined && (scheme !== "ssh" || user.includes(":") || user.startsWith("-"))) {
-		return "Leave user and password out: the machine's own Git credentials are used.";
+		return "Leave user and password out. A private repository needs a token: leger deploy install --git-token-secret NAME.";
 	}
 	if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535))
 		return "The port is not a number from 1 to 65535.";
