@@ -24,7 +24,7 @@ func TestRealParts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			args := []string{"-test.v", "-test.run", "^TestMachine"}
-			limit := 10 * time.Minute
+			limit := 20 * time.Minute // deploy is killed after every step, and started again
 			if long, err := time.ParseDuration(os.Getenv("LEGER_FUZZ_FOR")); err == nil && name == "quadlet" {
 				args = append(args, "-fuzz.for", long.String(), "-fuzz.seed", os.Getenv("LEGER_FUZZ_SEED"))
 				limit += long
