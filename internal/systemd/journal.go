@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ func (m *Manager) Why(ctx context.Context, unit string, since time.Time, lines i
 		return nil, err
 	}
 	args := []string{
-		"--user", "--unit=" + unit, "--no-pager", "--quiet", "--output=json", "--lines=" + strconv.Itoa(lines*journalDepth),
+		"--user", "--no-pager", "--quiet", "--output=json", "--lines=" + strconv.Itoa(lines*journalDepth),
 		"--output-fields=MESSAGE,CONTAINER_NAME,_TRANSPORT,SYSLOG_IDENTIFIER",
 	}
 	if since.IsZero() {
@@ -38,12 +39,50 @@ func (m *Manager) Why(ctx context.Context, unit string, since time.Time, lines i
 	} else {
 		args = append(args, fmt.Sprintf("--since=@%d", since.Unix()))
 	}
-	res, err := m.cfg.Runner.Run(ctx, run.Command{Path: "journalctl", Args: args, Env: m.cfg.Env})
-	if err != nil {
-		return nil, err
+	args = append(args, matches(unit)...)
+	for asked := 1; ; asked++ {
+		res, err := m.cfg.Runner.Run(ctx, run.Command{Path: "journalctl", Args: args, Env: m.cfg.Env})
+		if err != nil {
+			return nil, err
+		}
+		found, own := said(res.Stdout)
+		if own || asked == whyTries || !pause(ctx, whyPause) {
+			return found[max(0, len(found)-lines):], nil
+		}
 	}
-	found := said(res.Stdout)
-	return found[max(0, len(found)-lines):], nil
+}
+
+// A program that failed just now may have words on their way to the journal: it is
+// asked again, for a second on the whole.
+const (
+	whyTries = 6
+	whyPause = 200 * time.Millisecond
+)
+
+// pause reports whether the context held.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// matches are those of journalctl(1) for what a unit's processes wrote and systemd says
+// of it. --unit= alone lacks the last words of a process that ended before journald
+// looked which unit it was in. They are found by the name that Podman's generator
+// gives a unit's output (SyslogIdentifier=%N), or its container.
+func matches(unit string) []string {
+	name := strings.TrimSuffix(unit, path.Ext(unit))
+	return []string{
+		"_SYSTEMD_USER_UNIT=" + unit,
+		"+", "USER_UNIT=" + unit,
+		"+", "_TRANSPORT=stdout", "SYSLOG_IDENTIFIER=" + name,
+		"+", "CONTAINER_NAME=systemd-" + strings.ReplaceAll(name, "@", "_"),
+	}
 }
 
 // entry is a journal entry (systemd.journal-fields(7)).
@@ -76,11 +115,11 @@ func (m *message) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// said picks the lines of a journal in JSON that tell why a unit is down. The
-// output of a program that Podman is attached to (a job) is in the journal twice:
-// as the container's and as Podman's.
-func said(journal []byte) []string {
-	var own, printed, systemd []string
+// said picks the lines of a journal in JSON that tell why a unit is down, and says
+// whether they are the program's own. The output of a program that Podman is attached
+// to (a job) is in the journal twice: as the container's and as Podman's.
+func said(journal []byte) (found []string, own bool) {
+	var container, printed, systemd []string
 	lines := bufio.NewScanner(bytes.NewReader(journal))
 	lines.Buffer(nil, len(journal)+1)
 	for lines.Scan() {
@@ -93,7 +132,7 @@ func said(journal []byte) []string {
 			switch {
 			case text == "":
 			case e.Container != "":
-				own = append(own, text)
+				container = append(container, text)
 			case e.Transport == "stdout" && !noNews(text, e.Program):
 				printed = append(printed, text)
 			case e.Program == "systemd":
@@ -101,11 +140,11 @@ func said(journal []byte) []string {
 			}
 		}
 	}
-	printed = slices.DeleteFunc(printed, func(line string) bool { return slices.Contains(own, line) })
-	if all := slices.Concat(own, printed); len(all) > 0 {
-		return all
+	printed = slices.DeleteFunc(printed, func(line string) bool { return slices.Contains(container, line) })
+	if all := slices.Concat(container, printed); len(all) > 0 {
+		return all, true
 	}
-	return systemd
+	return systemd, false
 }
 
 // noNews: Podman prints the id of a container, or its name, when all is well.

@@ -39,9 +39,9 @@ func TestWhyIsWhatTheProgramSaid(t *testing.T) {
 		},
 		"nothing but systemd": {nil, []string{"Starting bad.service...", "bad.service: Failed with result 'exit-code'."}},
 	} {
-		got := systemd.Said([]byte(strings.Join(slices.Concat(noise[:4], c.more, noise[4:]), "\n")))
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
+		got, own := systemd.Said([]byte(strings.Join(slices.Concat(noise[:4], c.more, noise[4:]), "\n")))
+		if !slices.Equal(got, c.want) || own != (c.more != nil) {
+			t.Errorf("%s: %q, own %t, want %q", name, got, own, c.want)
 		}
 	}
 }

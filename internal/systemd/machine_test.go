@@ -5,6 +5,7 @@ package systemd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,13 +162,17 @@ func TestMachineUnitsThatRestartEachOtherStop(t *testing.T) {
 		if err := m.Start(t.Context(), names[0]); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Stop(t.Context(), names...); err != nil {
+		// Without a hold, Upholds= may start one anew on a slow machine before the last is told to stop.
+		if err := errors.Join(m.Hold(t.Context(), names...), m.Stop(t.Context(), names...)); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range names {
 			if s := state(t, m, name); s.ActiveState != "inactive" || s.Job != "" {
 				t.Errorf("after the stop: %+v", s)
 			}
+		}
+		if err := m.Reload(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -323,5 +328,25 @@ func TestMachineAHoldOutlastsTheReloadsOfOthers(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "leger", "holds", "*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("lock files are left: %v, %v", left, err)
+	}
+}
+
+// A program that failed at once was reported with what systemd says of it, and without
+// its own words: journald looks which unit wrote a line, and found a process that had
+// ended already.
+func TestMachineLastWordsOfAShortProgram(t *testing.T) {
+	m := open(t)
+	unit(t, m, "leger-words@.service", "[Service]\nType=oneshot\nSyslogIdentifier=%N\n"+
+		"ExecStart=/bin/sh -c 'echo the words of %i >&2; exit 3'\n")
+	for n := range 100 {
+		name := fmt.Sprintf("leger-words@%d.service", n)
+		begin := time.Now()
+		if err := m.Start(t.Context(), name); err == nil {
+			t.Fatalf("%s did not fail", name)
+		}
+		want := fmt.Sprintf("the words of %d", n)
+		if lines, err := m.Why(t.Context(), name, begin, 10); err != nil || !slices.Contains(lines, want) {
+			t.Errorf("%s: %q, %v", name, lines, err)
+		}
 	}
 }
