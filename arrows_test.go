@@ -47,7 +47,7 @@ func arrows() map[string][]string {
 		"internal/deploy/redteam":    {},
 		"internal/daemon":            {"", "internal/localvault", "internal/podman", "internal/run", "internal/safefile", "internal/terminal", "internal/environ"},
 		"internal/settings":          {"", "internal/client", "internal/environ"},
-		"internal/signin":            {"", "internal/client", "internal/environ", "internal/safefile", "internal/settings", "internal/token"},
+		"internal/signin":            {"", "internal/client", "internal/environ", "internal/safefile", "internal/settings", "internal/token", "internal/wire"},
 		"internal/report": {
 			"", "internal/deploy", "internal/environ", "internal/localvault", "internal/safefile", "internal/secretsync", "internal/signin",
 			"internal/terminal", "internal/wire",

@@ -28,6 +28,12 @@ const (
 	ActionReleaseDelete     Action = "release.delete"
 	ActionHostAdd           Action = "host.add"
 	ActionHostForget        Action = "host.forget"
+	ActionMachineEnrol      Action = "machine.enrol"
+	ActionMachineUpdate     Action = "machine.update"
+	ActionMachineRevoke     Action = "machine.revoke"
+	ActionMachineDeny       Action = "machine.deny"   // an enrolment by code was refused
+	ActionMachineInvite     Action = "machine.invite" // subject: the invitation's id
+	ActionMachineUninvite   Action = "machine.uninvite"
 	ActionKeyRotate         Action = "key.rotate"
 	ActionServerRestore     Action = "server.restore" // the server's data was restored from a backup
 )
@@ -37,7 +43,8 @@ type Credential string
 
 // The credentials.
 const (
-	CredentialToken    Credential = "token"    // Authorization: Bearer
+	CredentialMachine  Credential = "machine"  // a token that a machine signed with its key
+	CredentialToken    Credential = "token"    // a token signed with the shared secret
 	CredentialSession  Credential = "session"  // browser cookie
 	CredentialOperator Credential = "operator" // leger-server's own commands
 	CredentialNone     Credential = "none"     // nobody was proved

@@ -27,6 +27,9 @@ const (
 	MaxDeviceID        = 64  // bytes
 	MaxClientVersion   = 64  // bytes
 	MaxHostsPerUser    = 100 //
+	MaxMachinesPerUser = 100 // keys: of machines and Unix users
+	MaxMachineGroups   = 20  // of one machine
+	MaxUnixUser        = 64  // bytes; useradd(8) takes 32
 	MaxHostName        = 253 // bytes, a DNS name
 	MaxHostDeployments = 200 // of one machine
 	MaxDeploymentUnits = 200 // of one deployment

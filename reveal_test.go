@@ -45,6 +45,12 @@ func revealers() map[string]string {
 		"internal/keysheet.Write":                   "the keys on a recovery sheet",
 		"cmd/leger-server.program.stage":            "the key files of a restored data directory",
 		"internal/secretsync.Syncer.holds":          "compares the server's value with the machine's",
+		"internal/signin.PrivateKey.private":        "the machine's key signs its tokens",
+		"internal/signin.PrivateKey.MarshalText":    "auth.json, 0600, holds the machine's key",
+		"..Ticket.Reveal":                           "gives it to whom it is for",
+		"..Ticket.Hash":                             "the server keeps the hash",
+		"internal/httpapi.API.giveCode":             "the answer to the machine that asks",
+		"internal/httpapi.API.invite":               "the answer to who invites",
 	}
 }
 

@@ -20,9 +20,18 @@ const (
 // it does not know.
 type SignInMethod string
 
-// SignInSharedSecret is the specification's way: whoever holds the installation's
-// secret signs a token with the identity that tailscaled gives.
-const SignInSharedSecret SignInMethod = "shared-secret"
+// The ways to sign in.
+const (
+	// SignInMachine: a machine signs with a key of its own, which the server knows.
+	SignInMachine SignInMethod = "machine"
+	// SignInSharedSecret is the specification's way: whoever holds the installation's
+	// secret signs a token with the identity that tailscaled gives.
+	SignInSharedSecret SignInMethod = "shared-secret"
+	// SignInCode and SignInInvitation enrol a machine, which is how SignInMachine
+	// begins. A server that accepts that accepts them, and does not name them apart.
+	SignInCode       SignInMethod = "code"
+	SignInInvitation SignInMethod = "invitation"
+)
 
 // SessionHash is the SHA-256 of a browser's session id, in hex: what is stored,
 // so that a stolen database opens no session.

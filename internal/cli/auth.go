@@ -17,10 +17,16 @@ func (a *app) authCmd() *cobra.Command {
 	var in login
 	loginCmd := &cobra.Command{
 		Use: "login", Short: "Sign in with this machine's Tailscale identity",
-		Long: `Sign in with this machine's Tailscale identity: the server checks it, the sign-in
-is kept on this machine for 30 days, and a link that works once, for 2 minutes,
-signs a browser in too.`,
+		Long: `Sign in with this machine's Tailscale identity. The server gets to know this machine
+by a key of its own, which never leaves it: it is signed in until you sign out or
+revoke it (leger machines revoke), and the shared secret is not needed on it any more.
+A link that works once, for 2 minutes, signs a browser in too.
+
+Without the shared secret it shows a code, which you approve in a browser that is
+signed in, or with leger machines approve. An invitation (leger machines invite) needs
+nobody: it is read from a file, or from LEGER_INVITATION or LEGER_INVITATION_FILE.`,
 		Example: `  leger auth login
+  leger auth login --invitation-file /run/secrets/leger-invitation
   leger auth login --no-browser            # print the link instead of opening it
   leger auth login --server http://127.0.0.1:8787 --local-identity me@example.com`,
 		Args: noArgs,
@@ -29,6 +35,7 @@ signs a browser in too.`,
 	loginCmd.Flags().BoolVar(&in.noBrowser, "no-browser", false, "print the link, open nothing")
 	loginCmd.Flags().StringVar(&in.localIdentity, "local-identity", "",
 		"sign in as this e-mail without Tailscale; only at a server on this machine")
+	loginCmd.Flags().StringVar(&in.invitationFile, "invitation-file", "", "enrol this machine with the invitation in a file; - reads it from standard input")
 	logout := &cobra.Command{
 		Use: "logout", Short: "Sign this machine out, on the server too",
 		Args: noArgs,
@@ -57,12 +64,12 @@ func (a *app) logout(ctx context.Context) error {
 		return err
 	}
 	f, unreadable := file.Read()
-	if unreadable == nil && f.ExpiresAt.After(a.env.Now()) {
+	if unreadable == nil && !f.Ended(a.env.Now()) {
 		if err := a.revoke(ctx, f); err != nil {
 			if errors.Is(err, leger.ErrInterrupted) {
 				return err
 			}
-			a.warn("the server was not told (%v): a copy of the token would work until %s", err, f.ExpiresAt.Local().Format(time.DateOnly))
+			a.warn("the server was not told (%v): a copy of %s", err, copyWorks(f))
 		}
 	}
 	switch there, err := file.Remove(); {
@@ -78,19 +85,24 @@ func (a *app) logout(ctx context.Context) error {
 	return nil
 }
 
-// revoke makes a token unusable. One the server does not take any more is. It does
-// not wait long for a server that is away: the user wants to go on.
+// copyWorks says how long a copy of a sign-in that was not revoked works.
+func copyWorks(f signin.SignIn) string {
+	if f.MachineID != "" {
+		return "this machine's key would work until you revoke the machine elsewhere: leger machines revoke"
+	}
+	return "the token would work until " + f.ExpiresAt.Local().Format(time.DateOnly)
+}
+
+// revoke makes a sign-in unusable. It does not wait long for a server that is away:
+// the user wants to go on.
 func (a *app) revoke(ctx context.Context, f signin.SignIn) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c, err := a.client(f.Server, f.Token)
+	c, err := a.clientOf(f.Server, f)
 	if err != nil {
 		return err
 	}
-	if err := c.RevokeToken(ctx); err != nil && !errors.Is(err, leger.ErrInvalidToken) {
-		return err
-	}
-	return nil
+	return f.End(ctx, c)
 }
 
 // authJSON is the sign-in in --json.
@@ -106,17 +118,36 @@ type authJSON struct {
 	// ways that the server accepts now.
 	Method        leger.SignInMethod   `json:"method"`
 	ServerMethods []leger.SignInMethod `json:"server_methods,omitempty"`
-	ExpiresAt     time.Time            `json:"expires_at"`
-	Confirmed     bool                 `json:"confirmed"` // the server took the token just now
-	Error         *failureJSON         `json:"error,omitempty"`
+	// ExpiresAt is absent for a machine with a key of its own: it is signed in until it
+	// is revoked.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	MachineID string    `json:"machine_id,omitempty"`
+	// Fingerprint is the public key's, to compare with what leger machines list shows.
+	Fingerprint string       `json:"fingerprint,omitempty"`
+	Confirmed   bool         `json:"confirmed"` // the server took the token just now
+	Error       *failureJSON `json:"error,omitempty"`
 }
 
 func signInJSON(f signin.SignIn) authJSON {
-	return authJSON{
+	out := authJSON{
 		Server: f.Server, UserUUID: f.UserUUID.String(), Email: f.Email, Tailnet: f.Tailnet,
 		TailscaleUserID: f.TailscaleUserID, DeviceID: f.DeviceID, LocalIdentity: f.Local, Method: f.Method,
-		ExpiresAt: f.ExpiresAt.UTC(),
+		MachineID: f.MachineID,
 	}
+	if f.MachineID != "" {
+		out.Fingerprint = f.Key.Public().Fingerprint()
+	} else {
+		out.ExpiresAt = f.ExpiresAt.UTC()
+	}
+	return out
+}
+
+// until says until when somebody is signed in.
+func until(f signin.SignIn) string {
+	if f.MachineID != "" {
+		return "this machine is revoked"
+	}
+	return f.ExpiresAt.Local().Format("2 January 2006 15:04")
 }
 
 // authStatus shows the sign-in and asks the server whether it holds. An
@@ -149,7 +180,9 @@ func (a *app) authStatus(ctx context.Context) error {
 		"user id", f.UserUUID.String(),
 		"device", f.DeviceID,
 		"signed in by", string(f.Method),
-		"signed in until", f.ExpiresAt.Local().Format("2 January 2006 15:04"),
+		"machine", f.MachineID,
+		"key", out.Fingerprint,
+		"signed in until", until(f),
 		"confirmed by the server", yesNo(askErr == nil),
 	))
 }
@@ -158,6 +191,14 @@ func (a *app) authToken() error {
 	f, _, err := a.signedIn()
 	if err != nil {
 		return err
+	}
+	if f.MachineID != "" {
+		text, err := a.tokens(f).Token()
+		if err != nil {
+			return err
+		}
+		a.warn("whoever has this token can read your secrets for the next 5 minutes")
+		return a.print(text + "\n")
 	}
 	a.warn("whoever has this token can read your secrets until %s; leger auth logout revokes it", f.ExpiresAt.Local().Format(time.DateOnly))
 	return a.print(f.Token + "\n")

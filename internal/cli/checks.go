@@ -110,6 +110,9 @@ func (a *app) checkSignIn(ctx context.Context) finding {
 	case err != nil:
 		return warned(check, "%s, not confirmed: %v", f.Who(), err)
 	}
+	if f.MachineID != "" {
+		return fine(check, "%s, by this machine's own key", f.Who())
+	}
 	if left := f.ExpiresAt.Sub(a.env.Now()); left < 3*24*time.Hour {
 		return warned(check, "%s, until %s only", f.Who(), a.when(f.ExpiresAt)).withMend("leger auth login")
 	}

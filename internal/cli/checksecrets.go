@@ -17,6 +17,14 @@ import (
 // that this machine can read may still not be the server's.
 func (a *app) checkSecret(ctx context.Context) finding {
 	const check = "shared secret"
+	if in, err := a.readSignIn(); err == nil && in.MachineID != "" {
+		src, err := a.sharedSecretSource()
+		if err != nil || src.File == "" || src.Credential {
+			return fine(check, "not needed: this machine has a key of its own")
+		}
+		return warned(check, "%s is still here, and this machine has a key of its own: whoever reads it can sign in as anybody", src.File).
+			withMend("rm " + src.File)
+	}
 	secret, err := a.sharedSecret()
 	if err != nil {
 		return failing(check, err)

@@ -75,7 +75,7 @@ func TestADiskThatIsFullOrReadOnlyIsNotWrongUsage(t *testing.T) {
 			c.spoil(t, disk)
 			for _, args := range [][]string{
 				{"config", "set", "podman", "/two/podman.sock"},
-				{"auth", "login", "--no-browser"},
+				{"auth", "login", "--no-browser", "--local-identity", "another@example.com"},
 			} {
 				s := r.runIn(t.Context(), home, strings.NewReader(""), args...)
 				if s.code != 1 || !strings.Contains(s.stderr, c.says) || !strings.Contains(s.stderr, "hint: ") {

@@ -36,8 +36,12 @@ type Env struct {
 	SystemConfig string
 	// Hostname is what the machine calls itself; nil: os.Hostname.
 	Hostname func() (string, error)
+	// Username is the name of the Unix user who runs this; nil: from the system.
+	Username func() (string, error)
 	// MachineID is the file with the machine's id; empty: DefaultMachineID.
 	MachineID string
+	// After is what the command waits by; nil: time.After.
+	After func(time.Duration) <-chan time.Time
 }
 
 // OSEnv is the environment of a real process.

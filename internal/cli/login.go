@@ -6,15 +6,18 @@ import (
 	"net/mail"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/report"
 	"leger.run/leger/internal/run"
 	"leger.run/leger/internal/settings"
 	"leger.run/leger/internal/signin"
 	"leger.run/leger/internal/tailnet"
+	"leger.run/leger/internal/terminal"
 	"leger.run/leger/internal/token"
 )
 
@@ -25,13 +28,16 @@ const openPatience = 3 * time.Second
 type login struct {
 	noBrowser     bool
 	localIdentity string // e-mail; "" asks Tailscale
+	// invitationFile holds an invitation; "-" is standard input.
+	invitationFile string
 }
 
-// loginJSON is what a sign-in prints in --json. Link works once, for 2 minutes.
+// loginJSON is what a sign-in prints in --json. Link works once, for 2 minutes; there
+// is none where a code or an invitation enrolled the machine just now.
 type loginJSON struct {
 	authJSON
-	Link          string    `json:"link"`
-	LinkExpiresAt time.Time `json:"link_expires_at"`
+	Link          string    `json:"link,omitempty"`
+	LinkExpiresAt time.Time `json:"link_expires_at,omitzero"`
 	BrowserOpened bool      `json:"browser_opened"`
 }
 
@@ -58,6 +64,75 @@ func (a *app) login(ctx context.Context, in login) error {
 	if _, err := signin.Choose(anon.Server(), accepted); err != nil {
 		return err
 	}
+	file, err := a.signInFile()
+	if err != nil {
+		return err
+	}
+	former, err := file.Read()
+	if err != nil {
+		former = signin.SignIn{}
+	}
+	if again, err := a.signedInAlready(ctx, in, anon, former); again || err != nil {
+		return err
+	}
+	ownKey := slices.Contains(accepted, leger.SignInMachine)
+	invitation, err := a.invitation(in)
+	if err != nil {
+		return err
+	}
+	if invitation != "" {
+		return a.signInInvited(ctx, anon, invitation, former, file)
+	}
+	if ownKey && in.localIdentity == "" && !a.hasSecret(accepted) {
+		return a.signInByCode(ctx, in, anon, former, file)
+	}
+	return a.signInAnew(ctx, in, anon, former, file, ownKey)
+}
+
+// hasSecret reports whether this machine has a shared secret, and the server takes it.
+func (a *app) hasSecret(accepted []leger.SignInMethod) bool {
+	src, err := a.sharedSecretSource()
+	return slices.Contains(accepted, leger.SignInSharedSecret) && (err != nil || src.From != "")
+}
+
+// signedInAlready gives a browser its link where the machine signs in with a key of
+// its own, which the server takes, and the user is still the same. Nothing else is
+// needed then: no shared secret, and no Tailscale.
+func (a *app) signedInAlready(ctx context.Context, in login, anon *client.Client, former signin.SignIn) (bool, error) {
+	if former.MachineID == "" || former.Server != anon.Server() || (in.localIdentity != "" && in.localIdentity != former.Email) {
+		return false, nil
+	}
+	if in.localIdentity == "" && former.EnrolledBy == leger.SignInSharedSecret {
+		if id, err := tailnet.New(a.tailnetConfig()).Identity(ctx); err == nil && id.UserID() != former.UserUUID {
+			return false, nil
+		}
+	}
+	c, err := a.clientOf(former.Server, former)
+	if err != nil {
+		return false, err
+	}
+	profile, err := c.Profile(ctx)
+	switch {
+	case errors.Is(err, leger.ErrInvalidToken):
+		return false, nil // it was revoked
+	case err != nil:
+		return false, err
+	}
+	a.say("You are signed in at %s as %s, by this machine's own key.", former.Server, former.Email)
+	if profile.Machine != nil && profile.Machine.Role != leger.RoleFull { // it signs no browser in
+		if a.flags.json {
+			out := loginJSON{authJSON: signInJSON(former)}
+			out.Confirmed = true
+			return true, a.printJSON(out)
+		}
+		return true, nil
+	}
+	return true, a.giveLink(ctx, in, former, signin.Signer{}, leger.Identity{})
+}
+
+// signInAnew signs in with the shared secret. ownKey: the server takes a key of the
+// machine's own, which is used from then on.
+func (a *app) signInAnew(ctx context.Context, in login, anon *client.Client, former signin.SignIn, file signin.File, ownKey bool) error {
 	secret, err := a.sharedSecret()
 	if err != nil {
 		return err
@@ -66,26 +141,32 @@ func (a *app) login(ctx context.Context, in login) error {
 	if err != nil {
 		return err
 	}
-	auth, err := a.signIn(ctx, anon.Server(), secret, id)
+	auth, err := a.signIn(ctx, anon.Server(), secret, id, ownKey)
 	if err != nil {
 		return err
 	}
 	auth.Local = in.localIdentity != ""
-	file, err := a.signInFile()
-	if err != nil {
-		return err
+	if ownKey {
+		if auth, err = a.enrol(ctx, a.signer(secret), auth, former); err != nil {
+			return err
+		}
 	}
-	former, formerErr := file.Read()
 	if err := file.Write(auth); err != nil {
+		if auth.MachineID != former.MachineID { // nobody holds its key
+			_ = a.revoke(ctx, auth)
+		}
 		return err
 	}
-	a.say("Signed in at %s until %s.", auth.Server, auth.ExpiresAt.Local().Format("2 January 2006"))
-	if formerErr == nil && former.ExpiresAt.After(a.env.Now()) {
+	a.say("Signed in at %s until %s.", auth.Server, until(auth))
+	if ownKey {
+		a.adviseOnSecret()
+	}
+	if !former.Ended(a.env.Now()) && (former.MachineID == "" || former.MachineID != auth.MachineID) {
 		if err := a.revoke(ctx, former); err != nil {
 			a.detail("the former sign-in at %s was not revoked: %v", former.Server, err)
 		}
 	}
-	return a.giveLink(ctx, in, auth, secret, id)
+	return a.giveLink(ctx, in, auth, a.signer(secret), id)
 }
 
 // identity asks Tailscale, or takes the e-mail given for a server on this machine.
@@ -136,8 +217,8 @@ func (a *app) tailnetConfig() tailnet.Config {
 }
 
 // signIn makes the access token and lets the server check it.
-func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id leger.Identity) (signin.SignIn, error) {
-	in, err := a.signer(secret).In(ctx, server, id)
+func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id leger.Identity, brief bool) (signin.SignIn, error) {
+	in, err := a.signer(secret).In(ctx, server, id, brief)
 	if !fromServer(err) || !errors.Is(err, leger.ErrInvalidToken) {
 		return in, err
 	}
@@ -152,8 +233,8 @@ func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id
 
 // giveLink makes the browser's link, with a token of its own that works once, and
 // opens or prints it.
-func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, secret token.Secret, id leger.Identity) error {
-	text, claims, err := a.signer(secret).Sign(id, token.AudienceLink)
+func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, s signin.Signer, id leger.Identity) error {
+	text, expires, err := a.linkToken(auth, s, id)
 	if err != nil {
 		return err
 	}
@@ -170,7 +251,7 @@ func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, secret
 		a.say("Open this link of %s to sign a browser in. It works once, within %s:", base.Host, "2 minutes")
 	}
 	if a.flags.json {
-		out := loginJSON{authJSON: signInJSON(auth), Link: link, LinkExpiresAt: claims.ExpiresAt.UTC(), BrowserOpened: opened}
+		out := loginJSON{authJSON: signInJSON(auth), Link: link, LinkExpiresAt: expires.UTC(), BrowserOpened: opened}
 		out.Confirmed = true
 		return a.printJSON(out)
 	}
@@ -178,6 +259,53 @@ func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, secret
 		return nil
 	}
 	return a.print(link + "\n")
+}
+
+// linkToken makes the token of a link with the machine's own key, where it has one.
+func (a *app) linkToken(auth signin.SignIn, s signin.Signer, id leger.Identity) (string, time.Time, error) {
+	if auth.MachineID != "" {
+		return a.tokens(auth).Link()
+	}
+	text, claims, err := s.Sign(id, token.AudienceLink)
+	return text, claims.ExpiresAt, err
+}
+
+// enrol makes this machine known to the server by a key of its own.
+func (a *app) enrol(ctx context.Context, s signin.Signer, auth, former signin.SignIn) (signin.SignIn, error) {
+	about, err := a.about(auth)
+	if err != nil {
+		return auth, err
+	}
+	return s.Enrol(ctx, auth, former, about)
+}
+
+// about is what this machine tells of itself when it is enrolled.
+func (a *app) about(auth signin.SignIn) (signin.About, error) {
+	name, err := a.env.Hostname()
+	if err != nil || name == "" {
+		name = "unnamed machine"
+	}
+	user, err := a.env.Username()
+	if err != nil {
+		return signin.About{}, leger.Wrap(leger.CodeMissingPart, err, "find out the name of your Unix user").
+			WithHint("is it in /etc/passwd? getent passwd $(id -u)")
+	}
+	// By this id it reported until now, if it did.
+	device, err := report.DeviceID(a.env.MachineID, a.env.Hostname, auth)
+	if err != nil {
+		device = ""
+	}
+	return signin.About{
+		Name: terminal.Line(name, leger.MaxHostName), UnixUser: terminal.Line(user, leger.MaxUnixUser), DeviceID: device,
+	}, nil
+}
+
+// adviseOnSecret: with a key of its own the machine does not need the secret, and
+// whoever reads it can sign in as anybody.
+func (a *app) adviseOnSecret() {
+	if src, err := a.sharedSecretSource(); err == nil && src.File != "" && !src.Credential {
+		a.say("This machine has a key of its own now, and needs the shared secret no more. Delete it here: rm %s", src.File)
+	}
 }
 
 // openBrowser reports whether a browser took the link. The link is seen in the

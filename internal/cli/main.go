@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,13 +36,28 @@ func newApp(e Env) *app {
 	if e.Hostname == nil {
 		e.Hostname = os.Hostname
 	}
+	if e.Username == nil {
+		e.Username = unixUser
+	}
 	if e.MachineID == "" {
 		e.MachineID = DefaultMachineID
+	}
+	if e.After == nil {
+		e.After = time.After
 	}
 	a := &app{out: terminal.NewWriter(e.Stdout), err: terminal.NewWriter(e.Stderr)}
 	e.Stdout, e.Stderr = a.out, a.err
 	a.env = e
 	return a
+}
+
+// unixUser is the name of who runs this; where it has none, its number.
+func unixUser() (string, error) {
+	u, err := user.Current()
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(u.Username, "uid "+u.Uid), nil
 }
 
 func (a *app) run(ctx context.Context) int {

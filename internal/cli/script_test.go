@@ -48,6 +48,7 @@ func legerMain() {
 	}
 	var code int
 	if file := os.Getenv("UNITS"); file == "" {
+		e.Hostname = func() (string, error) { return "machine-of-the-test", nil }
 		code = cli.Main(ctx, e)
 	} else {
 		code = mainOnUnits(ctx, e, file)

@@ -56,6 +56,20 @@ func (a *app) client(server, tok string) (*client.Client, error) {
 	return client.New(client.Config{Server: server, Token: tok, UserAgent: "leger/" + a.env.Version})
 }
 
+// clientOf makes a client that asks a server as whoever is signed in.
+func (a *app) clientOf(server string, in signin.SignIn) (*client.Client, error) {
+	cfg := client.Config{Server: server, Token: in.Token, UserAgent: "leger/" + a.env.Version}
+	if in.MachineID != "" {
+		cfg.Sign = a.tokens(in).Token
+	}
+	return client.New(cfg)
+}
+
+// tokens signs with the machine's own key.
+func (a *app) tokens(in signin.SignIn) *signin.Tokens {
+	return &signin.Tokens{In: in, Now: a.env.Now, Random: a.env.Random, Version: a.env.Version}
+}
+
 func (a *app) signInFile() (signin.File, error) {
 	dir, err := a.env.dataDir()
 	return signin.File(filepath.Join(dir, signin.FileName)), err
@@ -80,7 +94,7 @@ func (a *app) signedIn() (signin.SignIn, *client.Client, error) {
 	if err != nil {
 		return signin.SignIn{}, nil, err
 	}
-	c, err := a.client(server, in.Token)
+	c, err := a.clientOf(server, in)
 	if err != nil {
 		return signin.SignIn{}, nil, err
 	}

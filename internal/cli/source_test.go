@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -62,15 +60,7 @@ func (g *gitHost) seen() (asked int, passwords []string) {
 // editApp changes the release "app" on the server, as a browser does.
 func (h *host) editApp(change wire.ReleaseUpdate) {
 	h.t.Helper()
-	b, err := os.ReadFile(filepath.Join(h.home, ".local", "share", "leger", "auth.json"))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	var auth struct{ Token string }
 	var release struct{ ID string }
-	if err := json.Unmarshal(b, &auth); err != nil {
-		h.t.Fatal(err)
-	}
 	if err := json.Unmarshal([]byte(h.leger(0, "releases", "show", "app", "--json").stdout), &release); err != nil {
 		h.t.Fatal(err)
 	}
@@ -82,7 +72,7 @@ func (h *host) editApp(change wire.ReleaseUpdate) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+auth.Token)
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(h.leger(0, "auth", "token").stdout))
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

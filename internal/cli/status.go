@@ -156,7 +156,10 @@ func (a *app) lookAtDeployments(ctx context.Context, s *statusJSON) error {
 func (a *app) printStatus(s statusJSON) error {
 	signIn := "not signed in"
 	if s.SignIn != nil {
-		signIn = fmt.Sprintf("%s until %s", s.SignIn.Email, s.SignIn.ExpiresAt.Local().Format("2 January 2006"))
+		signIn = s.SignIn.Email + ", by this machine's own key"
+		if s.SignIn.MachineID == "" {
+			signIn = fmt.Sprintf("%s until %s", s.SignIn.Email, s.SignIn.ExpiresAt.Local().Format("2 January 2006"))
+		}
 	}
 	server := s.Server.Address + ", not reachable"
 	if s.Server.Reachable {

@@ -32,6 +32,8 @@ type Config struct {
 	Server string
 	// Token is the bearer token; empty for none.
 	Token string
+	// Sign, when not nil, makes the token of each request instead.
+	Sign func() (string, error)
 	// HTTP does the requests; nil uses one with a 30 s limit and no redirects.
 	HTTP *http.Client
 	// UserAgent is sent along, e.g. "leger/0.1.0".
@@ -42,6 +44,7 @@ type Config struct {
 type Client struct {
 	base  *url.URL
 	token string
+	sign  func() (string, error)
 	http  *http.Client
 	agent string
 }
@@ -64,7 +67,7 @@ func New(c Config) (*Client, error) {
 	}
 	own := *hc
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: base, token: c.Token, http: &own, agent: c.UserAgent}, nil
+	return &Client{base: base, token: c.Token, sign: c.Sign, http: &own, agent: c.UserAgent}, nil
 }
 
 func safeWithoutTLS(host string) bool {
@@ -150,8 +153,14 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	if c.agent != "" {
 		req.Header.Set("User-Agent", c.agent)
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+	token := c.token
+	if c.sign != nil {
+		if token, err = c.sign(); err != nil {
+			return nil, err
+		}
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", wire.ContentType)

@@ -50,7 +50,13 @@ func (c *Client) RevokeToken(ctx context.Context) error {
 
 // User gives the signed-in account.
 func (c *Client) User(ctx context.Context) (wire.User, error) {
-	var out wire.User
+	out, err := c.Profile(ctx)
+	return out.User, err
+}
+
+// Profile gives the signed-in account, the installation, and the machine that asks.
+func (c *Client) Profile(ctx context.Context) (wire.Profile, error) {
+	var out wire.Profile
 	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/user", out: &out})
 	return out, err
 }

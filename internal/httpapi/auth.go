@@ -3,32 +3,36 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/token"
-	"leger.run/leger/internal/wire"
 )
 
 // touchEvery is how stale a session's LastSeen may get before a request writes
 // it anew; against 12 h of idle time a minute is nothing.
 const touchEvery = time.Minute
 
-// caller is who is asking, proved by a token or a session.
+// caller is who is asking, proved by a browser's session, by a machine's own key, or
+// by the shared secret.
 type caller struct {
 	user    leger.User
-	session *leger.Session // nil with a token
-	claims  token.Claims   // zero with a session
+	session *leger.Session // of a browser; else nil
+	machine *leger.Machine // that signed its token itself; else nil
+	claims  token.Claims   // of a token made with the shared secret; else zero
 }
 
 func (c caller) credential() leger.Credential {
-	if c.session != nil {
+	switch {
+	case c.session != nil:
 		return leger.CredentialSession
+	case c.machine != nil:
+		return leger.CredentialMachine
 	}
 	return leger.CredentialToken
 }
@@ -36,8 +40,9 @@ func (c caller) credential() leger.Credential {
 // userHandler answers the request of somebody known.
 type userHandler func(w http.ResponseWriter, r *http.Request, c caller) error
 
-// signedIn finds out who asks, holds them to their rate, then runs h.
-func (a *API) signedIn(h userHandler) handler {
+// signedIn finds out who asks, holds them to their rate and, if it is a machine, to
+// its role, then runs h. delivers: h is for machines that only deliver, too.
+func (a *API) signedIn(h userHandler, delivers bool) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		c, err := a.identify(r)
 		if err != nil {
@@ -47,14 +52,30 @@ func (a *API) signedIn(h userHandler) handler {
 		if err := allow(r.Context(), a.Requests, "user "+c.user.ID.String()); err != nil {
 			return err
 		}
+		if m := c.machine; m != nil && m.Role != leger.RoleFull && !delivers {
+			return a.forbid(r, c, onlyDelivers())
+		}
 		return h(w, r, c)
 	}
+}
+
+// onlyDelivers is the error of a machine that asks for more than its role allows.
+func onlyDelivers() *leger.Error {
+	return leger.Errorf(leger.CodeForbidden, "this machine only delivers: it reads what is meant for it, and reports").
+		WithHint("do this where you are signed in yourself, or give the machine the role full: leger machines set NAME --role full")
 }
 
 // identify takes the bearer token if there is one, else the session cookie.
 func (a *API) identify(r *http.Request) (caller, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
-		return a.byToken(r, header)
+		text, err := bearer(header)
+		if err != nil {
+			return caller{}, err
+		}
+		if id := token.MachineOf(text); id != "" {
+			return a.byMachine(r, id, text)
+		}
+		return a.byToken(r, text)
 	}
 	if id := a.cookie.of(r); id != "" {
 		return a.bySession(r, id)
@@ -62,8 +83,8 @@ func (a *API) identify(r *http.Request) (caller, error) {
 	return caller{}, token.Refuse(errors.New("no credential"))
 }
 
-func (a *API) byToken(r *http.Request, header string) (caller, error) {
-	claims, err := a.claims(header)
+func (a *API) byToken(r *http.Request, text string) (caller, error) {
+	claims, err := a.claims(text)
 	if err != nil {
 		return caller{}, err
 	}
@@ -87,20 +108,72 @@ func (a *API) byToken(r *http.Request, header string) (caller, error) {
 	return caller{user: u, claims: claims}, nil
 }
 
-func (a *API) claims(header string) (token.Claims, error) {
+// bearer takes the token out of an Authorization header.
+func bearer(header string) (string, error) {
 	scheme, text, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
-		return token.Claims{}, token.Refuse(errors.New("the Authorization header holds no bearer token"))
+		return "", token.Refuse(errors.New("the Authorization header holds no bearer token"))
 	}
-	return token.Verify(a.SharedSecret, a.Now(), strings.TrimSpace(text))
+	return strings.TrimSpace(text), nil
+}
+
+// claims verifies a token that was made with the shared secret.
+func (a *API) claims(text string) (token.Claims, error) {
+	if !a.accepts(leger.SignInSharedSecret) {
+		return token.Claims{}, token.Refuse(errors.New("tokens made with the shared secret are not accepted here"))
+	}
+	return token.Verify(a.SharedSecret, a.Now(), text)
+}
+
+func (a *API) accepts(m leger.SignInMethod) bool { return slices.Contains(a.Auth, m) }
+
+// byMachine takes a token that a machine signed with its own key. A machine that was
+// revoked is not there any more.
+func (a *API) byMachine(r *http.Request, id, text string) (caller, error) {
+	m, u, claims, err := a.verifyMachine(r, id, text)
+	if err != nil {
+		return caller{}, err
+	}
+	if claims.Link {
+		return caller{}, token.Refuse(errors.New("a link token opens nothing but a browser session"))
+	}
+	if now := a.Now(); now.Sub(m.LastSeen) >= touchEvery {
+		seen := m
+		seen.LastSeen, seen.LastAddr, seen.CLIVersion = now, clientAddr(r), claims.CLIVersion
+		if err := a.Stores.TouchMachine(r.Context(), seen); err != nil {
+			return caller{}, err
+		}
+	}
+	return caller{user: u, machine: &m}, nil
+}
+
+func (a *API) verifyMachine(r *http.Request, id, text string) (leger.Machine, leger.User, token.MachineClaims, error) {
+	m, u, err := a.Stores.MachineUser(r.Context(), id)
+	if errors.Is(err, leger.ErrNotFound) {
+		return m, u, token.MachineClaims{}, token.Refuse(errors.New("there is no such machine"))
+	} else if err != nil {
+		return m, u, token.MachineClaims{}, err
+	}
+	claims, err := token.VerifyMachine(m, a.audiences(r), a.Now(), text)
+	return m, u, claims, err
+}
+
+// audiences are what tokens may call this server: its public URL and, for a request
+// that came to a loopback address, that address.
+func (a *API) audiences(r *http.Request) []string {
+	own := []string{a.origin}
+	if loopback := token.LoopbackOrigin(r.Host); loopback != "" {
+		own = append(own, loopback)
+	}
+	return own
 }
 
 // checkUnspent refuses a token that was revoked.
-func (a *API) checkUnspent(r *http.Request, c token.Claims) error {
-	if c.ID == "" {
+func (a *API) checkUnspent(r *http.Request, id string) error {
+	if id == "" {
 		return nil
 	}
-	spent, err := a.Stores.TokenSpent(r.Context(), c.ID)
+	spent, err := a.Stores.TokenSpent(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -176,8 +249,12 @@ func (a *API) stranger(r *http.Request, e leger.AuditEvent) leger.AuditEvent {
 
 // event starts the audit event of something c does.
 func (a *API) event(r *http.Request, c caller) leger.AuditEvent {
+	device := c.claims.Identity.DeviceID
+	if c.machine != nil {
+		device = c.machine.ID
+	}
 	return leger.AuditEvent{
-		At: a.Now(), User: c.user.ID, Credential: c.credential(), DeviceID: c.claims.Identity.DeviceID,
+		At: a.Now(), User: c.user.ID, Credential: c.credential(), DeviceID: device,
 		RemoteAddr: clientAddr(r), RequestID: requestID(r.Context()),
 	}
 }
@@ -201,149 +278,4 @@ func allow(ctx context.Context, l Limiter, key string) error {
 		Code: leger.CodeRateLimited, RetryAfter: seconds,
 		Message: "too many requests", Hint: "wait, then try again",
 	}
-}
-
-// authMethodsFor is how long clients may keep the ways to sign in: they change with a
-// restart of the server only.
-const authMethodsFor = 5 * time.Minute
-
-// authMethods says how one signs in here: the server decides that, so that neither
-// the page nor the CLI has to be told. It needs no storage and no credential.
-func (a *API) authMethods(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(authMethodsFor.Seconds())))
-	return ok(w, wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInSharedSecret}}})
-}
-
-// validate checks a token, makes or refreshes its account and, unless told not
-// to, signs the browser in. A link token works once.
-func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
-		return err
-	}
-	claims, err := a.claims(r.Header.Get("Authorization"))
-	if err != nil {
-		return a.refused(r, err)
-	}
-	body, err := decodeOptional[wire.ValidateRequest](w, r)
-	if err != nil {
-		return err
-	}
-	if err := a.checkValidAfter(r, claims); err != nil {
-		return a.refused(r, err)
-	}
-	if err := a.spend(r, claims); err != nil {
-		return a.refused(r, err)
-	}
-	var session *leger.Session
-	var id string
-	if body.Session == nil || *body.Session {
-		if session, id, err = a.newSession(r, claims.Identity.UserID()); err != nil {
-			return err
-		}
-	}
-	u, err := a.signIn(r, claims, session)
-	if err != nil {
-		return err
-	}
-	in, err := a.Stores.Installation(r.Context())
-	if err != nil {
-		return err
-	}
-	if session != nil {
-		a.cookie.set(w, id, session.ExpiresAt)
-	}
-	return ok(w, wire.Validated{User: wire.UserOf(u), Installation: wire.InstallationOf(in)})
-}
-
-// checkValidAfter refuses what "sign out everywhere" ended, even where the account
-// was deleted since: such a token must not make it anew.
-func (a *API) checkValidAfter(r *http.Request, c token.Claims) error {
-	after, err := a.Stores.TokensValidAfter(r.Context(), c.Identity.UserID())
-	if err == nil && c.IssuedAt.Before(after) {
-		err = token.Refuse(errors.New("issued before sign out everywhere"))
-	}
-	return err
-}
-
-// spend uses a link token up; an access token must merely not be revoked.
-func (a *API) spend(r *http.Request, c token.Claims) error {
-	if !c.Link() {
-		return a.checkUnspent(r, c)
-	}
-	err := a.Stores.SpendToken(r.Context(), c.ID, c.ExpiresAt.Add(token.Skew))
-	if errors.Is(err, leger.ErrConflict) {
-		return leger.Wrap(leger.CodeInvalidToken, errors.New("the link token was used before"),
-			"this sign-in link was used already").WithHint("run leger auth login again for a new one")
-	}
-	return err
-}
-
-func (a *API) newSession(r *http.Request, user leger.UserID) (*leger.Session, string, error) {
-	id, err := leger.NewSessionID(a.Random)
-	if err != nil {
-		return nil, "", err
-	}
-	public, err := leger.NewID(a.Random)
-	if err != nil {
-		return nil, "", err
-	}
-	now := a.Now()
-	return &leger.Session{
-		Hash: leger.HashSession(id), ID: public, User: user, CreatedAt: now, LastSeen: now,
-		ExpiresAt: now.Add(leger.SessionAbsolute), UserAgent: cut(r.UserAgent(), 200), RemoteAddr: clientAddr(r),
-	}, id, nil
-}
-
-func (a *API) signIn(r *http.Request, c token.Claims, s *leger.Session) (leger.User, error) {
-	e := a.event(r, caller{user: leger.User{ID: c.Identity.UserID()}, claims: c})
-	e.Action = leger.ActionSignIn
-	if s != nil {
-		e.Subject = s.ID
-	}
-	u, created, err := a.Stores.SignIn(r.Context(), leger.SignIn{
-		Identity: c.Identity, CLIVersion: c.CLIVersion, At: e.At, Audit: e,
-	}, s)
-	if err != nil {
-		return leger.User{}, err
-	}
-	noteUser(r.Context(), u.ID)
-	if created {
-		a.warnOfSecondUser(r)
-	}
-	return u, nil
-}
-
-// warnOfSecondUser: whoever holds the shared secret can sign in as anybody, so
-// it suits one owner's own installation.
-func (a *API) warnOfSecondUser(r *http.Request) {
-	n, err := a.Stores.CountUsers(r.Context())
-	switch {
-	case err != nil: // the sign-in stands all the same: its link is used up
-		a.Log.ErrorContext(r.Context(), "count the users", slog.Any("error", err))
-	case n > 1:
-		a.Log.WarnContext(r.Context(), "more than one user signs in with the shared secret: each of them could sign in as any other",
-			slog.Int("users", n))
-	}
-}
-
-// revokeToken makes the caller's own token unusable.
-func (a *API) revokeToken(w http.ResponseWriter, r *http.Request, c caller) error {
-	if c.session != nil {
-		return leger.Errorf(leger.CodeInvalid, "this request is signed in by a browser session, not a token").
-			WithHint("end a session with DELETE /api/sessions/{id}")
-	}
-	if c.claims.ID == "" {
-		return leger.Errorf(leger.CodeInvalid, "this token has no id, so it cannot be revoked alone").
-			WithHint("sign out everywhere with DELETE /api/sessions")
-	}
-	err := a.Stores.SpendToken(r.Context(), c.claims.ID, c.claims.ExpiresAt.Add(token.Skew))
-	if err != nil && !errors.Is(err, leger.ErrConflict) {
-		return err
-	}
-	e := a.event(r, c)
-	e.Action = leger.ActionTokenRevoke
-	if err := a.Stores.AppendAudit(r.Context(), e); err != nil {
-		return err
-	}
-	return ok(w, wire.Deleted{Deleted: true})
 }

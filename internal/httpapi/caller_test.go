@@ -38,12 +38,13 @@ type people struct {
 	identities map[string]leger.Identity
 	tokens     map[string]string // by label
 	cookies    map[string]*http.Cookie
+	machines   map[string]*testMachine // by label
 }
 
 func newPeople(on target) *people {
 	return &people{
 		target: on, identities: map[string]leger.Identity{},
-		tokens: map[string]string{}, cookies: map[string]*http.Cookie{},
+		tokens: map[string]string{}, cookies: map[string]*http.Cookie{}, machines: map[string]*testMachine{},
 	}
 }
 
@@ -68,7 +69,10 @@ func (p *people) identity(t *testing.T, name string) leger.Identity {
 //	alice         an access token; the account is made at first use
 //	alice/KIND    a token of that kind (see tokenOf), the same for the same label;
 //	alice/KIND#2  is another of that kind
-//	alice@browser a browser session, got from a link token
+//	alice+box     a token that alice's machine box signed; it is enrolled at first use
+//	alice+box/KIND one of that kind (see machineToken)
+//	alice@browser a browser session, got from a link token; alice+box@browser, got from
+//	              a link that the machine signed
 func (p *people) authorize(t *testing.T, label string, r *http.Request) {
 	t.Helper()
 	if label == "nobody" {
@@ -94,6 +98,9 @@ func (p *people) token(t *testing.T, label string) string {
 		return text
 	}
 	name, kind, special := strings.Cut(label, "/")
+	if strings.Contains(name, "+") {
+		return p.machineToken(t, p.machine(t, name), kind)
+	}
 	text := p.tokenOf(t, name, kind)
 	p.tokens[label] = text
 	if !special {
@@ -107,7 +114,13 @@ func (p *people) token(t *testing.T, label string) string {
 // signIn does what the page behind a sign-in link does.
 func (p *people) signIn(t *testing.T, name string) *http.Cookie {
 	t.Helper()
-	res := p.send(t, http.MethodPost, "/api/auth/validate", "", p.tokenOf(t, name, "link"))
+	var link string
+	if strings.Contains(name, "+") {
+		link = p.machineToken(t, p.machine(t, name), "link")
+	} else {
+		link = p.tokenOf(t, name, "link")
+	}
+	res := p.send(t, http.MethodPost, "/api/auth/validate", "", link)
 	cookies := (&http.Response{Header: res.header}).Cookies()
 	if res.status != http.StatusOK || len(cookies) != 1 {
 		t.Fatalf("sign %s in: %d %s, %d cookies", name, res.status, res.body, len(cookies))

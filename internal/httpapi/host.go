@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -54,7 +55,11 @@ func (a *API) reportHost(w http.ResponseWriter, r *http.Request, c caller) error
 		return a.forbid(r, c, leger.Errorf(leger.CodeForbidden, "a machine is reported by the leger command on it, not by a browser").
 			WithHint("on the machine: leger secrets sync"))
 	}
-	if own := c.claims.Identity.DeviceID; own != "" && own != device {
+	own := c.claims.Identity.DeviceID
+	if c.machine != nil {
+		own = c.machine.ID
+	}
+	if own != "" && own != device {
 		return a.forbid(r, c, leger.Errorf(leger.CodeForbidden, "this token was made for another machine").
 			WithHint("on each machine: leger auth login"))
 	}
@@ -76,7 +81,27 @@ func (a *API) reportHost(w http.ResponseWriter, r *http.Request, c caller) error
 	if err != nil {
 		return err
 	}
+	if created && c.machine != nil {
+		if err := a.replaceReport(r, c); err != nil {
+			return err
+		}
+	}
 	return ok(w, wire.HostReported{DeviceID: device, LastSeen: wire.At(e.At), Created: created})
+}
+
+// replaceReport forgets what the machine reported before it had a key: it was known
+// by its device then, whichever Unix user spoke for it.
+func (a *API) replaceReport(r *http.Request, c caller) error {
+	if c.machine.DeviceID == "" {
+		return nil
+	}
+	e := a.event(r, c)
+	e.Action, e.Subject, e.Detail = leger.ActionHostForget, c.machine.DeviceID, "it reports as the machine "+c.machine.Name+" now"
+	err := a.Stores.ForgetHost(r.Context(), c.user.ID, c.machine.DeviceID, e)
+	if errors.Is(err, leger.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // reported reads a body. What Validate looks at is left to it.

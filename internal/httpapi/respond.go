@@ -66,7 +66,7 @@ func (a *API) handle(h handler) http.Handler {
 
 // sameOrigin refuses what another site makes a browser send.
 func (a *API) sameOrigin(r *http.Request) error {
-	if err := a.origin.Check(r); err != nil {
+	if err := a.sites.Check(r); err != nil {
 		return leger.Wrap(leger.CodeForbidden, err, "this request was sent by another site")
 	}
 	return nil

@@ -34,7 +34,8 @@ import (
 //
 // A body is sent as application/json unless there is a Content-Type; "none" sends
 // none. ${x*70000} is 70,000 times x, ${hex:ff00} is these bytes, ${name} is what
-// an earlier <…:name> stood for, ${alice.uuid} is known from the start. In an
+// an earlier <…:name> stood for, ${alice.uuid} is known from the start, and
+// ${machine:alice+box} and ${key:alice+box} are a machine's id and public key. In an
 // answer <time>, <id>, <text>, <number> stand for any such value, and <id:name>
 // remembers it, or must be the same when it is remembered already.
 type script struct {
@@ -56,7 +57,7 @@ type exchange struct {
 }
 
 var (
-	requestLine = regexp.MustCompile(`^([a-z/@#0-9-]+)> ([A-Z]+) (\S+)$`)
+	requestLine = regexp.MustCompile(`^([a-z/@#0-9+-]+)> ([A-Z]+) (\S+)$`)
 	statusLine  = regexp.MustCompile(`^= ([0-9]{3})(?: ([a-z_]+))?(?: (\S+))?$`)
 	headerLine  = regexp.MustCompile(`^([A-Z][A-Za-z-]*): (.*)$`)
 )
@@ -293,6 +294,12 @@ func (p *player) expand(t *testing.T, s string) string {
 			n, err := strconv.Atoi(times)
 			must(t, err)
 			return strings.Repeat(unit, n)
+		}
+		if label, ok := strings.CutPrefix(name, "machine:"); ok {
+			return p.machine(t, label).id
+		}
+		if label, ok := strings.CutPrefix(name, "key:"); ok {
+			return p.machine(t, label).publicKey()
 		}
 		if digits, ok := strings.CutPrefix(name, "hex:"); ok {
 			var raw []byte

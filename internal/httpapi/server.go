@@ -32,6 +32,8 @@ type Stores interface {
 	leger.SessionStore
 	leger.ReleaseStore
 	leger.HostStore
+	leger.MachineStore
+	leger.EnrolmentStore
 	leger.AuditLog
 	leger.InstallationStore
 	// Ping says whether the storage answers, within ctx.
@@ -40,9 +42,12 @@ type Stores interface {
 
 // Config is what the API needs. Every field is required unless it says otherwise.
 type Config struct {
-	Vault        *vault.Vault
-	Stores       Stores
-	SharedSecret token.Secret
+	Vault  *vault.Vault
+	Stores Stores
+	// Auth are the ways to sign in that are accepted, the preferred one first. Nil:
+	// the machine's own key and the shared secret.
+	Auth         []leger.SignInMethod
+	SharedSecret token.Secret // unless Auth has no SignInSharedSecret
 	PublicURL    string       // as browsers see the server, e.g. https://leger.example.ts.net; decides the cookie
 	Version      string       // of Leger
 	OpenAPI      []byte       // the contract, served as it is
@@ -68,18 +73,25 @@ type API struct {
 	Config
 	mux    *http.ServeMux
 	routed []string
-	origin *http.CrossOriginProtection
+	sites  *http.CrossOriginProtection
+	origin string // the server's own, as tokens name it
 	cookie cookie
 }
 
 // New wires the routes. CodeInvalid when PublicURL is not a URL.
 func New(c Config) (*API, error) {
-	a := &API{Config: c, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
+	a := &API{Config: c, mux: http.NewServeMux(), sites: http.NewCrossOriginProtection()}
 	var err error
 	if a.cookie, err = newCookie(c.PublicURL); err != nil {
 		return nil, err
 	}
-	if err := a.origin.AddTrustedOrigin(a.cookie.origin); err != nil {
+	if a.origin, err = token.Origin(c.PublicURL); err != nil {
+		return nil, err
+	}
+	if a.Auth == nil {
+		a.Auth = []leger.SignInMethod{leger.SignInMachine, leger.SignInSharedSecret}
+	}
+	if err := a.sites.AddTrustedOrigin(a.cookie.origin); err != nil {
 		return nil, leger.Invalid("public_url", "the public URL %q is not one a browser would send", c.PublicURL)
 	}
 	a.routes()
@@ -91,7 +103,9 @@ func (a *API) routes() {
 		a.mux.Handle(pattern, a.handle(h))
 		a.routed = append(a.routed, pattern)
 	}
-	user := func(pattern string, h userHandler) { open(pattern, a.whenReady(a.signedIn(h))) }
+	user := func(pattern string, h userHandler) { open(pattern, a.whenReady(a.signedIn(h, false))) }
+	// These are for machines that only deliver, too.
+	machine := func(pattern string, h userHandler) { open(pattern, a.whenReady(a.signedIn(h, true))) }
 
 	open("GET /health", a.health)
 	open("GET /ready", a.ready)
@@ -100,7 +114,7 @@ func (a *API) routes() {
 	open("POST /api/auth/validate", a.whenReady(a.validate))
 	user("DELETE /api/auth/token", a.revokeToken)
 
-	user("GET /api/user", a.user)
+	machine("GET /api/user", a.user)
 	user("PATCH /api/user", a.patchUser)
 	user("DELETE /api/user", a.deleteUser)
 	user("GET /api/sessions", a.sessions)
@@ -108,23 +122,37 @@ func (a *API) routes() {
 	user("DELETE /api/sessions/{id}", a.deleteSession)
 	user("GET /api/audit", a.audit)
 
-	user("GET /api/secrets", a.secrets)
+	machine("GET /api/secrets", a.secrets)
 	user("POST /api/secrets:batch", a.batchSecrets)
-	user("GET /api/secrets/{name}", a.secret)
+	machine("GET /api/secrets/{name}", a.secret)
 	user("POST /api/secrets/{name}", a.putSecret)
 	user("DELETE /api/secrets/{name}", a.deleteSecret)
 	user("GET /api/secrets/{name}/versions", a.secretVersions)
 	user("POST /api/secrets/{name}/restore", a.restoreSecret)
 
-	user("GET /api/releases", a.releases)
+	machine("GET /api/releases", a.releases)
 	user("POST /api/releases", a.createRelease)
-	user("GET /api/releases/{id}", a.release)
+	machine("GET /api/releases/{id}", a.release)
 	user("PUT /api/releases/{id}", a.updateRelease)
 	user("DELETE /api/releases/{id}", a.deleteRelease)
 	user("GET /api/releases/{id}/versions", a.releaseVersions)
 
+	user("GET /api/machines", a.machines)
+	user("POST /api/machines", a.enrolMachine)
+	user("PATCH /api/machines/{id}", a.changeMachine)
+	machine("DELETE /api/machines/{id}", a.revokeMachine)
+
+	open("POST /api/enrolments", a.whenReady(a.askToEnrol))
+	open("POST /api/enrolments:poll", a.whenReady(a.pollEnrolment))
+	user("GET /api/enrolments/{code}", a.enrolment)
+	user("POST /api/enrolments/{code}", a.approveEnrolment)
+	user("DELETE /api/enrolments/{code}", a.denyEnrolment)
+	user("GET /api/invitations", a.invitations)
+	user("POST /api/invitations", a.invite)
+	user("DELETE /api/invitations/{id}", a.withdrawInvitation)
+
 	user("GET /api/hosts", a.hosts)
-	user("PUT /api/hosts/{device_id}", a.reportHost)
+	machine("PUT /api/hosts/{device_id}", a.reportHost)
 	user("DELETE /api/hosts/{device_id}", a.forgetHost)
 
 	unknown := a.handle(a.unknownRoute)

@@ -1,9 +1,11 @@
 package httpapi_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +13,7 @@ import (
 	"testing"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/wire"
 )
 
 // TestTwoUsersNeverMeet plays generated sequences of requests of two users, against
@@ -25,7 +28,7 @@ func TestTwoUsersNeverMeet(t *testing.T) {
 		for seed := range games {
 			t.Run("seed "+strconv.Itoa(seed), func(t *testing.T) {
 				t.Parallel()
-				g := &game{server: startServer(t, nil), rng: rand.New(rand.NewPCG(uint64(seed), 0)), done: map[string]int{}}
+				g := &game{server: startServer(t, nil), rng: mathrand.New(mathrand.NewPCG(uint64(seed), 0)), done: map[string]int{}}
 				games[seed] = g
 				g.people = newPeople(g.server.target())
 				g.users[0], g.users[1] = g.join(t, "alice"), g.join(t, "bob")
@@ -46,7 +49,7 @@ func TestTwoUsersNeverMeet(t *testing.T) {
 type game struct {
 	*server
 	*people
-	rng   *rand.Rand
+	rng   *mathrand.Rand
 	users [2]*side
 	done  map[string]int // successes, by route
 	turn  int
@@ -59,6 +62,10 @@ type side struct {
 	token, browser    string // labels for people.authorize
 	releases          []string
 	sessions, cursors []string
+	machines          []string
+	codes, polls      []string        // of machines that wait for this user
+	invitations       []string        // their ids
+	tickets           []string        // their texts
 	marks             map[string]bool // texts that only they may see
 }
 
@@ -85,12 +92,16 @@ func (g *game) step(t *testing.T) {
 	routes := g.api.Routes()
 	route := routes[g.rng.IntN(len(routes))]
 	label := me.token
-	if g.rng.IntN(3) == 0 {
+	switch g.rng.IntN(4) {
+	case 0:
 		label = me.browser
+	case 1:
+		label = me.name + "+box"
 	}
 	if route == "POST /api/auth/validate" {
-		label = fmt.Sprintf("%s/link#%d", me.name, g.turn)
+		label = fmt.Sprintf("%s/link#%d", g.pick("", me.name, me.name+"+box"), g.turn)
 	}
+	g.ensureMachine(t, me)
 	r := g.request(t, route, me, other)
 	before := g.stored(t, other)
 	g.authorize(t, label, r)
@@ -108,6 +119,7 @@ func (g *game) step(t *testing.T) {
 	if res.status < 400 {
 		g.done[route]++
 		g.learn(t, me)
+		g.learnEnrolment(t, me, r, res)
 	}
 	if res.status == http.StatusUnauthorized || route == "DELETE /api/user" || route == "DELETE /api/sessions" || route == "DELETE /api/auth/token" {
 		g.signInAgain(t, me)
@@ -130,6 +142,27 @@ func (g *game) signInAgain(t *testing.T, s *side) {
 	g.learn(t, s)
 }
 
+// ensureMachine enrols the user's machine anew when it was revoked.
+func (g *game) ensureMachine(t *testing.T, s *side) {
+	t.Helper()
+	if m := g.machines[s.name+"+box"]; m != nil {
+		_, _, err := g.store.MachineUser(t.Context(), m.id)
+		if err == nil {
+			return
+		}
+		delete(g.machines, s.name+"+box")
+	}
+	if g.as(t, s.token, http.MethodGet, "/api/user", "").status != http.StatusOK {
+		g.signInAgain(t, s)
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	m := &testMachine{owner: s.name, name: "of-" + s.name, key: key}
+	m.id = data[wire.MachineEnrolled](t, g.as(t, s.token, http.MethodPost, "/api/machines", m.enrolment())).ID
+	g.machines[s.name+"+box"] = m
+	g.learn(t, s)
+}
+
 // learn remembers the ids that are a user's own, for them and for the other to try.
 func (g *game) learn(t *testing.T, s *side) {
 	t.Helper()
@@ -142,6 +175,14 @@ func (g *game) learn(t *testing.T, s *side) {
 			s.cursors = append(s.cursors, base64.RawURLEncoding.EncodeToString([]byte(r.Name.Key())))
 		}
 	}
+	machines, err := g.store.Machines(t.Context(), s.id)
+	must(t, err)
+	for _, m := range machines {
+		if !s.marks[m.ID] {
+			s.marks[m.ID], s.marks[m.Key.Fingerprint()] = true, true
+			s.machines = append(s.machines, m.ID)
+		}
+	}
 	sessions, err := g.store.Sessions(t.Context(), s.id, g.api.Now())
 	must(t, err)
 	for _, session := range sessions {
@@ -149,6 +190,28 @@ func (g *game) learn(t *testing.T, s *side) {
 			s.marks[session.ID] = true
 			s.sessions = append(s.sessions, session.ID)
 		}
+	}
+}
+
+// learnEnrolment remembers what a machine of the user would be enrolled by. A code and
+// an invitation are for whoever has them, so the other user has only their ids.
+func (g *game) learnEnrolment(t *testing.T, s *side, r *http.Request, res answer) {
+	t.Helper()
+	code := strings.TrimPrefix(r.URL.Path, "/api/enrolments/")
+	switch {
+	case r.URL.Path == "/api/enrolments":
+		if state := data[wire.EnrolmentState](t, res); state.State == wire.EnrolmentWaits {
+			s.codes, s.polls = append(s.codes, state.Code), append(s.polls, state.Poll)
+			s.marks[state.Code], s.marks[state.Poll] = true, true
+		} else {
+			s.tickets = s.tickets[:len(s.tickets)-1]
+		}
+	case r.URL.Path == "/api/invitations" && r.Method == http.MethodPost:
+		made := data[wire.InvitationMade](t, res)
+		s.invitations, s.tickets = append(s.invitations, made.ID), append(s.tickets, made.Text)
+		s.marks[made.ID], s.marks[made.Text] = true, true
+	case code != r.URL.Path && r.Method != http.MethodGet:
+		s.codes = slices.DeleteFunc(s.codes, func(c string) bool { return c == code })
 	}
 }
 
@@ -173,15 +236,25 @@ func (g *game) request(t *testing.T, route string, me, other *side) *http.Reques
 	if strings.Contains(path, "/sessions/") {
 		ids = owner.sessions
 	}
+	if strings.Contains(path, "/machines/") {
+		ids = owner.machines
+	}
+	if strings.Contains(path, "/invitations/") {
+		ids = owner.invitations
+	}
 	ids = ids[max(0, len(ids)-2):] // the latest are the most likely to be there still
 	device := "n" + owner.name
 	if method == http.MethodPut { // a refusal would be in one's own log, with the other's id one tried
 		device = "n" + me.name
+		if g.rng.IntN(2) == 0 {
+			device = g.machines[me.name+"+box"].id
+		}
 	}
 	path = strings.NewReplacer(
 		"{name}", g.pick("", "a", "b", "c"),
 		"{id}", g.pick("00000000-0000-4000-8000-000000000000", ids...),
 		"{device_id}", device,
+		"{code}", g.pick("nonsense", me.codes...),
 	).Replace(path)
 	query := g.pick("", "", "?limit=1", "?include_values=true", "?name=web", "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
 	if method != http.MethodGet {
@@ -217,6 +290,24 @@ func (g *game) body(route string, me, other *side) string {
 		return fmt.Sprintf(`{"name":%q,"git_url":"https://example.com/%s","description":%q}`, g.pick("", "web", "db", "Web2", "api"), value, value)
 	case "PUT /api/releases/{id}":
 		return fmt.Sprintf(`{"git_url":"https://example.com/%s"}`, value)
+	case "POST /api/machines":
+		_, key, _ := ed25519.GenerateKey(rand.Reader)
+		m := testMachine{owner: me.name, name: value, key: key}
+		return m.enrolment()
+	case "POST /api/enrolments":
+		_, key, _ := ed25519.GenerateKey(rand.Reader)
+		m := testMachine{owner: me.name, name: value, key: key}
+		ask := strings.TrimSuffix(m.enrolment(), "}")
+		if n := len(me.tickets); n > 0 && g.rng.IntN(2) == 0 {
+			ask += fmt.Sprintf(`,"invitation":%q`, me.tickets[n-1])
+		}
+		return ask + "}"
+	case "POST /api/enrolments:poll":
+		return fmt.Sprintf(`{"poll":%q}`, g.pick("", me.polls...))
+	case "POST /api/enrolments/{code}", "POST /api/invitations":
+		return fmt.Sprintf(`{"name":%q,"groups":[%q]}`, value, "of-"+me.name)
+	case "PATCH /api/machines/{id}":
+		return fmt.Sprintf(`{"name":%q,"groups":[%q]}`, value, "of-"+me.name)
 	case "PUT /api/hosts/{device_id}":
 		return fmt.Sprintf(`{"name":%q,"secrets":[{"name":"of-%s","version":1}],"deployments":[]}`, value, me.name)
 	default:
@@ -245,6 +336,10 @@ func (g *game) stored(t *testing.T, s *side) string {
 	}
 	hosts, err := g.store.Hosts(ctx, s.id)
 	_, _ = fmt.Fprintf(&b, "%+v %v\n", hosts, err)
+	machines, err := g.store.Machines(ctx, s.id)
+	_, _ = fmt.Fprintf(&b, "%+v %v\n", machines, err)
+	invitations, err := g.store.Invitations(ctx, s.id, g.api.Now())
+	_, _ = fmt.Fprintf(&b, "%+v %v\n", invitations, err)
 	sessions, err := g.store.Sessions(ctx, s.id, g.api.Now())
 	_, _ = fmt.Fprintf(&b, "%+v %v\n", sessions, err)
 	events, _, err := g.store.AuditEvents(ctx, s.id, leger.AuditPage{Limit: 3}) // the newest: they are only ever added

@@ -11,15 +11,20 @@ import (
 )
 
 func (a *API) user(w http.ResponseWriter, r *http.Request, c caller) error {
-	return a.profile(w, r, c.user)
+	return a.profile(w, r, c, c.user)
 }
 
-func (a *API) profile(w http.ResponseWriter, r *http.Request, u leger.User) error {
+func (a *API) profile(w http.ResponseWriter, r *http.Request, c caller, u leger.User) error {
 	in, err := a.Stores.Installation(r.Context())
 	if err != nil {
 		return err
 	}
-	return ok(w, wire.Profile{User: wire.UserOf(u), Installation: wire.InstallationOf(in)})
+	out := wire.Profile{User: wire.UserOf(u), Installation: wire.InstallationOf(in)}
+	if c.machine != nil {
+		m := wireMachine(*c.machine, c)
+		out.Machine = &m
+	}
+	return ok(w, out)
 }
 
 func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -37,7 +42,7 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c caller) error 
 	if err != nil {
 		return err
 	}
-	return a.profile(w, r, u)
+	return a.profile(w, r, c, u)
 }
 
 // deleteUser removes the account and all it owns. The e-mail must be typed, so

@@ -64,19 +64,21 @@ func (*UndecidedError) Error() string   { return "a condition of the write did n
 func (e *UndecidedError) Unwrap() error { return e.Err }
 
 // Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore,
-// HostStore, AuditLog and InstallationStore on an engine. Safe for concurrent use.
+// HostStore, MachineStore, EnrolmentStore, AuditLog and InstallationStore on an engine. Safe for concurrent use.
 type Store struct {
 	engine Engine
 	now    func() time.Time
 }
 
 var (
-	_ leger.SecretStore  = (*Store)(nil)
-	_ leger.UserStore    = (*Store)(nil)
-	_ leger.SessionStore = (*Store)(nil)
-	_ leger.ReleaseStore = (*Store)(nil)
-	_ leger.HostStore    = (*Store)(nil)
-	_ leger.AuditLog     = (*Store)(nil)
+	_ leger.SecretStore    = (*Store)(nil)
+	_ leger.UserStore      = (*Store)(nil)
+	_ leger.SessionStore   = (*Store)(nil)
+	_ leger.ReleaseStore   = (*Store)(nil)
+	_ leger.HostStore      = (*Store)(nil)
+	_ leger.MachineStore   = (*Store)(nil)
+	_ leger.EnrolmentStore = (*Store)(nil)
+	_ leger.AuditLog       = (*Store)(nil)
 
 	_ leger.InstallationStore = (*Store)(nil)
 )

@@ -37,6 +37,8 @@ SELECT coalesce(pruned_at, (SELECT at FROM audit_log ORDER BY id LIMIT 1)) FROM 
 
 	pruneSpent = `DELETE FROM spent_tokens WHERE expires_at <= ?1`
 
+	pruneWrongCodes = `DELETE FROM wrong_codes WHERE at <= ?1`
+
 	pruneSignOuts = `DELETE FROM sign_outs WHERE tokens_valid_after <= ?1`
 
 	// Ids grow with time, so the first event that stays ends the search, and no
@@ -61,6 +63,9 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (upTo time.Time, err e
 		statement(updatePrunedAt, Timestamp(upTo)),
 		statement(pruneSessions, Timestamp(upTo), Timestamp(upTo.Add(-leger.SessionIdle))),
 		statement(pruneSpent, Timestamp(upTo.Add(-spentTokenGrace))),
+		statement(dropOldEnrolments, Timestamp(upTo)),
+		statement(pruneWrongCodes, Timestamp(upTo.Add(-leger.EnrolmentLifetime))),
+		statement(dropOldInvitations, Timestamp(upTo)),
 		statement(pruneSignOuts, Timestamp(upTo.Add(-signOutKept))),
 		statement(pruneEvents, Timestamp(kept), Timestamp(upTo.Add(fromTheFuture))))
 }

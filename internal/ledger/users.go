@@ -10,8 +10,8 @@ import (
 
 const (
 	// userColumns are read by userOf.
-	userColumns = `tailscale_user_id, tailscale_email, tailnet, display_name, created_at, last_seen,
-       last_device_id, cli_version, total_authentications, tokens_valid_after`
+	userColumns = `users.tailscale_user_id, users.tailscale_email, users.tailnet, users.display_name, users.created_at,
+       users.last_seen, users.last_device_id, users.cli_version, users.total_authentications, users.tokens_valid_after`
 
 	selectUser = `SELECT ` + userColumns + ` FROM users WHERE user_uuid = ?1`
 

@@ -39,7 +39,7 @@ type record struct {
 // newRecord begins the record of a report from this machine; path is where the
 // last one of its kind is kept.
 func (r *Reporter) newRecord(file string) (now record, path string, err error) {
-	device, err := r.deviceID()
+	device, err := r.id()
 	if err != nil {
 		return now, "", err
 	}

@@ -124,17 +124,27 @@ func (r *Reporter) hostName(device string) string {
 // the file says "uninitialized".
 var machineIDPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// deviceID is Tailscale's id of this machine, or one of its own where the sign-in
-// names none. machine-id(5) asks that the machine's id be given to nobody, so
-// this is a keyed hash of it; where there is none, of the name.
-func (r *Reporter) deviceID() (string, error) {
-	if r.in.DeviceID != "" {
-		return leger.ParseDeviceID(r.in.DeviceID)
+// id is by what the machine reports: by the key that the server knows it by, else by
+// its device.
+func (r *Reporter) id() (string, error) {
+	if r.in.MachineID != "" {
+		return r.in.MachineID, nil
 	}
-	id, err := environ.ReadFile(r.cfg.MachineID)
+	return DeviceID(r.cfg.MachineID, r.cfg.Hostname, r.in)
+}
+
+// DeviceID is Tailscale's id of this machine, or one of its own where the sign-in
+// names none. machine-id(5), in the file at the path machineID, asks that the
+// machine's id be given to nobody, so this is a keyed hash of it; where there is none,
+// of the name. CodeMissingPart when there is no name either.
+func DeviceID(machineID string, hostname func() (string, error), in signin.SignIn) (string, error) {
+	if in.DeviceID != "" {
+		return leger.ParseDeviceID(in.DeviceID)
+	}
+	id, err := environ.ReadFile(machineID)
 	if err != nil || !machineIDPattern.MatchString(id) {
-		if id, err = r.cfg.Hostname(); err != nil || id == "" {
-			return "", leger.Wrap(leger.CodeMissingPart, err, "this machine has neither an id in %s nor a name", r.cfg.MachineID).
+		if id, err = hostname(); err != nil || id == "" {
+			return "", leger.Wrap(leger.CodeMissingPart, err, "this machine has neither an id in %s nor a name", machineID).
 				WithHint("systemd-machine-id-setup")
 		}
 	}

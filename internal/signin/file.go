@@ -19,7 +19,7 @@ const FileName = "auth.json"
 // SignIn is auth.json: who is signed in where, and with what.
 type SignIn struct {
 	Server          string       `json:"server"`
-	Token           string       `json:"token"`
+	Token           string       `json:"token,omitempty"` // made with the shared secret; empty: Key signs
 	UserUUID        leger.UserID `json:"user_uuid"`
 	Email           string       `json:"email"`
 	Tailnet         string       `json:"tailnet"`
@@ -30,7 +30,14 @@ type SignIn struct {
 	// was a choice.
 	Method    leger.SignInMethod `json:"method,omitempty"`
 	IssuedAt  time.Time          `json:"issued_at"`
-	ExpiresAt time.Time          `json:"expires_at"`
+	ExpiresAt time.Time          `json:"expires_at,omitzero"` // of Token
+	// MachineID and Key are the machine's, where the server knows it by a key of its
+	// own. They are in this file so that a crash leaves both or neither.
+	MachineID string `json:"machine_id,omitempty"`
+	// EnrolledBy is how the machine got the key; only the shared secret goes with the
+	// Tailscale identity that is here now.
+	EnrolledBy leger.SignInMethod `json:"enrolled_by,omitempty"`
+	Key        PrivateKey         `json:"machine_key,omitzero"`
 }
 
 // Who names the user as people read it: the e-mail, and who vouches for it.
@@ -49,11 +56,15 @@ func (s SignIn) Holds(server string, now time.Time) error {
 		return leger.Errorf(leger.CodeInvalidToken, "you are signed in at %s, not at %s", s.Server, server).
 			WithHint("leger auth login --server %s", server)
 	}
-	if !s.ExpiresAt.After(now) {
+	if s.Ended(now) {
 		return notSignedIn("your sign-in ended on %s", s.ExpiresAt.Local().Format("2 January 2006 at 15:04"))
 	}
 	return nil
 }
+
+// Ended reports whether the sign-in is past its end. A machine with a key of its own
+// is signed in until it is revoked.
+func (s SignIn) Ended(now time.Time) bool { return s.MachineID == "" && !s.ExpiresAt.After(now) }
 
 // notSignedIn is the one error of every command that needs a sign-in.
 func notSignedIn(format string, args ...any) *leger.Error {
@@ -77,7 +88,8 @@ func (f File) Read() (SignIn, error) {
 		return SignIn{}, err
 	}
 	var s SignIn
-	if json.Unmarshal(b, &s) != nil || s.Token == "" || s.Server == "" || s.UserUUID.IsZero() {
+	if json.Unmarshal(b, &s) != nil || s.Server == "" || s.UserUUID.IsZero() ||
+		(s.Token == "" && (s.MachineID == "" || s.Key.IsZero())) {
 		return SignIn{}, notSignedIn("%s is damaged", f)
 	}
 	if s.Method == "" {

@@ -22,7 +22,10 @@ func Choose(server string, accepted []leger.SignInMethod) (leger.SignInMethod, e
 		WithHint("update leger: the server may be newer")
 }
 
-func known(m leger.SignInMethod) bool { return m == leger.SignInSharedSecret }
+// known is by which one can begin: a machine's own key by a code or an invitation.
+func known(m leger.SignInMethod) bool {
+	return m == leger.SignInMachine || m == leger.SignInSharedSecret
+}
 
 // Words lists ways to sign in, in words.
 func Words(methods []leger.SignInMethod) string {

@@ -62,18 +62,26 @@ type Signer struct {
 
 // Sign makes a token for an identity, and gives its claims.
 func (s Signer) Sign(id leger.Identity, audience string) (string, token.Claims, error) {
+	return s.sign(id, audience, false)
+}
+
+func (s Signer) sign(id leger.Identity, audience string, brief bool) (string, token.Claims, error) {
 	claims, err := token.New(s.Now(), s.Random, id, token.IssuerCLI, audience, s.Version)
 	if err != nil {
 		return "", claims, err
+	}
+	if brief {
+		claims.ExpiresAt = claims.IssuedAt.Add(token.MachineLifetime)
 	}
 	text, err := token.Sign(s.Secret, claims)
 	return text, claims, err
 }
 
-// In makes the token of a sign-in at a server, and lets the server check it.
+// In makes the token of a sign-in at a server, and lets the server check it. brief:
+// the token is only needed to enrol the machine, and lives as long as a machine's own.
 // CodeInvalidToken when the server refuses it or takes the user for another one.
-func (s Signer) In(ctx context.Context, server string, id leger.Identity) (SignIn, error) {
-	text, claims, err := s.Sign(id, token.AudienceAccess)
+func (s Signer) In(ctx context.Context, server string, id leger.Identity, brief bool) (SignIn, error) {
+	text, claims, err := s.sign(id, token.AudienceAccess, brief)
 	if err != nil {
 		return SignIn{}, err
 	}

@@ -20,14 +20,16 @@ import (
 	"leger.run/leger"
 )
 
-// Stores are the contracts under test, usually one value seven times.
+// Stores are the contracts under test, usually one value nine times.
 type Stores struct {
-	Secrets  leger.SecretStore
-	Users    leger.UserStore
-	Sessions leger.SessionStore
-	Releases leger.ReleaseStore
-	Hosts    leger.HostStore
-	Audit    leger.AuditLog
+	Secrets    leger.SecretStore
+	Users      leger.UserStore
+	Sessions   leger.SessionStore
+	Releases   leger.ReleaseStore
+	Hosts      leger.HostStore
+	Machines   leger.MachineStore
+	Enrolments leger.EnrolmentStore
+	Audit      leger.AuditLog
 
 	Installation leger.InstallationStore
 }
@@ -39,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, group := range map[string]map[string]func(*harness){
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
 		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
-		"Installation": installationTests(),
+		"Installation": installationTests(), "Machines": machineTests(), "Enrolments": enrolmentTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,7 +190,7 @@ func (h *harness) same(what string, got, want any) {
 	h.Helper()
 	diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(
 		leger.UserID{}, leger.TailscaleUserID{}, leger.SecretName{}, leger.ReleaseName{},
-		leger.GitURL{}, leger.GitRef{}, leger.GitPath{}))
+		leger.GitURL{}, leger.GitRef{}, leger.GitPath{}, leger.MachineKey{}, leger.EnrolmentCode{}))
 	if diff != "" {
 		h.Errorf("%s (-want +got):\n%s", what, diff)
 	}

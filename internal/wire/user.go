@@ -43,6 +43,8 @@ func InstallationOf(in leger.Installation) Installation {
 type Profile struct {
 	User
 	Installation
+	// Machine is the one that asks, when one does with its own key.
+	Machine *Machine `json:"machine,omitempty"`
 }
 
 // User is an account as its owner sees it.

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -65,10 +66,19 @@ func shapes(t *testing.T) map[string]any {
 	}
 	installation := wire.InstallationOf(leger.Installation{ID: "b1946ac9-2b4d-4f52-9c1b-0a5b5f1d2c3e", Epoch: 1})
 	bare := leger.Host{DeviceID: "local-0a", Name: "box-2", CreatedAt: made, LastSeen: made}
+	machine := leger.Machine{
+		ID: release.ID, Name: "box-1", UnixUser: "me", DeviceID: "nABC", Role: leger.RoleDeliver, Groups: []string{"home", "web"},
+		Key: leger.MachineKeyOf(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))), CLIVersion: "0.2.0",
+		EnrolledBy: leger.SignInSharedSecret, EnrolledAt: made, EnrolledFrom: "192.0.2.7", LastSeen: edited, LastAddr: "192.0.2.8",
+	}
+	plain := machine
+	plain.DeviceID, plain.Role, plain.Groups, plain.CLIVersion = "", leger.RoleFull, nil, ""
+	code := parse(t, leger.ParseEnrolmentCode, "bcdf ghjk")
+	expires, aUser, aMachine := wire.At(edited), wire.UserOf(user), wire.MachineOf(plain)
 	return map[string]any{
 		"validated":       envelope(wire.Validated{User: wire.UserOf(user), Installation: installation}),
 		"profile":         envelope(wire.Profile{User: wire.UserOf(unnamed), Installation: installation}),
-		"auth_methods":    envelope(wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInSharedSecret}}}),
+		"auth_methods":    envelope(wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInMachine}, {Name: leger.SignInSharedSecret}}}),
 		"sessions":        envelope(wire.Sessions{Sessions: []wire.Session{{ID: release.ID, Current: true, CreatedAt: wire.At(made), LastSeen: wire.At(edited), ExpiresAt: wire.At(edited), UserAgent: "Firefox", RemoteAddr: "192.0.2.7"}}}),
 		"signed_out":      envelope(wire.SignedOut{Deleted: true, Sessions: 2}),
 		"deleted":         envelope(wire.Deleted{Deleted: true}),
@@ -94,8 +104,18 @@ func shapes(t *testing.T) map[string]any {
 			}),
 			wire.AuditEventOf(leger.AuditEvent{ID: 6, At: made, Action: leger.ActionSignIn, Credential: leger.CredentialNone}),
 		}, NextCursor: "Ng"}),
-		"hosts":         envelope(wire.Hosts{Hosts: []wire.Host{wire.HostOf(host), wire.HostOf(bare)}}),
-		"host_reported": envelope(wire.HostReported{DeviceID: "nABC", LastSeen: wire.At(edited), Created: true}),
+		"machines":         envelope(wire.Machines{Machines: []wire.Machine{wire.MachineOf(machine), wire.MachineOf(plain)}}),
+		"machine_enrolled": envelope(wire.MachineEnrolled{Machine: wire.MachineOf(machine), Created: true}),
+		"enrolment_waits": envelope(wire.EnrolmentState{
+			State: wire.EnrolmentWaits, Code: code.String(), VerificationURL: "https://leger.example.ts.net/machines/connect",
+			Poll: "leger-poll-…", Interval: 3, ExpiresAt: &expires, Fingerprint: machine.Key.Fingerprint(),
+		}),
+		"enrolment_done":  envelope(wire.EnrolmentState{State: wire.EnrolmentDone, User: &aUser, Machine: &aMachine}),
+		"enrolment":       envelope(wire.EnrolmentOf(leger.Enrolment{Code: code, Machine: machine, ExpiresAt: edited})),
+		"invitations":     envelope(wire.Invitations{Invitations: []wire.Invitation{wire.InvitationOf(leger.Invitation{ID: release.ID, Name: "nas", Role: leger.RoleDeliver, Groups: []string{"home"}, CreatedAt: made, ExpiresAt: edited})}}),
+		"invitation_made": envelope(wire.InvitationMade{Invitation: wire.InvitationOf(leger.Invitation{ID: release.ID, Role: leger.RoleFull, CreatedAt: made, ExpiresAt: edited}), Text: "leger-invite-…"}),
+		"hosts":           envelope(wire.Hosts{Hosts: []wire.Host{wire.HostOf(host), wire.HostOf(bare)}}),
+		"host_reported":   envelope(wire.HostReported{DeviceID: "nABC", LastSeen: wire.At(edited), Created: true}),
 		"error": wire.Envelope[struct{}]{Error: &wire.Error{
 			Code: leger.CodeConflict, Message: "what happened", Hint: "what to do", Field: "name", Version: 4, RequestID: "0123456789abcdef", RetryAfter: 3,
 		}},
@@ -110,6 +130,11 @@ func shapes(t *testing.T) map[string]any {
 		"request_batch":     wire.SecretBatch{Secrets: []wire.SecretBatchItem{{Name: "a", Value: text, Version: new(leger.Version)}, {Name: "b", Value: text}}, DryRun: true},
 		"request_release":   wire.ReleaseCreate{Name: "x", GitURL: "https://example.com/x", GitBranch: "main", GitPath: "a", Description: "d"},
 		"request_release_1": wire.ReleaseCreate{Name: "x", GitURL: "https://example.com/x"},
+		"request_machine":   wire.MachineEnrolment{Name: "box-1", UnixUser: "me", DeviceID: "nABC", PublicKey: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+		"request_machine_1": wire.MachinePatch{Groups: &[]string{"home"}},
+		"request_enrolment": wire.EnrolmentAsk{Name: "box-1", UnixUser: "me", PublicKey: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", CLIVersion: "0.2.0", Invitation: "leger-invite-…"},
+		"request_poll":      wire.EnrolmentPoll{Poll: "leger-poll-…"},
+		"request_terms":     wire.MachineTerms{Name: "nas", Role: leger.RoleDeliver, Groups: []string{"home"}},
 		"request_update":    wire.ReleaseUpdate{Description: &text},
 		"request_report": wire.HostReport{
 			Name: "box-1", CLIVersion: "0.1.0", LegerdVersion: "0.1.0", PodmanVersion: "5.8.6",

@@ -5,6 +5,7 @@ export const pages: readonly { path: string; heading: string; signedOut?: boolea
 	{ path: "/releases/new", heading: "Create Release" },
 	{ path: "/releases/ID", heading: "Edit Release" },
 	{ path: "/hosts", heading: "Machines" },
+	{ path: "/machines/connect", heading: "Connect a machine" },
 	{ path: "/activity", heading: "Activity" },
 	{ path: "/settings", heading: "Settings" },
 	{ path: "/no/such/page", heading: "There is no such page" },

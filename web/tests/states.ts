@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { pages } from "./pages.ts";
 import type { Server } from "./server.ts";
@@ -30,6 +31,14 @@ async function rename(page: Page) {
 async function typeReplacement(page: Page) {
 	await page.getByRole("button", { name: "Replace openai_api_key" }).click();
 	await field(page, "openai_api_key New value").fill("sk-proj-0123456789");
+}
+
+/** A machine asks to be enrolled; gives its code. */
+async function waitingMachine(page: Page): Promise<string> {
+	const response = await page.request.post("/api/enrolments", {
+		data: { name: "debian", unix_user: "me", public_key: randomBytes(32).toString("base64url") },
+	});
+	return (await response.json()).data.code;
 }
 
 /** Every page as it is, and every dialog, message and banner that comes up on one. */
@@ -200,6 +209,38 @@ export const states: readonly State[] = [
 		act: (page) => page.getByText("2 findings about my-openwebui on box-1").click(),
 	},
 	{ name: "hosts-forget", path: "/hosts", act: press("Forget box-1") },
+	{
+		name: "machines-connect-code",
+		path: "/machines/connect",
+		act: async (page) => {
+			await page.getByRole("textbox", { name: "Code" }).fill(await waitingMachine(page));
+			await press("Continue")(page);
+			await expect(page.getByText("SHA256:")).toBeVisible();
+		},
+	},
+	{
+		name: "settings-machines",
+		path: "/settings",
+		act: async (page) => {
+			const code = await waitingMachine(page);
+			const approved = await page.request.post(`/api/enrolments/${code}`, { data: { groups: ["home"] } });
+			expect(approved.ok()).toBe(true);
+			expect((await page.request.post("/api/invitations", { data: { name: "cloud" } })).ok()).toBe(true);
+			await page.reload();
+			await expect(page.getByText("Open invitations")).toBeVisible();
+			await press("Change debian")(page);
+		},
+	},
+	{ name: "settings-invite", path: "/settings", act: press("Invite a machine…") },
+	{
+		name: "settings-invitation",
+		path: "/settings",
+		act: async (page) => {
+			await press("Invite a machine…")(page);
+			await press("Make the invitation")(page);
+			await expect(page.getByText(/^leger-invite-/)).toBeVisible();
+		},
+	},
 	{ name: "settings-delete", path: "/settings", act: press("Delete account…") },
 	{ name: "settings-everywhere", path: "/settings", act: press("Sign out everywhere else") },
 	{

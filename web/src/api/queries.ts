@@ -11,6 +11,9 @@ export type Release = Schemas["Release"];
 export type ReleaseVersion = Schemas["ReleaseVersion"];
 export type AuditEvent = Schemas["AuditEvent"];
 export type Host = Schemas["Host"];
+export type Machine = Schemas["Machine"];
+export type MachineRole = Schemas["MachineRole"];
+export type Invitation = Schemas["Invitation"];
 
 /** Everything is asked even when the browser thinks it is offline: the server may be on this machine. */
 export function newQueryClient(): QueryClient {
@@ -110,3 +113,26 @@ export const hostsQuery = queryOptions({
 	queryFn: async ({ signal }) => (await call("get", "/api/hosts", { signal })).hosts,
 	refetchInterval: 30_000,
 });
+
+/** The machines that sign in with a key of their own. */
+export const machinesQuery = queryOptions({
+	queryKey: ["machines"],
+	queryFn: async ({ signal }) => (await call("get", "/api/machines", { signal })).machines,
+	refetchInterval: 30_000,
+});
+
+export const invitationsQuery = queryOptions({
+	queryKey: ["invitations"],
+	queryFn: async ({ signal }) => (await call("get", "/api/invitations", { signal })).invitations,
+	refetchInterval: 30_000,
+});
+
+/** The machine that shows a code. A wrong code counts, so it is asked once. */
+export const enrolmentQuery = (code: string) =>
+	queryOptions({
+		queryKey: ["enrolment", code],
+		queryFn: ({ signal }) => call("get", "/api/enrolments/{code}", { params: { code }, signal }),
+		retry: false,
+		staleTime: Number.POSITIVE_INFINITY,
+		refetchOnWindowFocus: false,
+	});

@@ -71,7 +71,11 @@ export interface paths {
         /**
          * How one signs in here
          * @description The server decides which ways to sign in it accepts; a client asks before it
-         *     signs in. A server without this route (404) accepts `shared-secret`.
+         *     signs in, and passes over names that it does not know. `machine` is the
+         *     machine's own key, which is enrolled once, by a code or an invitation
+         *     (`POST /api/enrolments`) or by another way of the list; `shared-secret` is a token made
+         *     with the installation's secret. A server without this route (404) accepts
+         *     `shared-secret`.
          */
         get: operations["listSignInMethods"];
         put?: never;
@@ -118,7 +122,8 @@ export interface paths {
         /**
          * Revoke the token of this request
          * @description From then on the token is 401. With a session, or a token without an id
-         *     (`jti`), it is 400: those end at `/api/sessions`.
+         *     (`jti`), it is 400: those end at `/api/sessions`. With a machine's token it is
+         *     400, too: the machine ends at `/api/machines/{id}`.
          */
         delete: operations["revokeToken"];
         options?: never;
@@ -166,7 +171,8 @@ export interface paths {
         /**
          * Sign out everywhere else
          * @description Ends every browser session but the one that asks, and every token issued so
-         *     far, in this second too: whoever asks with a token needs a new one.
+         *     far with the shared secret, in this second too: whoever asks with one needs a
+         *     new one. Machines stay enrolled: each is revoked by itself.
          */
         delete: operations["signOutEverywhere"];
         options?: never;
@@ -394,6 +400,175 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/machines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Machines that sign in with a key of their own, in order of name */
+        get: operations["listMachines"];
+        put?: never;
+        /**
+         * Enrol the machine that asks
+         * @description With a token made with the shared secret; anything else is 403. The machine is
+         *     its owner's from then on, with the role `full`. A key that its owner enrolled
+         *     before is the same machine, and keeps name, role and groups. A key of somebody
+         *     else is 409, and so is the 101st machine.
+         */
+        post: operations["enrolMachine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/machines/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id under which the list shows it. */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a machine
+         * @description Its next request is 401, and what it reported is forgotten. What it holds
+         *     stays on it.
+         */
+        delete: operations["revokeMachine"];
+        options?: never;
+        head?: never;
+        /** Rename a machine, or change what it may do */
+        patch: operations["changeMachine"];
+        trace?: never;
+    };
+    "/api/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A machine that is not signed in asks to be enrolled
+         * @description With an `invitation` it is enrolled at once, on the terms of the invitation,
+         *     which is used up by that. Without one it waits: it shows the code, its owner
+         *     opens `verification_url` in a signed-in browser, enters the code, compares the
+         *     fingerprint and approves. The machine asks `POST /api/enrolments:poll` every
+         *     `interval` seconds what became of it. A code ends after 10 minutes. A wrong
+         *     invitation is 404, limited as wrong credentials are. From a server without this
+         *     route it is 404 `not_found`, too.
+         */
+        post: operations["askToEnrol"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/enrolments:poll": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What became of a machine that waits
+         * @description 404 when it was denied or its time is over.
+         */
+        post: operations["pollEnrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/enrolments/{code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As the machine shows it; case, dash and spaces do not matter. */
+                code: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The machine that waits under a code
+         * @description A code that nothing waits under is 404, and counts: after five of them within
+         *     10 minutes every code is 429. It does so with the other methods, too.
+         */
+        get: operations["getEnrolment"];
+        put?: never;
+        /**
+         * Approve the machine that waits under a code
+         * @description It is the caller's from then on: under its own name unless one is given, and of
+         *     the role `full` unless another is given. The machine that another approved is
+         *     404; a key that is somebody else's is 409.
+         */
+        post: operations["approveEnrolment"];
+        /** Deny the machine that waits under a code */
+        delete: operations["denyEnrolment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Invitations that are open, the newest first */
+        get: operations["listInvitations"];
+        put?: never;
+        /**
+         * Invite a machine
+         * @description Its text enrols one machine, within an hour, as what is said here: of the role
+         *     `deliver` unless another is given, and under its own name unless one is given.
+         *     The text is given once. The 51st open invitation is 409.
+         */
+        post: operations["invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id under which the list shows it. */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Withdraw an invitation */
+        delete: operations["withdrawInvitation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/hosts": {
         parameters: {
             query?: never;
@@ -428,8 +603,9 @@ export interface paths {
         get?: never;
         /**
          * A machine reports what it holds and runs
-         * @description For tokens only; a browser session is 403, and so is a token whose `device_id`
-         *     is another one. `secrets` and `deployments` each replace what was reported
+         * @description For tokens only; a browser session is 403, and so is a token that is another
+         *     machine's: `device_id` is the machine's id at `/api/machines`, or, for a token
+         *     made with the shared secret, the `device_id` in it. `secrets` and `deployments` each replace what was reported
          *     before; what is left out stays as it was, versions too. The first report makes
          *     the machine known; with 100 of them a further one is 409.
          */
@@ -558,6 +734,96 @@ export interface components {
             user_agent: string;
             remote_addr: string;
         };
+        /**
+         * @description `full`: its owner works there. `deliver`: it reads what is meant for it and
+         *     reports itself.
+         * @enum {unknown}
+         */
+        MachineRole: "full" | "deliver";
+        MachineGroups: string[];
+        Machine: {
+            id: components["schemas"]["Id"];
+            name: string;
+            /** @description Whose key it is on the machine. */
+            unix_user: string;
+            device_id?: components["schemas"]["DeviceId"];
+            role: components["schemas"]["MachineRole"];
+            groups: components["schemas"]["MachineGroups"];
+            /** @description Of the public key. */
+            fingerprint: string;
+            cli_version?: string;
+            /** @description How it proved whose it is: `shared-secret`, `code` or `invitation`. */
+            enrolled_by: string;
+            enrolled_at: components["schemas"]["Time"];
+            enrolled_from: string;
+            last_seen: components["schemas"]["Time"];
+            last_addr: string;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+        };
+        MachineEnrolment: {
+            name: string;
+            unix_user: string;
+            device_id?: components["schemas"]["DeviceId"];
+            /** @description Ed25519, base64url without padding. */
+            public_key: string;
+        };
+        /** @description What is left out stays as it is. */
+        MachineChange: {
+            name?: string;
+            role?: components["schemas"]["MachineRole"];
+            groups?: components["schemas"]["MachineGroups"];
+        };
+        EnrolmentAsk: {
+            name: string;
+            unix_user: string;
+            device_id?: components["schemas"]["DeviceId"];
+            /** @description Ed25519, base64url without padding. */
+            public_key: string;
+            cli_version?: string;
+            invitation?: string;
+        };
+        EnrolmentState: {
+            /** @enum {unknown} */
+            state: "waits" | "enrolled";
+            /** @description What the machine shows. */
+            code?: string;
+            /** @description Where its owner enters the code. */
+            verification_url?: string;
+            /** @description What the machine asks again with. */
+            poll?: string;
+            /** @description Seconds between two questions. */
+            interval?: number;
+            expires_at?: components["schemas"]["Time"];
+            fingerprint?: string;
+            user?: components["schemas"]["User"];
+            machine?: components["schemas"]["Machine"];
+        };
+        Enrolment: {
+            code: string;
+            /** @description As the machine calls itself. */
+            name: string;
+            unix_user: string;
+            device_id?: components["schemas"]["DeviceId"];
+            fingerprint: string;
+            cli_version?: string;
+            asked_at: components["schemas"]["Time"];
+            asked_from: string;
+            expires_at: components["schemas"]["Time"];
+        };
+        MachineTerms: {
+            name?: string;
+            role?: components["schemas"]["MachineRole"];
+            groups?: components["schemas"]["MachineGroups"];
+        };
+        Invitation: {
+            id: components["schemas"]["Id"];
+            name?: string;
+            role: components["schemas"]["MachineRole"];
+            groups: components["schemas"]["MachineGroups"];
+            created_at: components["schemas"]["Time"];
+            expires_at: components["schemas"]["Time"];
+        };
         AuditEvent: {
             /**
              * Format: int64
@@ -573,7 +839,8 @@ export interface components {
             /** @description How many subjects. */
             count?: number;
             /** @enum {unknown} */
-            credential: "token" | "session" | "operator" | "none";
+            credential: "machine" | "token" | "session" | "operator" | "none";
+            /** @description The id of the machine, or of its device. */
             device_id?: string;
             remote_addr?: string;
             request_id?: string;
@@ -820,6 +1087,18 @@ export interface components {
         };
     };
     responses: {
+        /** @description Whether it waits or is enrolled. */
+        EnrolmentState: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Success"] & {
+                    data?: components["schemas"]["EnrolmentState"];
+                };
+            };
+        };
         /** @description The list is the one the client has. */
         NotModified: {
             headers: {
@@ -855,6 +1134,8 @@ export interface components {
                     data?: components["schemas"]["User"] & {
                         installation: components["schemas"]["Installation"];
                         epoch: components["schemas"]["Epoch"];
+                        /** @description The one that asks, where one does with its own key. */
+                        machine?: components["schemas"]["Machine"];
                     };
                 };
             };
@@ -1327,6 +1608,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1418,6 +1700,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -1623,6 +1906,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
@@ -1836,6 +2120,372 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listMachines: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The machines. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            machines: components["schemas"]["Machine"][];
+                        };
+                    };
+                };
+            };
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    enrolMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineEnrolment"];
+            };
+        };
+        responses: {
+            /** @description It is enrolled. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Machine"] & {
+                            /** @description False: the key was known already. */
+                            created: boolean;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id under which the list shows it. */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Deleted"];
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    changeMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id under which the list shows it. */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineChange"];
+            };
+        };
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Machine"];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    askToEnrol: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrolmentAsk"];
+            };
+        };
+        responses: {
+            200: components["responses"]["EnrolmentState"];
+            400: components["responses"]["InvalidRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    pollEnrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    poll: string;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["EnrolmentState"];
+            400: components["responses"]["InvalidRequest"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getEnrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As the machine shows it; case, dash and spaces do not matter. */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It waits. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Enrolment"];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    approveEnrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As the machine shows it; case, dash and spaces do not matter. */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["MachineTerms"];
+            };
+        };
+        responses: {
+            /** @description It is enrolled. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Machine"];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    denyEnrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As the machine shows it; case, dash and spaces do not matter. */
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Deleted"];
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listInvitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The invitations, without their texts. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            invitations: components["schemas"]["Invitation"][];
+                        };
+                    };
+                };
+            };
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["MachineTerms"];
+            };
+        };
+        responses: {
+            /** @description It is open. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Invitation"] & {
+                            invitation: string;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    withdrawInvitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id under which the list shows it. */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Deleted"];
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
@@ -1871,6 +2521,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -67,6 +67,16 @@ const pages = [
 	}),
 	createRoute({
 		getParentRoute: () => shell,
+		path: "/machines/connect",
+		component: lazyRouteComponent(() => import("#features/settings/connect-page.tsx"), "ConnectPage"),
+		// What leger auth login opens; whoever opened it still compares the key.
+		validateSearch: (search): { code?: string } =>
+			typeof search.code === "string" && /^[A-Za-z]{4}-[A-Za-z]{4}$/.test(search.code)
+				? { code: search.code.toUpperCase() }
+				: {},
+	}),
+	createRoute({
+		getParentRoute: () => shell,
 		path: "/activity",
 		component: lazyRouteComponent(() => import("#features/activity/activity-page.tsx"), "ActivityPage"),
 	}),

@@ -20,6 +20,12 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"release.delete": (subject) => `Deleted the release ${subject}`,
 	"host.add": (subject) => `The machine ${subject} reported for the first time`,
 	"host.forget": (subject) => `Forgot the machine ${subject}`,
+	"machine.enrol": () => "Enrolled a machine",
+	"machine.update": () => "Changed a machine",
+	"machine.revoke": () => "Revoked a machine",
+	"machine.deny": () => "Denied a machine",
+	"machine.invite": () => "Invited a machine",
+	"machine.uninvite": () => "Withdrew an invitation",
 	"key.rotate": () => "Rotated the encryption key",
 	"server.restore": () => "Restored the server from a backup",
 };
@@ -36,6 +42,7 @@ export function describeCaller(event: AuditEvent): string {
 	const means = {
 		session: "browser",
 		token: "command line",
+		machine: "machine",
 		operator: "operator of the server",
 		none: "nobody signed in",
 	}[event.credential];

@@ -4,7 +4,8 @@
  */
 const key = "leger.return-to";
 const goodFor = 15 * 60_000; // milliseconds
-const pages = /^\/(api-keys(\?new=[\w-]{1,128})?|releases(\/[a-z0-9-]+)?|hosts|activity|settings)$/;
+const pages =
+	/^\/(api-keys(\?new=[\w-]{1,128})?|releases(\/[a-z0-9-]+)?|hosts|machines\/connect(\?code=[A-Za-z]{4}-[A-Za-z]{4})?|activity|settings)$/;
 
 export function rememberPage(path: string, now: number): void {
 	if (!pages.test(path)) return;

@@ -83,7 +83,7 @@ function EverywhereDialog({ onClose }: { onClose: () => void }) {
 		mutationFn: () => call("delete", "/api/sessions"),
 		onSuccess: ({ sessions }) => {
 			toast.success("Signed out everywhere else", {
-				description: sessions === 1 ? "1 browser" : `${sessions} browsers, and every command line`,
+				description: sessions === 1 ? "1 browser" : `${sessions} browsers`,
 			});
 			onClose();
 		},
@@ -95,7 +95,7 @@ function EverywhereDialog({ onClose }: { onClose: () => void }) {
 	return (
 		<ConfirmDialog
 			title="Sign out everywhere else?"
-			description="Every other browser is signed out, and every command line too: each machine needs leger auth login before its next sync."
+			description="Every other browser is signed out, and every command line that signed in with the shared secret. Machines with a key of their own stay: revoke those one by one."
 			action="Sign out everywhere else"
 			busy={end.isPending}
 			error={end.isError ? explain(end.error) : undefined}

@@ -10,6 +10,7 @@ import { SkeletonRows } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
 import { DeleteAccountSection } from "./delete-account-section.tsx";
 import { DisplayNameSection } from "./display-name-section.tsx";
+import { MachinesSection } from "./machines-section.tsx";
 import { SessionsSection } from "./sessions-section.tsx";
 import { useSignOut } from "./sign-out.ts";
 
@@ -36,6 +37,7 @@ export function SettingsPage() {
 					<LegerIdSection user={user} />
 					<DisplayNameSection user={user} />
 					<ThemeSection />
+					<MachinesSection />
 					<SessionsSection />
 					<DeleteAccountSection user={user} />
 				</div>
