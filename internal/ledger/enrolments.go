@@ -23,9 +23,12 @@ WHERE NOT EXISTS (SELECT 1 FROM enrolments WHERE code = ?1) AND (SELECT count(*)
 	enrolmentByCode = `
 SELECT ` + enrolmentColumns + ` FROM enrolments AS e WHERE e.code = ?1 AND e.expires_at > ?2 AND e.approved_by IS NULL`
 
-	// To look a code up: insertGuess, which decides, and counts every code as wrong;
+	// To look a code up: dropOldGuesses; insertGuess, which decides, and counts every
+	// code as wrong;
 	// dropGuesses, which takes that back when something waits under it; enrolmentByCode.
 	// ?3 is when the first one that counts was made, ?4 how many may.
+	dropOldGuesses = `DELETE FROM wrong_codes WHERE user_uuid = ?1 AND at <= ?2`
+
 	insertGuess = `
 INSERT INTO wrong_codes (user_uuid, at) SELECT ?1, ?2
 WHERE (SELECT count(*) FROM wrong_codes WHERE user_uuid = ?1 AND at > ?3) < ?4`
@@ -107,8 +110,11 @@ func (s *Store) AskToEnrol(ctx context.Context, e leger.Enrolment) error {
 	_, err := s.decide(ctx, SurvivesProcessEnd, list, func(ctx context.Context) error {
 		taken := false
 		err := s.read(ctx, enrolmentByCode, []driver.Value{e.Code.String(), asked}, func(*Row) { taken = true })
-		if err != nil || taken {
-			return err // nil: a conflict, which another code has not
+		switch {
+		case err != nil:
+			return err
+		case taken:
+			return leger.Errorf(leger.CodeConflict, "another machine waits under this code").WithHint("try again")
 		}
 		return &leger.Error{
 			Code: leger.CodeRateLimited, Message: "too many machines wait for their approval",
@@ -123,6 +129,7 @@ func (s *Store) Enrolment(ctx context.Context, user leger.UserID, code leger.Enr
 	at, since := Timestamp(now), Timestamp(now.Add(-leger.EnrolmentLifetime))
 	found := false
 	list := []Statement{
+		statement(dropOldGuesses, user.String(), since),
 		deciding(insertGuess, user.String(), at, since, int64(leger.MaxWrongCodes)),
 		statement(dropGuesses, user.String(), code.String(), at),
 		{Text: enrolmentByCode, Args: []driver.Value{code.String(), at}, Each: func(r *Row) { e, found = enrolmentOf(r), true }},
