@@ -24,8 +24,8 @@ WHERE NOT EXISTS (SELECT 1 FROM enrolments WHERE code = ?1) AND (SELECT count(*)
 SELECT ` + enrolmentColumns + ` FROM enrolments AS e WHERE e.code = ?1 AND e.expires_at > ?2 AND e.approved_by IS NULL`
 
 	// To look a code up: dropOldGuesses; insertGuess, which decides, and counts every
-	// code as wrong;
-	// dropGuesses, which takes that back when something waits under it; enrolmentByCode.
+	// code as wrong; dropGuesses, which takes that back when something waits under it;
+	// enrolmentByCode.
 	// ?3 is when the first one that counts was made, ?4 how many may.
 	dropOldGuesses = `DELETE FROM wrong_codes WHERE user_uuid = ?1 AND at <= ?2`
 
