@@ -64,6 +64,7 @@ func TestSignInWithEveryTailscale(t *testing.T) {
 
 			// A container or a Mac has no socket to ask, only the command.
 			w.sh(`mkdir -p ~/only && printf '#!/bin/sh\nshift\nexec ` + rig.Bin + `/tailscale "$@"\n' >~/only/tailscale && chmod +x ~/only/tailscale`)
+			w.sh(`leger auth logout`)
 			out := w.sh(`LEGER_TAILSCALE_SOCKET=/nowhere PATH=~/only:$PATH leger auth login --no-browser 2>&1`)
 			if !strings.Contains(out, "You are alice@github on example.ts.net") {
 				t.Errorf("by the command alone: %s", untold(out))
@@ -106,6 +107,7 @@ func (w *world) signsInAs(email, userID string) {
 // to do.
 func (w *world) refuses(code int, message, hint string) {
 	w.t.Helper()
+	w.sh(`leger auth logout`) // a machine that is signed in by its own key asks Tailscale nothing
 	got := w.run(`leger auth login --no-browser`)
 	if got.Code != code || !strings.Contains(got.Stderr, message) {
 		w.t.Errorf("exit code %d, want %d and %q: %s", got.Code, code, message, untold(got.String()))

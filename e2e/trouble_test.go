@@ -47,7 +47,9 @@ func TestTrouble(t *testing.T) {
 func (w *world) tailscaleTrouble() {
 	w.t.Helper()
 	ctx := w.t.Context()
+	// A machine that is signed in by its own key asks Tailscale nothing.
 	const login = `leger auth login --no-browser`
+	w.sh(`leger auth logout`)
 
 	w.tailnet.Down(ctx)
 	w.fails(6, login, "switched off", "sudo tailscale up")
@@ -77,12 +79,13 @@ func (w *world) serverTrouble() {
 	w.t.Helper()
 	ctx := w.t.Context()
 	w.m.WriteFile(ctx, "/tmp/wrong-secret", strings.Repeat("not-the-secret-", 4))
-	w.sh(`chmod 600 /tmp/wrong-secret`)
+	w.sh(`chmod 600 /tmp/wrong-secret && leger auth logout`) // a machine with its own key needs no secret
 	w.fails(4, `LEGER_SHARED_SECRET_FILE=/tmp/wrong-secret leger auth login --no-browser`)
 	w.sh(`printf too-short >/tmp/wrong-secret`)
 	w.fails(2, `LEGER_SHARED_SECRET_FILE=/tmp/wrong-secret leger auth login --no-browser`, "32")
 	w.sh(`cp ` + secretFile + ` /tmp/open-secret && chmod 644 /tmp/open-secret`)
 	w.fails(2, `LEGER_SHARED_SECRET_FILE=/tmp/open-secret leger auth login --no-browser`, "chmod")
+	w.sh(`leger auth login --no-browser`)
 	w.fails(2, `leger --server http://example.com secrets list`, "http")
 
 	w.server.Stop(ctx)

@@ -134,7 +134,8 @@ func TestMachineAPodOfJobs(t *testing.T) {
 	ownInfraContainer(t)
 	e := deploy.New(openParts(t).config(t.TempDir()))
 	removeAtEnd(t, e)
-	job := "[Container]\n" + image + "Pod=leger-p.pod\nExec=get http://127.0.0.1:1/ || true\n[Service]\nType=oneshot\nSuccessExitStatus=1\n[Install]\nWantedBy=default.target\n"
+	// The pod ends when no container of it runs, which may be before the second job is done.
+	job := "[Container]\n" + image + "Pod=leger-p.pod\nExec=get http://127.0.0.1:1/ || true\n[Service]\nType=oneshot\nSuccessExitStatus=1 SIGTERM\n[Install]\nWantedBy=default.target\n"
 	req := request(t, "leger-app", "c1", "leger-p.pod", "[Pod]\n", "leger-a.container", job, "leger-b.container", job)
 	if _, err := install(t.Context(), e, req); err != nil {
 		t.Fatal(err)
