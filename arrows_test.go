@@ -52,6 +52,7 @@ func arrows() map[string][]string {
 			"", "internal/deploy", "internal/environ", "internal/localvault", "internal/safefile", "internal/secretsync", "internal/signin",
 			"internal/terminal", "internal/wire",
 		},
+		"internal/report/reporttest": {"internal/wire"},
 		"internal/cli": {
 			"", "internal/secretsync", "internal/deploy", "internal/client", "internal/wire", "internal/quadlet", "internal/podman",
 			"internal/systemd", "internal/gitrepo", "internal/tailnet", "internal/localvault", "internal/run", "internal/token", "internal/safefile", "internal/terminal", "internal/environ",

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/report/reporttest"
 	"leger.run/leger/internal/wire"
 )
 
@@ -42,7 +43,7 @@ func TestADeploymentThatRunsIsSaidToRun(t *testing.T) {
 	wantIn(t, h.leger(0, "deploy", "list").stdout, "being deployed")
 	wantIn(t, h.leger(0, "status").stdout, "app, generation 1, being deployed at this moment")
 	d := h.told("app")
-	if got := readFindings(d.Findings); d.State != leger.HostUnknown || d.Health != leger.HealthUnknown || !slices.Equal(got, []string{"deploying:  is being deployed at this moment"}) {
+	if got := reporttest.Findings(d.Findings); d.State != leger.HostUnknown || d.Health != leger.HealthUnknown || !slices.Equal(got, []string{"deploying:  is being deployed at this moment"}) {
 		t.Errorf("the server is told %s, %s, %q", d.State, d.Health, got)
 	}
 
@@ -87,7 +88,7 @@ func TestADamagedRecordIsAFinding(t *testing.T) {
 			wantIn(t, h.leger(6, "doctor").stdout, "fail  deployments     the record of app cannot be read")
 			d := h.told("app")
 			want := []string{"record_damaged:  its record on the machine cannot be read: leger deploy status app says why"}
-			if got := readFindings(d.Findings); d.State != leger.HostUnknown || d.Health != leger.HealthUnknown || !slices.Equal(got, want) {
+			if got := reporttest.Findings(d.Findings); d.State != leger.HostUnknown || d.Health != leger.HealthUnknown || !slices.Equal(got, want) {
 				t.Errorf("the server is told %s, %s, %q", d.State, d.Health, got)
 			}
 			if d := h.told("other"); d.Health != leger.HealthGood {
@@ -134,7 +135,7 @@ func TestWhatABootDoesNotStartIsTold(t *testing.T) {
 	wantIn(t, h.leger(0, "status").stderr, "app: "+note)
 	d := h.told("app")
 	want := []string{"not_at_boot: " + note + ": nothing that starts then asks for it"}
-	if got := readFindings(d.Findings); d.Health != leger.HealthGood || !slices.Equal(got, want) {
+	if got := reporttest.Findings(d.Findings); d.Health != leger.HealthGood || !slices.Equal(got, want) {
 		t.Errorf("the server is told %s, %q", d.Health, got)
 	}
 }

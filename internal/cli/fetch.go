@@ -139,5 +139,5 @@ func (a *app) readDir(src gitrepo.Source, version quadlet.Version, data string) 
 		root = sub
 	}
 	a.say("reading the files in %s as they are, not a commit of them", src.Dir)
-	return quadlet.LoadWith(root.FS(), quadlet.Options{Podman: version, Data: data})
+	return quadlet.Load(root.FS(), quadlet.Options{Podman: version, Data: data})
 }

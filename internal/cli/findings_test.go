@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,17 +11,8 @@ import (
 	"time"
 
 	"leger.run/leger"
-	"leger.run/leger/internal/wire"
+	"leger.run/leger/internal/report/reporttest"
 )
-
-// readFindings gives a list of findings as one reads them.
-func readFindings(all []wire.HostFinding) []string {
-	out := []string{}
-	for _, f := range all {
-		out = append(out, strings.TrimSpace(fmt.Sprintf("%s: %s %s", f.Kind, f.Subject, f.Text)))
-	}
-	return out
-}
 
 // An edited file, an unhealthy container, an older secret and a branch that moved
 // on, as the server has them after deploy status; then nothing of it.
@@ -53,7 +43,7 @@ func TestStatusIsReported(t *testing.T) {
 		"secret_stale: web.service runs with an older value of the secret api_key: leger service restart web.service",
 		"branch_moved:  the branch has moved on to commit " + h.git("rev-parse", "HEAD")[:12] + ": leger deploy update app",
 	}
-	if got := readFindings(d.Findings); d.Health != leger.HealthPoor || strings.Join(got, "\n") != strings.Join(want, "\n") {
+	if got := reporttest.Findings(d.Findings); d.Health != leger.HealthPoor || strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%s, findings %q\nwant %q", d.Health, got, want)
 	}
 
@@ -71,7 +61,7 @@ func TestStatusIsReported(t *testing.T) {
 	h.leger(0, "deploy", "rollback", "app", "--settle", "10ms")
 	h.leger(0, "deploy", "status")
 	want = []string{"branch_moved:  the branch has moved on to commit " + h.git("rev-parse", "HEAD")[:12] + ", from which you went back"}
-	if got := readFindings(h.host(h.home).Deployments[0].Findings); strings.Join(got, "\n") != strings.Join(want, "\n") {
+	if got := reporttest.Findings(h.host(h.home).Deployments[0].Findings); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("after going back: %q\nwant %q", got, want)
 	}
 }
@@ -97,7 +87,7 @@ func TestAutoIsReported(t *testing.T) {
 	want := "update_waits:  an update waits for you, because it needs your consent (arguments): leger deploy update app"
 	for _, by := range []string{"the run", "a look that asks no repository"} {
 		d = h.host(h.home).Deployments[0]
-		if got := readFindings(d.Findings); d.Generation != 2 || strings.Join(got, "\n") != want {
+		if got := reporttest.Findings(d.Findings); d.Generation != 2 || strings.Join(got, "\n") != want {
 			t.Errorf("an update that waits, reported by %s: generation %d, %q\nwant %q", by, d.Generation, got, want)
 		}
 		h.leger(0, "deploy", "status", "--offline")

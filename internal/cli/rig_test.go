@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -221,7 +222,11 @@ func (r *rig) socket() string { return localvault.SocketPath(r.runtime) }
 func (r *rig) startLegerd() {
 	r.t.Helper()
 	dir := filepath.Join(r.state, "legerd")
-	store, err := localvault.Open(localvault.Config{Dir: dir, Key: localvault.NewKey([localvault.KeySize]byte(bytes.Repeat([]byte{7}, localvault.KeySize)))})
+	key, err := localvault.ParseKey([]byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, localvault.KeySize))))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	store, err := localvault.Open(localvault.Config{Dir: dir, Key: key})
 	if err != nil {
 		r.t.Fatal(err)
 	}

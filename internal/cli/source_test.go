@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/report/reporttest"
 	"leger.run/leger/internal/wire"
 )
 
@@ -114,7 +115,7 @@ func TestTheURLChangesOnTheServer(t *testing.T) {
 	wantIn(t, status.stdout, `"what": "repository"`, `"to": "`+theirs.url+`"`, `"moved": false`, `"waiting": {`)
 	wantIn(t, h.leger(0, "deploy", "status", "app").stderr, "on the server "+moved, "leger deploy plan app", "an update waits for you since")
 	want := "update_waits:  an update waits for you, because it needs your consent (source): leger deploy update app"
-	if got := readFindings(h.host(h.home).Deployments[0].Findings); strings.Join(got, "\n") != want {
+	if got := reporttest.Findings(h.host(h.home).Deployments[0].Findings); strings.Join(got, "\n") != want {
 		t.Errorf("the server is told %q, want %q", got, want)
 	}
 	if n, _ := theirs.seen(); n != 0 {

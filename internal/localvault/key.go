@@ -33,9 +33,6 @@ const (
 // Key is the key of the store. Printing it shows nothing of it.
 type Key struct{ b [KeySize]byte }
 
-// NewKey makes a Key of raw bytes.
-func NewKey(b [KeySize]byte) Key { return Key{b} }
-
 // ParseKey takes 32 bytes in standard base64, with white space around them.
 // ErrInvalid else; the error does not repeat the text.
 func ParseKey(text []byte) (Key, error) {

@@ -154,3 +154,18 @@ func tableSamples() []tableSample {
 		tableSample{"an image without a digest", map[string][]byte{"a.container": []byte("[Container]\nImage=example.com/a:1\n")}},
 	)
 }
+
+// Keys lists the keys that each of Podman's sections takes, sorted; ok is false
+// for a section that is not Podman's. KeySince tells since when.
+func Keys(section string) (keys []string, ok bool) {
+	since, ok := keysOf(section)
+	return slices.Sorted(maps.Keys(since)), ok
+}
+
+// KeySince is the first Podman whose generator takes a key in a section; ok is
+// false for a key that is not known up to Podman 5.8.
+func KeySince(section, key string) (v Version, ok bool) {
+	since, _ := keysOf(section)
+	v, ok = since[key]
+	return v, ok
+}

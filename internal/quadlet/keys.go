@@ -1,8 +1,6 @@
 package quadlet
 
 import (
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -58,21 +56,6 @@ func (k Kind) Since() Version {
 	default:
 		return Version{}
 	}
-}
-
-// Keys lists the keys that each of Podman's sections takes, sorted; ok is false
-// for a section that is not Podman's. KeySince tells since when.
-func Keys(section string) (keys []string, ok bool) {
-	since, ok := keysOf(section)
-	return slices.Sorted(maps.Keys(since)), ok
-}
-
-// KeySince is the first Podman whose generator takes a key in a section; ok is
-// false for a key that is not known up to Podman 5.8.
-func KeySince(section, key string) (v Version, ok bool) {
-	since, _ := keysOf(section)
-	v, ok = since[key]
-	return v, ok
 }
 
 // passedOn reports whether Podman hands a section on to systemd unread.

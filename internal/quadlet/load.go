@@ -57,15 +57,11 @@ type Options struct {
 }
 
 // Load reads the quadlets of a directory and everything below it, except Git's
-// own directory. A symbolic link is read as what Options.Links says; other things
-// that are not regular files are problems. Nothing outside the directory is ever
-// read. The error is about reading: ErrTooLarge over the limits above, ErrNotFound
-// when the directory is not there.
-func Load(fsys fs.FS) (*Set, error) { return LoadWith(fsys, Options{}) }
-
-// LoadWith is Load for a machine that something is known of. The links that it
-// finds are added to those of the options.
-func LoadWith(fsys fs.FS, options Options) (*Set, error) {
+// own directory. A symbolic link is read as what Options.Links says, to which those
+// that are found are added; other things that are not regular files are problems.
+// Nothing outside the directory is ever read. The error is about reading: ErrTooLarge
+// over the limits above, ErrNotFound when the directory is not there.
+func Load(fsys fs.FS, options Options) (*Set, error) {
 	w := walker{fsys: fsys, files: map[string][]byte{}, links: map[string]string{}, executable: map[string]bool{}}
 	maps.Copy(w.links, options.Links)
 	maps.Copy(w.executable, options.Executable)

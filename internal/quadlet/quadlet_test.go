@@ -182,7 +182,7 @@ func TestLinksAreProblemsAndNeverFollowed(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "passwd")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := quadlet.Load(os.DirFS(dir))
+	s, err := quadlet.Load(os.DirFS(dir), quadlet.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestLoadLeavesOutGitsDirectory(t *testing.T) {
 		".git/x.container": {Data: []byte("[Container]")},
 		".env":             {Data: []byte("A=1")},
 		"a.container":      {Data: []byte("[Container]\nImage=a:1\nEnvironmentFile=.env\n")},
-	})
+	}, quadlet.Options{})
 	if err != nil || len(s.Units) != 1 || len(s.Problems) != 0 || s.Files[".env"] == nil {
 		t.Errorf("units %v, problems %v, %v", s.Units, s.Problems, err)
 	}
@@ -214,7 +214,7 @@ func TestLoadHasLimits(t *testing.T) {
 	modes, err := quadlet.Load(fstest.MapFS{
 		"a.container": {Data: []byte("[Container]\nImage=x:1\nVolume=./run.sh:/run.sh:ro\n")}, "run.sh": {Data: []byte("#!/bin/sh\n"), Mode: 0o755},
 		"unused.sh": {Data: []byte("#!/bin/sh\n"), Mode: 0o755},
-	})
+	}, quadlet.Options{})
 	if err != nil || len(modes.Executable) != 1 || !modes.Executable["run.sh"] {
 		t.Errorf("executable are %v, %v", modes.Executable, err)
 	}
@@ -229,11 +229,11 @@ func TestLoadHasLimits(t *testing.T) {
 	for name, fsys := range map[string]fstest.MapFS{
 		"files": many, "total": total, "one file": {"a": {Data: make([]byte, quadlet.MaxFileSize+1)}},
 	} {
-		if _, err := quadlet.Load(fsys); !errors.Is(err, leger.ErrTooLarge) {
+		if _, err := quadlet.Load(fsys, quadlet.Options{}); !errors.Is(err, leger.ErrTooLarge) {
 			t.Errorf("%s: err = %v, want too_large", name, err)
 		}
 	}
-	if _, err := quadlet.Load(os.DirFS(filepath.Join(t.TempDir(), "none"))); !errors.Is(err, leger.ErrNotFound) {
+	if _, err := quadlet.Load(os.DirFS(filepath.Join(t.TempDir(), "none")), quadlet.Options{}); !errors.Is(err, leger.ErrNotFound) {
 		t.Errorf("no directory: err = %v, want not_found", err)
 	}
 }

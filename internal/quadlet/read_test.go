@@ -211,7 +211,7 @@ func TestLinksWithinTheDirectoryAreInstances(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := quadlet.Load(os.DirFS(dir))
+	s, err := quadlet.Load(os.DirFS(dir), quadlet.Options{})
 	if err != nil || len(s.Problems) != 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}

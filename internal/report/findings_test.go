@@ -8,17 +8,8 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/report"
-	"leger.run/leger/internal/wire"
+	"leger.run/leger/internal/report/reporttest"
 )
-
-// readFindings gives a list of findings as one reads them.
-func readFindings(all []wire.HostFinding) []string {
-	out := []string{}
-	for _, f := range all {
-		out = append(out, strings.TrimSpace(fmt.Sprintf("%s: %s %s", f.Kind, f.Subject, f.Text)))
-	}
-	return out
-}
 
 func service(name, active, sub, result string) deploy.UnitStatus {
 	return deploy.UnitStatus{
@@ -86,7 +77,7 @@ func TestHealthAndFindings(t *testing.T) {
 		if tc.change != nil {
 			tc.change(&d)
 		}
-		if got := readFindings(report.Findings(d, tc.around)); strings.Join(got, "\n") != strings.Join(tc.want, "\n") {
+		if got := reporttest.Findings(report.Findings(d, tc.around)); strings.Join(got, "\n") != strings.Join(tc.want, "\n") {
 			t.Errorf("%s: findings %q\nwant %q", tc.what, got, tc.want)
 		}
 		if got := report.Deployment(d, report.Around{}).Health; got != tc.health {
