@@ -1,6 +1,9 @@
 package leger
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Installation tells one server's data from another's, and from its own past.
 // Version numbers can be compared only within one installation and one epoch.
@@ -13,4 +16,11 @@ type Installation struct {
 // ErrUnavailable.
 type InstallationStore interface {
 	Installation(ctx context.Context) (Installation, error)
+}
+
+// BackupState says what was saved of a server's data. Whether it still exists only its
+// owner knows.
+type BackupState struct {
+	MadeAt    time.Time // when the newest backup was made; zero: never
+	KeysSaved bool      // the key in use is kept elsewhere than beside the database
 }

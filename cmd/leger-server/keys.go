@@ -183,6 +183,18 @@ func readKeyFile(path string) (string, error) {
 	return text, nil
 }
 
+// backupState says what was saved of the data directory. A key that is set outside lies
+// elsewhere than beside the database.
+func (p program) backupState(data string, v *vault.Vault) (leger.BackupState, error) {
+	record, err := backup.ReadRecord(data)
+	if err != nil {
+		return leger.BackupState{}, err
+	}
+	given, err := p.lookup(encryptionName)
+	_, saved := record.KeysAt[v.KeyID()]
+	return leger.BackupState{MadeAt: record.BackupAt, KeysSaved: saved || given != ""}, err
+}
+
 func newSharedSecret(random io.Reader) (string, error) {
 	b := make([]byte, 48)
 	if _, err := io.ReadFull(random, b); err != nil {

@@ -169,6 +169,7 @@ func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store
 		Vault: v, Stores: store, SharedSecret: k.shared, PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
 		Web: pages, Requests: requests, Refusals: httpapi.NewTokenBuckets(p.now, refusalsPerSecond, 10*refusalsPerSecond),
 		Now: p.now, Random: p.random, Log: log,
+		Backup: func() (leger.BackupState, error) { return p.backupState(s.data, v) },
 	})
 }
 

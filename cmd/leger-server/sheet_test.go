@@ -112,3 +112,34 @@ func TestSheetGoesNowhereByAccident(t *testing.T) {
 	fails(t, 1, nil, []string{"recovery-sheet", "--file", file, "--data", s.data}, "exists already")
 	fails(t, 1, nil, []string{"recovery-sheet", "--file", file + "2", "--data", t.TempDir()}, "no encryption key")
 }
+
+// The page and leger doctor warn while nothing was saved: the server says what was.
+func TestServerSaysWhatWasSaved(t *testing.T) {
+	t.Parallel()
+	s, c := serving(t, 1)
+	says := func(what string, made, keysSaved bool) {
+		t.Helper()
+		u, err := c.Profile(t.Context())
+		if err != nil || u.Backup == nil || (u.Backup.MadeAt != nil) != made || u.Backup.KeysSaved != keysSaved {
+			t.Errorf("%s: the server says %+v, %v", what, u.Backup, err)
+		}
+	}
+	says("nothing was saved", false, false)
+	succeeds(t, "backup", filepath.Join(t.TempDir(), "b"), "--data", s.data)
+	says("a backup without keys", true, false)
+	sheetOf(t, s.data)
+	says("a sheet", true, true)
+	succeeds(t, "rekey", "--data", s.data)
+	says("a new key", true, false)
+	_, recipient := agePair(t)
+	succeeds(t, "backup", filepath.Join(t.TempDir(), "b"), "--data", s.data, "--with-keys", "--recipient", recipient)
+	says("a backup with keys", true, true)
+	s.kill()
+	key, err := os.ReadFile(filepath.Join(s.data, "encryption.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, s.data, []string{"ENCRYPTION_KEY=" + string(bytes.TrimSpace(key))})
+	c = s.client()
+	says("a key from outside", true, true)
+}

@@ -119,6 +119,29 @@ func (a *app) checkSignIn(ctx context.Context) finding {
 	return fine(check, "%s, until %s", f.Who(), f.ExpiresAt.Local().Format(time.DateOnly))
 }
 
+// checkBackup gives no finding when the server says nothing of backups, or nothing at
+// all: other checks tell of that.
+func (a *app) checkBackup(ctx context.Context) finding {
+	const check = "server backup"
+	_, c, err := a.signedIn()
+	if err != nil {
+		return finding{}
+	}
+	u, err := c.Profile(ctx)
+	switch b := u.Backup; {
+	case err != nil || b == nil:
+		return finding{}
+	case b.MadeAt == nil:
+		return warned(check, "the server has never been backed up").
+			withMend("on the server's machine: leger-server backup FILE --with-keys --passphrase")
+	case !b.KeysSaved:
+		return warned(check, "the server's keys lie only beside its database, last backed up %s", a.when(b.MadeAt.Time)).
+			withMend("on the server's machine: leger-server recovery-sheet")
+	default:
+		return fine(check, "made %s", a.when(b.MadeAt.Time))
+	}
+}
+
 func (a *app) checkLegerd(ctx context.Context) finding {
 	const check = "legerd"
 	c, err := a.legerd()

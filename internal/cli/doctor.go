@@ -69,7 +69,7 @@ Nothing is changed. Ends with code 6 if something needed is missing.`,
 
 func (a *app) doctor(ctx context.Context) error {
 	checks := []func(context.Context) finding{
-		a.checkSettings, a.checkDisk, a.checkTailscale, a.checkSecret, a.checkServer, a.checkSignIn,
+		a.checkSettings, a.checkDisk, a.checkTailscale, a.checkSecret, a.checkServer, a.checkSignIn, a.checkBackup,
 		a.checkLegerd, a.checkUsedSecrets, a.checkDeployments, a.checkPodman, a.checkPodmanSocket, a.checkGenerator, a.checkSystemd, a.checkLinger, a.checkGit,
 	}
 	var found []finding
@@ -80,6 +80,9 @@ func (a *app) doctor(ctx context.Context) error {
 		cancel()
 		if ctx.Err() != nil {
 			return leger.Errorf(leger.CodeInterrupted, "interrupted")
+		}
+		if f.Check == "" {
+			continue // it does not apply here
 		}
 		if f.State == conditionFail {
 			broken++

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"leger.run/leger"
 	"leger.run/leger/internal/daemon"
 	"leger.run/leger/internal/httpapi"
 	"leger.run/leger/internal/localvault"
@@ -50,7 +51,8 @@ type rig struct {
 	restores int64 // how often a backup was put back
 	kept     backup
 
-	methods atomic.Pointer[string] // what GET /api/auth/methods answers; nil: the server's own word
+	saved   func() (leger.BackupState, error) // what the server says of its backups; nil: nothing
+	methods atomic.Pointer[string]            // what GET /api/auth/methods answers; nil: the server's own word
 
 	podman *podmantest.Fake
 	legerd func()       // stops it; nil: it does not run
@@ -207,7 +209,7 @@ func (r *rig) serveDatabase(path string, keys *vault.KeyRing) {
 		Vault:  vault.New(vault.Config{Keys: keys, Secrets: store, Now: now, Random: rand.Reader}),
 		Stores: store, SharedSecret: shared, PublicURL: r.api.URL, Version: "0.0.0-test",
 		Web: http.NotFoundHandler(), Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
-		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Backup: r.saved,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -215,6 +217,12 @@ func (r *rig) serveDatabase(path string, keys *vault.KeyRing) {
 	r.store, r.database, r.keys = store, path, keys
 	var h http.Handler = api
 	r.handler.Store(&h)
+}
+
+// says makes the server tell of its backups, on the same database.
+func (r *rig) says(state leger.BackupState) {
+	r.saved = func() (leger.BackupState, error) { return state, nil }
+	r.backUp()
 }
 
 func (r *rig) socket() string { return localvault.SocketPath(r.runtime) }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"leger.run/leger"
 	"leger.run/leger/internal/cli"
 )
 
@@ -186,6 +187,11 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 		r.methods.Store(&answer)
 	case "backup":
 		r.kept = r.backUp()
+	case "saved":
+		need(ts, args, 2)
+		r.says(map[string]leger.BackupState{
+			"never": {}, "database": {MadeAt: time.Unix(1764250000, 0)}, "all": {MadeAt: time.Unix(1764250000, 0), KeysSaved: true},
+		}[args[1]])
 	case "damage":
 		need(ts, args, 2)
 		r.damage(args[1])

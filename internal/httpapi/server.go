@@ -60,6 +60,9 @@ type Config struct {
 	// Ready, when not nil, must give nil before a route that needs storage is
 	// served; its error is the answer otherwise, and that of /ready.
 	Ready func(context.Context) error
+	// Backup, when not nil, says what was saved of the data; nil where the platform
+	// keeps it.
+	Backup func() (leger.BackupState, error)
 }
 
 // Limiter says whether one more event of key is allowed, and if not, how long to

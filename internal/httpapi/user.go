@@ -24,6 +24,13 @@ func (a *API) profile(w http.ResponseWriter, r *http.Request, c caller, u leger.
 		m := wireMachine(*c.machine, c)
 		out.Machine = &m
 	}
+	if a.Backup != nil {
+		state, err := a.Backup()
+		if err != nil {
+			return err
+		}
+		out.Backup = wire.BackupOf(state)
+	}
 	return ok(w, out)
 }
 

@@ -47,6 +47,9 @@ func New(c Config) *Vault {
 	return v
 }
 
+// KeyID is the id of the key that seals now.
+func (v *Vault) KeyID() string { return v.keys().CurrentID() }
+
 // keys is asked after a record was read: the ring then holds its key.
 func (v *Vault) keys() *KeyRing { return v.ring.Load() }
 

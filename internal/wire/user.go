@@ -45,6 +45,24 @@ type Profile struct {
 	Installation
 	// Machine is the one that asks, when one does with its own key.
 	Machine *Machine `json:"machine,omitempty"`
+	// Backup is nil where the platform keeps the data, or an older server answers.
+	Backup *Backup `json:"backup,omitempty"`
+}
+
+// Backup says what was saved of the server's data.
+type Backup struct {
+	MadeAt    *Time `json:"made_at"` // null: there has never been a backup
+	KeysSaved bool  `json:"keys_saved"`
+}
+
+// BackupOf converts what the server knows.
+func BackupOf(b leger.BackupState) *Backup {
+	w := &Backup{KeysSaved: b.KeysSaved}
+	if !b.MadeAt.IsZero() {
+		at := At(b.MadeAt)
+		w.MadeAt = &at
+	}
+	return w
 }
 
 // User is an account as its owner sees it.

@@ -76,8 +76,14 @@ func shapes(t *testing.T) map[string]any {
 	code := parse(t, leger.ParseEnrolmentCode, "bcdf ghjk")
 	expires, aUser, aMachine := wire.At(edited), wire.UserOf(user), wire.MachineOf(plain)
 	return map[string]any{
-		"validated":       envelope(wire.Validated{User: wire.UserOf(user), Installation: installation}),
-		"profile":         envelope(wire.Profile{User: wire.UserOf(unnamed), Installation: installation}),
+		"validated": envelope(wire.Validated{User: wire.UserOf(user), Installation: installation}),
+		"profile":   envelope(wire.Profile{User: wire.UserOf(unnamed), Installation: installation}),
+		"profile_backup": envelope(wire.Profile{
+			User: wire.UserOf(unnamed), Installation: installation, Backup: wire.BackupOf(leger.BackupState{MadeAt: made, KeysSaved: true}),
+		}),
+		"profile_no_backup": envelope(wire.Profile{
+			User: wire.UserOf(unnamed), Installation: installation, Backup: wire.BackupOf(leger.BackupState{}),
+		}),
 		"auth_methods":    envelope(wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInMachine}, {Name: leger.SignInSharedSecret}}}),
 		"sessions":        envelope(wire.Sessions{Sessions: []wire.Session{{ID: release.ID, Current: true, CreatedAt: wire.At(made), LastSeen: wire.At(edited), ExpiresAt: wire.At(edited), UserAgent: "Firefox", RemoteAddr: "192.0.2.7"}}}),
 		"signed_out":      envelope(wire.SignedOut{Deleted: true, Sessions: 2}),

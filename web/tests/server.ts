@@ -54,6 +54,11 @@ export class Server {
 		return stdout.trim();
 	}
 
+	/** What the operator does on the server's machine; `args` are those of leger-server. */
+	async operate(...args: string[]): Promise<void> {
+		await run(binary, [...args, "--data", this.data]);
+	}
+
 	/** A link as loginLink gives it, made an hour ago. */
 	async expiredLink(email: string): Promise<string> {
 		const link = new URL(await this.loginLink(email));

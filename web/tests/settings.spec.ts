@@ -1,3 +1,4 @@
+import { Server } from "./server.ts";
 import { expect, signInAs, test } from "./world.ts";
 
 test("profile, Leger ID and display name", async ({ page, signIn, context, server }) => {
@@ -19,6 +20,24 @@ test("profile, Leger ID and display name", async ({ page, signIn, context, serve
 	await expect(page.getByRole("banner")).toContainText("Алиса 🔑");
 	await page.reload();
 	await expect(name).toHaveValue("Алиса 🔑");
+});
+
+test("a server that was never backed up says so until it is", async ({ page }, info) => {
+	const server = await Server.start();
+	await signInAs(page, server, "alice@example.com");
+	await page.goto(`${server.url}/settings`);
+	const backup = page.getByRole("region", { name: "Server backup" });
+	await expect(backup).toContainText("This server has never been backed up");
+	await expect(backup).toContainText("The encryption key lies only beside the database");
+	await server.operate("backup", info.outputPath("leger.backup"));
+	await page.reload();
+	await expect(backup).toContainText("Last backed up");
+	await expect(backup).toContainText("leger-server recovery-sheet");
+	await server.operate("recovery-sheet", "--file", info.outputPath("sheet"));
+	await page.reload();
+	await expect(backup).toContainText("Last backed up");
+	await expect(backup).not.toContainText("lies only beside the database");
+	await server.remove();
 });
 
 test("the theme holds across a reload, before the first paint", async ({

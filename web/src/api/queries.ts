@@ -5,6 +5,7 @@ import type { components } from "./schema.d.ts";
 
 type Schemas = components["schemas"];
 export type User = Schemas["User"];
+export type Backup = Schemas["Backup"];
 export type Session = Schemas["Session"];
 export type Secret = Schemas["Secret"];
 export type Release = Schemas["Release"];

@@ -856,6 +856,19 @@ export interface components {
          *     Version numbers can be compared only within one installation and one epoch.
          */
         Epoch: number;
+        /**
+         * @description What was saved of the server's data, as far as the server knows; absent where the
+         *     platform keeps the data.
+         */
+        Backup: {
+            /** @description When the newest backup was made; null if there has never been one. */
+            made_at: components["schemas"]["Time"] | null;
+            /**
+             * @description The encryption key in use is also kept elsewhere than beside the database: in an
+             *     encrypted backup, on a recovery sheet, or in the server's settings.
+             */
+            keys_saved: boolean;
+        };
         Secret: {
             name: components["schemas"]["SecretName"];
             value?: components["schemas"]["SecretValue"];
@@ -1136,6 +1149,7 @@ export interface components {
                         epoch: components["schemas"]["Epoch"];
                         /** @description The one that asks, where one does with its own key. */
                         machine?: components["schemas"]["Machine"];
+                        backup?: components["schemas"]["Backup"];
                     };
                 };
             };

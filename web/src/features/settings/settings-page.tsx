@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { LogOut } from "lucide-react";
-import { type User, userQuery } from "#api/queries.ts";
+import { LogOut, TriangleAlert } from "lucide-react";
+import type { ReactNode } from "react";
+import { type Backup, type User, userQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
 import { CopyButton } from "#ui/copy-button.tsx";
@@ -38,6 +39,7 @@ export function SettingsPage() {
 					<DisplayNameSection user={user} />
 					<ThemeSection />
 					<MachinesSection />
+					{user.backup && <BackupSection backup={user.backup} />}
 					<SessionsSection />
 					<DeleteAccountSection user={user} />
 				</div>
@@ -60,6 +62,43 @@ function ProfileSection({ user }: { user: User }) {
 				</dd>
 			</dl>
 		</CategorySection>
+	);
+}
+
+function BackupSection({ backup }: { backup: Backup }) {
+	return (
+		<CategorySection title="Server backup" description="What was saved of this server's data">
+			<div className="flex flex-col gap-2">
+				{backup.made_at === null ? (
+					<Warning command="leger-server backup FILE --with-keys --passphrase">
+						This server has never been backed up. If its disk is lost, so is every secret.
+					</Warning>
+				) : (
+					<p>
+						Last backed up <Time at={backup.made_at} />
+					</p>
+				)}
+				{backup.keys_saved ? null : (
+					<Warning command="leger-server recovery-sheet">
+						The encryption key lies only beside the database. Without it nobody can read the secrets.
+					</Warning>
+				)}
+			</div>
+		</CategorySection>
+	);
+}
+
+function Warning({ command, children }: { command: string; children: ReactNode }) {
+	return (
+		<div className="flex flex-col gap-1 rounded-md border border-line-strong bg-raised px-3 py-2">
+			<p className="flex items-start gap-2">
+				<TriangleAlert className="mt-0.5 size-4 shrink-0" aria-hidden />
+				<span>{children}</span>
+			</p>
+			<p className="text-sm text-muted">
+				On the server's machine: <code className="font-mono break-all">{command}</code>
+			</p>
+		</div>
 	);
 }
 
