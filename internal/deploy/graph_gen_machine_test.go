@@ -256,12 +256,18 @@ func (g *graph) clone() *graph {
 	return next
 }
 
-// called reports whether another unit starts m when it ends: to replace that one is
-// to call m, which no boot does.
-func (g *graph) called(m *member) bool {
-	return slices.ContainsFunc(g.members, func(other *member) bool {
-		return strings.Contains(other.text(), "OnSuccess="+m.service()) || strings.Contains(other.text(), "OnFailure="+m.service())
-	})
+// called gives the units that another one starts when it ends. To replace that one, or
+// to go back from it, is to call them; no boot does. Whether they run is nobody's promise.
+func (g *graph) called() []string {
+	var units []string
+	for _, m := range g.members {
+		if slices.ContainsFunc(g.members, func(other *member) bool {
+			return strings.Contains(other.text(), "OnSuccess="+m.service()) || strings.Contains(other.text(), "OnFailure="+m.service())
+		}) {
+			units = append(units, m.service())
+		}
+	}
+	return units
 }
 
 // better is another version in which everything comes up: some members are

@@ -143,7 +143,7 @@ func (r *graphRun) inNewState(g *graph, when string) snapshot {
 		case m.kind == aVolume, m.oneshot && !m.remains:
 		case booted && state != "active":
 			r.fail(g, "%s: a boot would start %s, and it is %q", when, m.service(), state)
-		case m.runs() && state == "active" && !booted && !told && !g.called(m):
+		case m.runs() && state == "active" && !booted && !told && !slices.Contains(g.called(), m.service()):
 			r.fail(g, "%s: %s runs, a boot would not start it, and nobody was told", when, m.service())
 		case booted && told:
 			r.fail(g, "%s: it is told that %s does not start at boot, but it does", when, m.service())
@@ -178,7 +178,7 @@ func (r *graphRun) live(dir string) {
 		if errors.Is(err, leger.ErrPartial) {
 			r.fail(bad, "%s %s, and what was there could not be put back: %v", culprit.service(), how, err)
 		}
-		if diff := r.o.becomes(r.seed, before); diff != "" {
+		if diff := r.o.becomes(r.seed, before, bad.called()...); diff != "" {
 			r.fail(bad, "%s %s: %v\nand the machine is not as before: -before +after\n%s", culprit.service(), how, err, diff)
 		}
 	}
@@ -197,7 +197,7 @@ func (r *graphRun) live(dir string) {
 		if err != nil {
 			r.fail(next, "going back: %v", err)
 		}
-		if diff := r.o.becomes(r.seed, from); diff != "" {
+		if diff := r.o.becomes(r.seed, from, append(first.called(), next.called()...)...); diff != "" {
 			r.fail(next, "after going back: -before +after\n%s", diff)
 		}
 		next = first
@@ -217,7 +217,7 @@ func firstLine(err error) string {
 type booted struct {
 	Saved    time.Time
 	Snapshot snapshot
-	Told     []string // units of which it was told that they do not start
+	Free     []string // units that may run or not: it was told that no boot starts them, or others call them
 }
 
 func (r *graphRun) save(dir string, g *graph) {
@@ -229,7 +229,13 @@ func (r *graphRun) save(dir string, g *graph) {
 	b := booted{Saved: time.Now(), Snapshot: r.o.calm(r.seed)}
 	for _, u := range d.Units {
 		if u.NotAtBoot || !u.Run {
-			b.Told = append(b.Told, u.Service)
+			b.Free = append(b.Free, u.Service)
+		}
+	}
+	boots := r.o.boots(r.seed)
+	for _, unit := range g.called() {
+		if !slices.Contains(boots, unit) {
+			b.Free = append(b.Free, unit)
 		}
 	}
 	data, err := json.Marshal(b)
@@ -310,14 +316,11 @@ func (r *graphRun) tell() {
 
 func (r *graphRun) comesBack(want booted) {
 	r.t.Helper()
-	for _, unit := range want.Told {
-		delete(want.Snapshot.Units, unit)
-		delete(want.Snapshot.Containers, "systemd-"+strings.TrimSuffix(unit, ".service"))
-		delete(want.Snapshot.Containers, "systemd-"+strings.TrimSuffix(unit, "-pod.service")+"-infra")
-	}
+	want.Snapshot.drop(want.Free)
 	r.o.until("everything comes back after the reboot", func() string {
 		now := r.o.calm(r.seed)
 		r.o.startMissed(r.seed, now)
+		now.drop(want.Free)
 		return cmp.Diff(want.Snapshot, now)
 	})
 }
