@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -50,6 +51,28 @@ func TestDamagedDatabaseLacksNoSecret(t *testing.T) {
 		outcomes[d.flip(t, at, mask)]++
 	}
 	t.Logf("%d bytes, %d flips: %v", len(d.content), flips, outcomes)
+}
+
+// A flip made the name of one secret that of another with as many versions: the list
+// without values had the number of secrets that the account counts, one of them twice.
+func TestDamagedNameIsNoOtherSecrets(t *testing.T) {
+	t.Parallel()
+	d := newDamaged(t)
+	const name = "API_KEY_3"
+	refused := 0
+	for at := 0; ; at++ {
+		next := bytes.Index(d.content[at:], []byte(name))
+		if next < 0 {
+			break
+		}
+		at += next
+		if d.flip(t, at+len(name)-1, '3'^'0') == "refused" {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no place of the name mattered")
+	}
 }
 
 // damaged is a database of a few secrets, to be damaged again and again.

@@ -22,6 +22,7 @@ func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretI
 		if !whole {
 			check.torn(info)
 		}
+		check.listed(info)
 		list = append(list, info)
 	})
 	if err := check.verdict(err, len(list)); err != nil {
@@ -35,6 +36,7 @@ func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretI
 type listCheck struct {
 	known    bool  // the account was found
 	expected int64 // how many secrets the account counts
+	last     leger.SecretName
 	broken   error
 }
 
@@ -42,6 +44,15 @@ type listCheck struct {
 func (c *listCheck) there(r *Row) bool {
 	c.known, c.expected = true, r.Integer()
 	return r.Integer() != 0
+}
+
+// listed notes a secret that does not come after the one before it: a damaged name may
+// be that of another secret, which is then listed twice, and the number is right.
+func (c *listCheck) listed(info leger.SecretInfo) {
+	if c.last.String() != "" && info.Name.String() <= c.last.String() {
+		c.broken = damaged("it lists secret %s after %s", info.Name, c.last)
+	}
+	c.last = info.Name
 }
 
 // torn notes a secret whose ledger row and versions do not belong together.
@@ -84,6 +95,7 @@ func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.S
 		if !holdsValue(&sealed) {
 			check.torn(sealed.SecretInfo)
 		}
+		check.listed(sealed.SecretInfo)
 		list = append(list, sealed)
 	})
 	if err := check.verdict(err, len(list)); err != nil {
