@@ -154,18 +154,23 @@ type UserStore interface {
 	SignIn(ctx context.Context, in SignIn, session *Session) (u User, created bool, err error)
 	// User gives an account, ErrNotFound if there is none.
 	User(ctx context.Context, id UserID) (User, error)
-	// TokensValidAfter gives when the account last signed out everywhere, the zero time
-	// if never: also of an account that was deleted since, for as long as a token may
+	// TokensValidAfter gives when the account last signed out everywhere or was deleted,
+	// the zero time if never: also while there is no account, for as long as a token may
 	// live.
 	TokensValidAfter(ctx context.Context, id UserID) (time.Time, error)
 	// CountUsers gives the number of accounts.
 	CountUsers(ctx context.Context) (int, error)
 	// SetDisplayName changes the name and gives the account back. ErrNotFound.
 	SetDisplayName(ctx context.Context, id UserID, name string, audit AuditEvent) (User, error)
+	// NoteToken remembers a token whose time of issue lies ahead of the server's clock,
+	// so that SignOutEverywhere and DeleteUser end it, too.
+	NoteToken(ctx context.Context, id UserID, issued time.Time) error
 	// SignOutEverywhere ends every session but keep (a hash; empty keeps none) and
-	// refuses every token issued before at. It gives the number of sessions ended.
+	// refuses every token issued before at or noted until now. It gives the number of
+	// sessions ended.
 	SignOutEverywhere(ctx context.Context, id UserID, keep SessionHash, at time.Time, audit AuditEvent) (int, error)
-	// DeleteUser removes the account and all it owns. Its audit events stay, for
+	// DeleteUser removes the account and all it owns, and refuses every token from
+	// before: it makes no account anew. Its audit events stay, for
 	// AuditRetentionDays, under its id. ErrNotFound.
 	DeleteUser(ctx context.Context, id UserID, audit AuditEvent) error
 }

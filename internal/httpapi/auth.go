@@ -105,6 +105,9 @@ func (a *API) byToken(r *http.Request, text string) (caller, error) {
 	if claims.IssuedAt.Before(u.TokensValidAfter) {
 		return caller{}, token.Refuse(errors.New("issued before sign out everywhere"))
 	}
+	if err := a.noteToken(r, u.ID, claims.IssuedAt); err != nil {
+		return caller{}, err
+	}
 	return caller{user: u, claims: claims}, nil
 }
 

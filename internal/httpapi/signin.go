@@ -59,6 +59,11 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if p.machine == nil && !p.link {
+		if err := a.noteToken(r, u.ID, p.issued); err != nil {
+			return err
+		}
+	}
 	in, err := a.Stores.Installation(r.Context())
 	if err != nil {
 		return err
@@ -76,6 +81,7 @@ type proof struct {
 	user       leger.User     // of the machine; else zero: the account may not be there yet
 	id         string         // of the token; may be empty
 	link       bool
+	issued     time.Time
 	expires    time.Time
 	cliVersion string
 }
@@ -103,11 +109,20 @@ func (a *API) proof(r *http.Request) (proof, error) {
 	if err != nil {
 		return proof{}, err
 	}
-	return proof{identity: c.Identity, id: c.ID, link: c.Link(), expires: c.ExpiresAt, cliVersion: c.CLIVersion}, a.checkValidAfter(r, c)
+	return proof{identity: c.Identity, id: c.ID, link: c.Link(), issued: c.IssuedAt, expires: c.ExpiresAt, cliVersion: c.CLIVersion}, a.checkValidAfter(r, c)
 }
 
-// checkValidAfter refuses what "sign out everywhere" ended, even where the account
-// was deleted since: such a token must not make it anew.
+// noteToken remembers a token that a computer with a fast clock made: "sign out
+// everywhere" and the deletion of the account would take it for a later one.
+func (a *API) noteToken(r *http.Request, user leger.UserID, issued time.Time) error {
+	if !issued.Add(time.Second).After(a.Now()) {
+		return nil
+	}
+	return a.Stores.NoteToken(r.Context(), user, issued)
+}
+
+// checkValidAfter refuses what "sign out everywhere" or the deletion of the account
+// ended: such a token must not make the account anew.
 func (a *API) checkValidAfter(r *http.Request, c token.Claims) error {
 	after, err := a.Stores.TokensValidAfter(r.Context(), c.Identity.UserID())
 	if err == nil && c.IssuedAt.Before(after) {

@@ -32,7 +32,11 @@ ON CONFLICT (user_uuid) DO UPDATE SET
 	updateDisplayName = `UPDATE users SET display_name = ?2 WHERE user_uuid = ?1`
 
 	updateValidAfter = `
-UPDATE users SET tokens_valid_after = max(coalesce(tokens_valid_after, ''), ?2) WHERE user_uuid = ?1`
+UPDATE users SET tokens_valid_after = max(coalesce(tokens_valid_after, ''), coalesce(latest_token_at, ''), ?2)
+WHERE user_uuid = ?1`
+
+	updateNewestIssue = `
+UPDATE users SET latest_token_at = ?2 WHERE user_uuid = ?1 AND coalesce(latest_token_at, '') < ?2`
 
 	// It follows updateValidAfter, and outlives the account.
 	rememberSignOut = `
@@ -43,6 +47,12 @@ ON CONFLICT (user_uuid) DO UPDATE SET tokens_valid_after = excluded.tokens_valid
 	selectValidAfter = `
 SELECT max(coalesce((SELECT tokens_valid_after FROM users WHERE user_uuid = ?1), ''),
            coalesce((SELECT tokens_valid_after FROM sign_outs WHERE user_uuid = ?1), ''))`
+
+	// It precedes deleteUser: a token from before the deletion makes no account anew.
+	rememberDeletion = `
+INSERT INTO sign_outs (user_uuid, tokens_valid_after)
+SELECT user_uuid, max(coalesce(tokens_valid_after, ''), coalesce(latest_token_at, ''), ?2) FROM users WHERE user_uuid = ?1
+ON CONFLICT (user_uuid) DO UPDATE SET tokens_valid_after = max(tokens_valid_after, excluded.tokens_valid_after)`
 
 	deleteOtherSessions = `DELETE FROM sessions WHERE user_uuid = ?1 AND hash <> ?2`
 
@@ -132,9 +142,20 @@ func (s *Store) SignOutEverywhere(ctx context.Context, id leger.UserID, keep leg
 	return int(written[len(written)-1]), nil
 }
 
-// DeleteUser implements leger.UserStore.
+// NoteToken implements leger.UserStore. The second is what a token's time of issue
+// is rounded down by.
+func (s *Store) NoteToken(ctx context.Context, id leger.UserID, issued time.Time) error {
+	return s.write(ctx, SurvivesPowerLoss, statement(updateNewestIssue, id.String(), Timestamp(issued.Add(time.Second))))
+}
+
+// DeleteUser implements leger.UserStore. A token tells its time of issue in whole
+// seconds, so the account comes back with one of the next second.
 func (s *Store) DeleteUser(ctx context.Context, id leger.UserID, audit leger.AuditEvent) error {
-	_, err := s.changeUser(ctx, audit, deciding(deleteUser, id.String()))
+	after := audit.At.Truncate(time.Second).Add(time.Second)
+	list := []Statement{
+		statement(rememberDeletion, id.String(), Timestamp(after)), deciding(deleteUser, id.String()), s.auditChange(audit),
+	}
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error { return noUser() })
 	return err
 }
 

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"time"
 
 	"leger.run/leger"
 )
@@ -16,6 +17,7 @@ func userTests() map[string]func(*harness) {
 		"a display name":                            testDisplayName,
 		"sign out everywhere":                       testSignOutEverywhere,
 		"a deleted account takes all it owns along": testDeleteUser,
+		"a deletion ends the tokens from before":    testDeletionEndsTokens,
 		"a sign-out outlives the account":           testSignOutOutlivesAccount,
 	}
 }
@@ -147,15 +149,45 @@ func testSignOutOutlivesAccount(h *harness) {
 	h.must(h.Users.DeleteUser(h.Context(), user, event(user, leger.ActionUserDelete, "", 0, 9)))
 	after, err = h.Users.TokensValidAfter(h.Context(), user)
 	h.must(err)
-	h.same("after the deletion", after, at(5))
+	h.same("after the deletion", after, nextSecond(at(9)))
 	u, _, err := h.Users.SignIn(h.Context(), signIn(1, 20), nil)
 	h.must(err)
-	h.same("the account that comes back", u.TokensValidAfter, at(5))
+	h.same("the account that comes back", u.TokensValidAfter, nextSecond(at(9)))
 	h.pruneUntil(at(0).AddDate(0, 0, 40))
 	after, err = h.Users.TokensValidAfter(h.Context(), identity(2).UserID())
 	h.must(err)
 	h.same("another account", after.IsZero(), true)
 }
+
+// The account was deleted and signed in anew, and every token from before read, wrote
+// and deleted the new account's things. One from a clock 50 s ahead outlived "sign out
+// everywhere", too.
+func testDeletionEndsTokens(h *harness) {
+	user, other := h.account(1), h.account(2)
+	validAfter := func(what string, id leger.UserID, want time.Time) {
+		h.Helper()
+		got, err := h.Users.TokensValidAfter(h.Context(), id)
+		h.must(err)
+		h.same(what, got, want)
+	}
+	h.must(h.Users.NoteToken(h.Context(), user, at(50)))
+	h.must(h.Users.NoteToken(h.Context(), user, at(40))) // the newest counts
+	validAfter("a token ahead of the clock ends nothing", user, time.Time{})
+	_, err := h.Users.SignOutEverywhere(h.Context(), user, "", at(5), event(user, leger.ActionSignOutEverywhere, "", 0, 5))
+	h.must(err)
+	validAfter("sign out everywhere ends it", user, at(50).Add(time.Second))
+	h.must(h.Users.NoteToken(h.Context(), user, at(60)))
+	h.must(h.Users.DeleteUser(h.Context(), user, event(user, leger.ActionUserDelete, "", 0, 9)))
+	validAfter("so does the deletion", user, at(60).Add(time.Second))
+	h.must(h.Users.NoteToken(h.Context(), user, at(70)))
+	h.must(h.Users.DeleteUser(h.Context(), other, event(other, leger.ActionUserDelete, "", 0, 9)))
+	validAfter("a deletion ends the tokens of its own second", other, nextSecond(at(9)))
+	h.fails(h.Users.DeleteUser(h.Context(), user, event(user, leger.ActionUserDelete, "", 0, 80)), leger.ErrNotFound)
+	validAfter("to delete nobody ends nothing", user, at(60).Add(time.Second))
+}
+
+// nextSecond is the first whole second after t: tokens tell no smaller time.
+func nextSecond(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
 
 func testDeleteUser(h *harness) {
 	user, other := h.account(1), h.account(2)
