@@ -132,7 +132,8 @@ func (g *generator) revokeToken() []Request {
 	}
 }
 
-// deleteUser makes an account, fills it, deletes it and makes it again.
+// deleteUser makes an account, fills it and deletes it; the token from before makes no
+// other one.
 func (g *generator) deleteUser() []Request {
 	email := fmt.Sprintf("erin%d@example.com", g.next())
 	who := Credential{User: email, Kind: Token}
