@@ -145,7 +145,8 @@ export interface paths {
         /**
          * Delete the account and all it owns
          * @description The body repeats the account's e-mail, case ignored; any other is 400. Audit
-         *     events stay until their time is over. There is no way back.
+         *     events stay until their time is over. There is no way back. Tokens issued up to
+         *     that second are refused, also to make the account anew.
          */
         delete: operations["deleteUser"];
         options?: never;
