@@ -112,6 +112,9 @@ func (r *renamer) header(name, value string) string {
 func (r *renamer) value(name string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
+		if name == "data" && v["user_uuid"] != nil {
+			delete(v, "backup") // the platform keeps the Worker's data: it has nothing to tell of backups
+		}
 		// In the order of names, which encoding/json will write too: the numbering
 		// must not hang on the order of a Go map.
 		for _, key := range sortedKeys(v) {
