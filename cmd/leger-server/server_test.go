@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -51,9 +49,9 @@ type server struct {
 	cmd  *exec.Cmd
 	url  string
 	data string
+	log  string // the file that standard error goes to
 
-	mu  sync.Mutex
-	log bytes.Buffer
+	ended <-chan struct{}
 }
 
 // command prepares the program with nothing of the tester's environment.
@@ -70,51 +68,63 @@ func start(t *testing.T, data string, env []string, more ...string) *server {
 	s := &server{t: t, data: data}
 	args := append([]string{"--listen", "127.0.0.1:0", "--data", data, "--rate-limit", "0"}, more...)
 	s.cmd = command(t, env, args...)
-	stderr, err := s.cmd.StderrPipe()
+	s.log = filepath.Join(t.TempDir(), "log")
+	file, err := os.Create(s.log)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = file.Close() }()
+	s.cmd.Stderr = file
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.cmd.Wait()
+	}()
+	s.ended = ended
 	t.Cleanup(func() { s.kill() })
-	listening := make(chan string, 1)
-	go s.readLog(bufio.NewScanner(stderr), listening)
-	addr, ok := <-listening
-	if !ok {
-		t.Fatalf("the server did not start:\n%s", s.output())
-	}
-	s.url = "http://" + addr
+	s.url = "http://" + s.address()
 	return s
 }
 
-// readLog keeps the log and finds the address in it; closed without one means
-// that the server ended.
-func (s *server) readLog(lines *bufio.Scanner, listening chan<- string) {
-	defer close(listening)
-	for found := false; lines.Scan(); {
-		s.mu.Lock()
-		s.log.Write(lines.Bytes())
-		s.log.WriteByte('\n')
-		s.mu.Unlock()
-		var line struct{ Msg, Address string }
-		if !found && json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
-			found = true
-			listening <- line.Address
+// address waits for the log to tell where the server listens.
+func (s *server) address() string {
+	s.t.Helper()
+	for ended := false; ; {
+		for line := range strings.Lines(s.output()) {
+			var entry struct{ Msg, Address string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening" {
+				return entry.Address
+			}
+		}
+		if ended {
+			s.t.Fatalf("the server did not start:\n%s", s.output())
+		}
+		select {
+		case <-s.ended:
+			ended = true
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
+// output is the log so far. The server writes it itself: what it logged before an
+// answer is there once the answer is.
 func (s *server) output() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
+	s.t.Helper()
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // kill is kill -9.
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill()
-	_, _ = s.cmd.Process.Wait()
+	<-s.ended
 }
 
 // client signs alice in with the server's own shared secret.
@@ -334,9 +344,9 @@ func TestGracefulStop(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	state, err := s.cmd.Process.Wait()
-	if err != nil || state.ExitCode() != 0 {
-		t.Errorf("ended with %v, %v\n%s", state, err, s.output())
+	<-s.ended
+	if state := s.cmd.ProcessState; state.ExitCode() != 0 {
+		t.Errorf("ended with %v\n%s", state, s.output())
 	}
 	if err := <-done; !errors.Is(err, leger.ErrUnreachable) {
 		t.Errorf("a request ended with %v", err)
