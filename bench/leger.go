@@ -53,7 +53,7 @@ func (l *leger) start(ctx context.Context) error {
 	if l.url, err = listening(ctx, l.data+".log"); err != nil {
 		return errors.Join(err, p.stop())
 	}
-	if l.token, err = trial.Bearer(sharedSecret); err != nil {
+	if l.token, err = trial.Bearer(sharedSecret, l.url); err != nil {
 		return err
 	}
 	no := map[string]bool{"session": false}

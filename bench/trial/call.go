@@ -17,14 +17,14 @@ import (
 // Email is who a benchmark is to Leger.
 const Email = "bench@localhost"
 
-// Bearer gives the Authorization header of Email, signed with the installation's
+// Bearer gives the Authorization header of Email at a server, signed with the installation's
 // shared secret as `leger auth login --local-identity` does it.
-func Bearer(shared string) (string, error) {
+func Bearer(shared, server string) (string, error) {
 	s, err := token.ParseSecret([]byte(shared))
 	if err != nil {
 		return "", err
 	}
-	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity(Email), token.IssuerCLI, token.AudienceAccess, "bench")
+	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity(Email), token.IssuerCLI, server, false, "bench")
 	if err != nil {
 		return "", err
 	}

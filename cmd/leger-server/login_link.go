@@ -41,7 +41,11 @@ func (p program) loginLink(args []string) error {
 	if err != nil {
 		return err
 	}
-	claims, err := token.New(p.now(), p.random, id, token.IssuerServer, token.AudienceLink, "")
+	origin, err := token.Origin(s.publicURL)
+	if err != nil {
+		return err
+	}
+	claims, err := token.New(p.now(), p.random, id, token.IssuerServer, origin, true, "")
 	if err != nil {
 		return err
 	}

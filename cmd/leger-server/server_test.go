@@ -138,7 +138,7 @@ func (s *server) client() *client.Client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity("alice@example.com"), token.IssuerCLI, token.AudienceAccess, "test")
+	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity("alice@example.com"), token.IssuerCLI, s.url, false, "test")
 	if err != nil {
 		s.t.Fatal(err)
 	}

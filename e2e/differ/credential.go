@@ -56,13 +56,14 @@ func (c Credential) cookie() string {
 	return ref(kindCookie+" "+c.User, c.Number)
 }
 
-// signer makes the Authorization header of a credential, the same for both servers.
+// signer makes the Authorization header of a credential, for the server at url.
 type signer struct {
 	c    Config
+	url  string
 	kept map[Credential]string
 }
 
-func newSigner(c Config) *signer { return &signer{c, map[Credential]string{}} }
+func newSigner(c Config, url string) *signer { return &signer{c, url, map[Credential]string{}} }
 
 func (s *signer) credential(c Credential) (string, error) {
 	if c.Kind == None || c.Kind == Cookie {
@@ -85,7 +86,7 @@ func (s *signer) sign(c Credential) (string, error) {
 	}
 	who := leger.LocalIdentity(c.User)
 	who.DeviceID = c.Device
-	claims, err := token.New(s.c.Now(), s.c.Random, who, token.IssuerCLI, s.audience(c.Kind), "test")
+	claims, err := token.New(s.c.Now(), s.c.Random, who, token.IssuerCLI, s.url, c.Kind == Link, "test")
 	if err != nil {
 		return "", err
 	}
@@ -93,6 +94,8 @@ func (s *signer) sign(c Credential) (string, error) {
 	switch c.Kind { //nolint:exhaustive // the others are as New makes them
 	case Plain:
 		claims.ID, claims.Issuer, claims.Audience = "", "", ""
+	case WrongParty:
+		claims.Audience = "https://elsewhere.example"
 	case Expired:
 		claims.IssuedAt, claims.ExpiresAt = claims.IssuedAt.Add(-time.Hour), claims.IssuedAt.Add(-time.Minute)
 	case Future:
@@ -111,16 +114,6 @@ func (s *signer) sign(c Credential) (string, error) {
 		text = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + body + "."
 	}
 	return "Bearer " + text, err
-}
-
-func (s *signer) audience(k Kind) string {
-	switch k { //nolint:exhaustive // the others are for the API
-	case Link:
-		return token.AudienceLink
-	case WrongParty:
-		return "somebody-else"
-	}
-	return token.AudienceAccess
 }
 
 func otherSecret(random io.Reader) (token.Secret, error) {

@@ -105,15 +105,15 @@ const tooMany = 10
 func Run(ctx context.Context, c Config, requests []Request) (Result, error) {
 	began := c.Now()
 	sides := [2]*side{newSide(c.Servers[0], began), newSide(c.Servers[1], began)}
-	signer := newSigner(c)
+	signers := [2]*signer{newSigner(c, c.Servers[0]), newSigner(c, c.Servers[1])}
 	result := Result{Statuses: map[int]int{}, Codes: map[string]int{}}
 	for number, r := range requests {
-		credential, err := signer.credential(r.Who)
-		if err != nil {
-			return result, err
-		}
 		var answers [2]answer
 		for i, s := range sides {
+			credential, err := signers[i].credential(r.Who)
+			if err != nil {
+				return result, err
+			}
 			s.names.number = number
 			if answers[i], err = s.send(ctx, c.Client, r, credential); err != nil {
 				return result, fmt.Errorf("request %d to %s: %s: %w", number, c.Names[i], r, err)

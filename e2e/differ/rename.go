@@ -155,6 +155,8 @@ func (r *renamer) text(name, v string) string {
 		return v
 	case name == "request_id":
 		return r.known("request", v)
+	case name == "server":
+		return r.name("origin", v)
 	case name == "value_id":
 		return r.name("value id", v)
 	case name == "next_cursor":

@@ -26,7 +26,7 @@ type caller struct {
 
 func newCaller(t *testing.T, url string, k keys, email string) *caller {
 	t.Helper()
-	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity(email), token.IssuerCLI, token.AudienceAccess, "test")
+	claims, err := token.New(time.Now(), rand.Reader, leger.LocalIdentity(email), token.IssuerCLI, url, false, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

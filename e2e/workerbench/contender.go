@@ -24,7 +24,8 @@ const (
 type contender struct {
 	name    string
 	config  workerd.Config
-	bearer  string
+	shared  string
+	bearer  string // of the running one
 	http    *http.Client
 	running *workerd.Worker
 }
@@ -37,14 +38,10 @@ func newContenders(o options, state string) ([]*contender, error) {
 	}
 	shared := base64.StdEncoding.EncodeToString(random[32:])
 	secrets := map[string]string{"ENCRYPTION_KEY": base64.StdEncoding.EncodeToString(random[:32]), "JWT_SECRET": shared}
-	bearer, err := trial.Bearer(shared)
-	if err != nil {
-		return nil, err
-	}
 	client := trial.NewClient(time.Minute)
 	var both []*contender
 	for _, c := range []struct{ name, dir string }{{nameLeger, o.worker}, {nameTypeScript, o.typescript}} {
-		both = append(both, &contender{name: c.name, bearer: bearer, http: client, config: workerd.Config{
+		both = append(both, &contender{name: c.name, shared: shared, http: client, config: workerd.Config{
 			Dir: c.dir, Tools: o.tools, Persist: filepath.Join(state, c.name), Secrets: secrets, Quiet: true, Idle: true,
 			Edit: func(s workerd.Settings) { s.SetRateLimit("LEGER_REQUESTS", 1_000_000) },
 		}})
@@ -56,6 +53,9 @@ func (c *contender) start(ctx context.Context) (err error) {
 	c.running, err = workerd.Start(ctx, c.config)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
+	}
+	if c.bearer, err = trial.Bearer(c.shared, c.running.URL); err != nil {
+		return err
 	}
 	c.config.Unmigrated = true // from now on they are done
 	return nil

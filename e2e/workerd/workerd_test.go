@@ -103,7 +103,11 @@ func call(t *testing.T, who leger.Identity, method, url, body string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims, err := token.New(time.Now(), rand.Reader, who, token.IssuerCLI, token.AudienceAccess, "test")
+	origin, err := token.Origin(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := token.New(time.Now(), rand.Reader, who, token.IssuerCLI, origin, false, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,12 +114,7 @@ func (a *app) keepEnrolled(ctx context.Context, auth, former signin.SignIn, file
 			a.detail("the former sign-in at %s was not revoked: %v", former.Server, err)
 		}
 	}
-	if a.flags.json {
-		out := loginJSON{authJSON: signInJSON(auth)}
-		out.Confirmed = true
-		return a.printJSON(out)
-	}
-	return nil
+	return a.signedInWithoutLink(auth)
 }
 
 // machinesApprove shows the machine that waits under a code, and makes it the user's.

@@ -57,8 +57,11 @@ func (a *app) login(ctx context.Context, in login) error {
 			"--local-identity works only at a server on this machine, and %s is not", anon.Server()).
 			WithHint("leave the flag out to sign in through Tailscale")
 	}
-	accepted, err := anon.AuthMethods(ctx)
+	accepted, origin, err := anon.AuthMethods(ctx)
 	if err != nil {
+		return err
+	}
+	if err := signin.CheckName(anon.Server(), origin); err != nil {
 		return err
 	}
 	if _, err := signin.Choose(anon.Server(), accepted); err != nil {
@@ -120,12 +123,7 @@ func (a *app) signedInAlready(ctx context.Context, in login, anon *client.Client
 	}
 	a.say("You are signed in at %s as %s, by this machine's own key.", former.Server, former.Email)
 	if profile.Machine != nil && profile.Machine.Role != leger.RoleFull { // it signs no browser in
-		if a.flags.json {
-			out := loginJSON{authJSON: signInJSON(former)}
-			out.Confirmed = true
-			return true, a.printJSON(out)
-		}
-		return true, nil
+		return true, a.signedInWithoutLink(former)
 	}
 	return true, a.giveLink(ctx, in, former, signin.Signer{}, leger.Identity{})
 }
@@ -232,15 +230,20 @@ func (a *app) signIn(ctx context.Context, server string, secret token.Secret, id
 }
 
 // giveLink makes the browser's link, with a token of its own that works once, and
-// opens or prints it.
+// opens or prints it. A server takes no browser over plain http, but for one on its
+// own machine.
 func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, s signin.Signer, id leger.Identity) error {
-	text, expires, err := a.linkToken(auth, s, id)
-	if err != nil {
-		return err
-	}
 	base, err := url.Parse(auth.Server)
 	if err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "read the server's address")
+	}
+	if base.Scheme == "http" && token.LoopbackOrigin(base.Host) == "" {
+		a.say("No browser is signed in: %s is served over plain http, where its session could be read.", base.Host)
+		return a.signedInWithoutLink(auth)
+	}
+	text, expires, err := a.linkToken(auth, s, id)
+	if err != nil {
+		return err
 	}
 	link := auth.Server + "/auth?token=" + url.QueryEscape(text)
 	opened := !in.noBrowser && a.openBrowser(ctx, link)
@@ -261,13 +264,22 @@ func (a *app) giveLink(ctx context.Context, in login, auth signin.SignIn, s sign
 	return a.print(link + "\n")
 }
 
+// signedInWithoutLink prints a sign-in that brings no browser along.
+func (a *app) signedInWithoutLink(in signin.SignIn) error {
+	if !a.flags.json {
+		return nil
+	}
+	out := loginJSON{authJSON: signInJSON(in)}
+	out.Confirmed = true
+	return a.printJSON(out)
+}
+
 // linkToken makes the token of a link with the machine's own key, where it has one.
 func (a *app) linkToken(auth signin.SignIn, s signin.Signer, id leger.Identity) (string, time.Time, error) {
 	if auth.MachineID != "" {
 		return a.tokens(auth).Link()
 	}
-	text, claims, err := s.Sign(id, token.AudienceLink)
-	return text, claims.ExpiresAt, err
+	return s.Link(auth.Server, id)
 }
 
 // enrol makes this machine known to the server by a key of its own.

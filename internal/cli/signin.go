@@ -133,7 +133,7 @@ func (a *app) acceptedMethods(ctx context.Context, in signin.SignIn, c *client.C
 	if asked != nil && !refused {
 		return nil, nil
 	}
-	accepted, err := c.AuthMethods(ctx)
+	accepted, _, err := c.AuthMethods(ctx)
 	switch {
 	case errors.Is(err, leger.ErrInterrupted):
 		return nil, err

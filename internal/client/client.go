@@ -27,7 +27,7 @@ const maxAnswer = 512 << 20
 
 // Config says where the server is and who asks.
 type Config struct {
-	// Server is the base URL, e.g. https://app.leger.run. https, or http for
+	// Server is the base URL, e.g. https://leger.example.com. https, or http for
 	// loopback addresses and *.ts.net.
 	Server string
 	// Token is the bearer token; empty for none.
@@ -52,6 +52,10 @@ type Client struct {
 // New checks the server's address: CodeInvalid, field "server", when a token
 // must not be sent there.
 func New(c Config) (*Client, error) {
+	if c.Server == "" {
+		return nil, leger.Invalid("server", "leger does not know yet where your server is").
+			WithHint("leger config set server https://…")
+	}
 	base, err := url.Parse(strings.TrimSuffix(c.Server, "/"))
 	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.User != nil || base.RawQuery != "" {
 		return nil, leger.Invalid("server", "the server address %q is not a URL such as https://leger.example.ts.net", c.Server).

@@ -49,7 +49,7 @@ func name(t *testing.T, s string) leger.SecretName {
 func TestNewRefusesAddressesThatAreNotSafe(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
-		"https://app.leger.run", "https://leger.example.ts.net/", "http://127.0.0.1:8787", "http://[::1]:8787",
+		"https://leger.example.com", "https://leger.example.ts.net/", "http://127.0.0.1:8787", "http://[::1]:8787",
 		"http://localhost:1", "http://box.example.ts.net",
 	} {
 		if _, err := client.New(client.Config{Server: good}); err != nil {

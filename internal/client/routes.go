@@ -12,22 +12,23 @@ import (
 	"leger.run/leger/internal/wire"
 )
 
-// AuthMethods asks how one signs in, the way that the server prefers first. A server
-// from before the route has the specification's way.
-func (c *Client) AuthMethods(ctx context.Context) ([]leger.SignInMethod, error) {
+// AuthMethods asks how one signs in, the way that the server prefers first, and by
+// which origin tokens must name the server ("" when it does not say). A server from
+// before the route has the specification's way.
+func (c *Client) AuthMethods(ctx context.Context) (methods []leger.SignInMethod, origin string, err error) {
 	var out wire.AuthMethods
-	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/auth/methods", out: &out})
+	_, err = c.do(ctx, request{method: http.MethodGet, path: "/api/auth/methods", out: &out})
 	if errors.Is(err, leger.ErrNotFound) {
-		return []leger.SignInMethod{leger.SignInSharedSecret}, nil
+		return []leger.SignInMethod{leger.SignInSharedSecret}, "", nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	methods := make([]leger.SignInMethod, 0, len(out.Methods))
+	methods = make([]leger.SignInMethod, 0, len(out.Methods))
 	for _, m := range out.Methods {
 		methods = append(methods, m.Name)
 	}
-	return methods, nil
+	return methods, out.Server, nil
 }
 
 // Validate checks the client's token and makes or refreshes its account, without

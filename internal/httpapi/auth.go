@@ -78,17 +78,20 @@ func (a *API) identify(r *http.Request) (caller, error) {
 		return a.byToken(r, text)
 	}
 	if id := a.cookie.of(r); id != "" {
+		if !a.cookie.mayHold(r) {
+			return caller{}, token.Refuse(errors.New("a session over plain http"))
+		}
 		return a.bySession(r, id)
 	}
 	return caller{}, token.Refuse(errors.New("no credential"))
 }
 
 func (a *API) byToken(r *http.Request, text string) (caller, error) {
-	claims, err := a.claims(text)
+	claims, err := a.claims(r, text)
 	if err != nil {
 		return caller{}, err
 	}
-	if claims.Link() {
+	if claims.Link {
 		return caller{}, token.Refuse(errors.New("a link token opens nothing but a browser session"))
 	}
 	// A token without an id, made to the letter of the specification, can only be
@@ -121,11 +124,11 @@ func bearer(header string) (string, error) {
 }
 
 // claims verifies a token that was made with the shared secret.
-func (a *API) claims(text string) (token.Claims, error) {
+func (a *API) claims(r *http.Request, text string) (token.Claims, error) {
 	if !a.accepts(leger.SignInSharedSecret) {
 		return token.Claims{}, token.Refuse(errors.New("tokens made with the shared secret are not accepted here"))
 	}
-	return token.Verify(a.SharedSecret, a.Now(), text)
+	return token.Verify(a.SharedSecret, a.audiences(r), a.Now(), text)
 }
 
 func (a *API) accepts(m leger.SignInMethod) bool { return slices.Contains(a.Auth, m) }

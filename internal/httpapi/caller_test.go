@@ -134,11 +134,7 @@ func (p *people) tokenOf(t *testing.T, name, kind string) string {
 	now := time.Now()
 	id := p.identity(t, name)
 	kind, _, _ = strings.Cut(kind, "#")
-	audience := token.AudienceAccess
-	if strings.Contains(kind, "link") {
-		audience = token.AudienceLink
-	}
-	claims, err := token.New(now, rand.Reader, id, token.IssuerCLI, audience, "test")
+	claims, err := token.New(now, rand.Reader, id, token.IssuerCLI, p.base, strings.Contains(kind, "link"), "test")
 	must(t, err)
 	own := jwt.MapClaims{
 		"sub": id.UserID().String(), "tailscale_user_id": id.TailscaleUserID.String(), "email": id.Email,
@@ -166,7 +162,10 @@ func (p *people) tokenOf(t *testing.T, name, kind string) string {
 		claims.Issuer = "somebody-else"
 		return p.sign(t, claims)
 	case "audience":
-		claims.Audience = "something-else"
+		claims.Audience = "https://elsewhere.example"
+		return p.sign(t, claims)
+	case "no-audience": // of a version whose tokens were good at any server
+		claims.Audience = ""
 		return p.sign(t, claims)
 	case "spec": // to the letter of the specification
 		return signWith(t, jwt.SigningMethodHS256, []byte(p.shared), own, nil)

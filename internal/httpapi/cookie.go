@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/token"
 )
 
 // cookie knows what the session cookie is called and how it is set.
@@ -17,7 +18,8 @@ type cookie struct {
 
 // newCookie: over https the name has the __Host- prefix, which browsers accept
 // only with Secure, without a Domain and for the whole host (RFC 6265bis, 4.1.3).
-// Over plain http, which is meant for loopback and a tailnet, neither would work.
+// Over plain http, where only a browser on the server's own machine is signed in,
+// neither would work.
 func newCookie(publicURL string) (cookie, error) {
 	u, err := url.Parse(publicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || (u.Path != "" && u.Path != "/") {
@@ -28,6 +30,18 @@ func newCookie(publicURL string) (cookie, error) {
 		c.name, c.secure = "__Host-leger_session", true
 	}
 	return c, nil
+}
+
+// mayHold reports whether the browser that sends a request may hold a session. Over
+// plain http it would show the cookie to whatever listens on another port of the same
+// host (RFC 6265, 8.5), and anybody on the way could read it; on a loopback address
+// only programs of the same machine can.
+func (c cookie) mayHold(r *http.Request) bool { return c.secure || token.LoopbackOrigin(r.Host) != "" }
+
+// errPlainHTTP is the answer to a browser that may not hold a session.
+func errPlainHTTP() *leger.Error {
+	return leger.Errorf(leger.CodeForbidden, "browsers are signed in over https only: over plain http the session could be read on the way, and by other ports of this host").
+		WithHint("serve Leger over https, for example with tailscale serve, and tell it its name: leger-server --public-url https://…")
 }
 
 func (c cookie) set(w http.ResponseWriter, id string, expires time.Time) {

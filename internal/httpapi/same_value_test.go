@@ -41,7 +41,7 @@ func TestSameVersionOfAnotherValueIsNotNotModified(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "leger.db")
 			must(t, os.WriteFile(copied, content, 0o600))
 			restored := s.startOn(t, copied)
-			there := &people{target: restored.target(), identities: p.identities, tokens: p.tokens, cookies: p.cookies}
+			there := &people{target: restored.target(), identities: p.identities, tokens: map[string]string{}, cookies: p.cookies}
 			res := there.as(t, "alice", http.MethodPost, path, `{"value":"canary-new"}`)
 			if !strings.Contains(string(res.body), `"version":2`) {
 				t.Fatalf("the number did not repeat: %s", res.body)

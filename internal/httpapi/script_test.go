@@ -35,8 +35,8 @@ import (
 // A body is sent as application/json unless there is a Content-Type; "none" sends
 // none. ${x*70000} is 70,000 times x, ${hex:ff00} is these bytes, ${name} is what
 // an earlier <…:name> stood for, ${alice.uuid} is known from the start, and
-// ${machine:alice+box} and ${key:alice+box} are a machine's id and public key. In an
-// answer <time>, <id>, <text>, <number> stand for any such value, and <id:name>
+// ${origin} is the server's; ${machine:alice+box} and ${key:alice+box} are a machine's
+// id and public key. In an answer <time>, <id>, <text>, <number> stand for any such value, and <id:name>
 // remembers it, or must be the same when it is remembered already.
 type script struct {
 	name      string
@@ -294,6 +294,9 @@ func (p *player) expand(t *testing.T, s string) string {
 			n, err := strconv.Atoi(times)
 			must(t, err)
 			return strings.Repeat(unit, n)
+		}
+		if name == "origin" {
+			return p.base
 		}
 		if label, ok := strings.CutPrefix(name, "machine:"); ok {
 			return p.machine(t, label).id

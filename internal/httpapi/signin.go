@@ -24,7 +24,7 @@ func (a *API) authMethods(w http.ResponseWriter, _ *http.Request) error {
 	for i, m := range a.Auth {
 		methods[i] = wire.AuthMethod{Name: m}
 	}
-	return ok(w, wire.AuthMethods{Methods: methods})
+	return ok(w, wire.AuthMethods{Server: a.origin, Methods: methods})
 }
 
 // validate checks a token, makes or refreshes its account and, unless told not
@@ -42,6 +42,9 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	browser := body.Session == nil || *body.Session
+	if browser && !a.cookie.mayHold(r) {
+		return errPlainHTTP()
+	}
 	if m := p.machine; browser && m != nil && m.Role != leger.RoleFull {
 		return a.forbid(r, caller{user: p.user, machine: m}, onlyDelivers())
 	}
@@ -105,11 +108,11 @@ func (a *API) proof(r *http.Request) (proof, error) {
 			machine:  &m, user: u, id: c.ID, link: c.Link, expires: c.ExpiresAt, cliVersion: c.CLIVersion,
 		}, nil
 	}
-	c, err := a.claims(text)
+	c, err := a.claims(r, text)
 	if err != nil {
 		return proof{}, err
 	}
-	return proof{identity: c.Identity, id: c.ID, link: c.Link(), issued: c.IssuedAt, expires: c.ExpiresAt, cliVersion: c.CLIVersion}, a.checkValidAfter(r, c)
+	return proof{identity: c.Identity, id: c.ID, link: c.Link, issued: c.IssuedAt, expires: c.ExpiresAt, cliVersion: c.CLIVersion}, a.checkValidAfter(r, c)
 }
 
 // noteToken remembers a token that a computer with a fast clock made: "sign out

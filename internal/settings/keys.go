@@ -10,9 +10,6 @@ import (
 	"leger.run/leger/internal/client"
 )
 
-// DefaultServer is asked when no other is named anywhere.
-const DefaultServer = "https://app.leger.run"
-
 // The settings' names, as in config.toml.
 const (
 	Server           = "server"
@@ -43,7 +40,7 @@ type Key struct {
 // Keys lists every setting, in the order in which they are shown.
 func Keys() []Key {
 	return []Key{
-		{Name: Server, env: "LEGER_SERVER", Default: DefaultServer, check: checkServer},
+		{Name: Server, env: "LEGER_SERVER", check: checkServer},
 		{Name: SharedSecretFile, Kind: KindPath},
 		{Name: Podman, Kind: KindPath, Default: "podman"},
 		{Name: GitUserSettings, Kind: KindBool, Default: "false"},

@@ -98,7 +98,7 @@ func TestWhichPlaceWins(t *testing.T) {
 		{"https://user", cfg.UserFile, func() { cfg.UserFile = filepath.Join(dir, "none") }},
 		{"https://system", cfg.SystemFile, func() { cfg.SystemFile = filepath.Join(dir, "none") }},
 		{"https://signed-in", "signed in", func() { cfg.SignedIn = func() string { return "" } }},
-		{settings.DefaultServer, "default", func() {}},
+		{"", "default", func() {}},
 	} {
 		got, err := settings.New(cfg).Get(settings.Server)
 		if err != nil || got.Value != step.value || got.From != step.from {

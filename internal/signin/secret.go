@@ -60,13 +60,18 @@ type Signer struct {
 	Client func(server, token string) (*client.Client, error)
 }
 
-// Sign makes a token for an identity, and gives its claims.
-func (s Signer) Sign(id leger.Identity, audience string) (string, token.Claims, error) {
-	return s.sign(id, audience, false)
+// Link makes the token of a link that signs a browser in at a server, once.
+func (s Signer) Link(server string, id leger.Identity) (text string, expires time.Time, err error) {
+	text, claims, err := s.sign(server, id, true, false)
+	return text, claims.ExpiresAt, err
 }
 
-func (s Signer) sign(id leger.Identity, audience string, brief bool) (string, token.Claims, error) {
-	claims, err := token.New(s.Now(), s.Random, id, token.IssuerCLI, audience, s.Version)
+func (s Signer) sign(server string, id leger.Identity, link, brief bool) (string, token.Claims, error) {
+	origin, err := token.Origin(server)
+	if err != nil {
+		return "", token.Claims{}, err
+	}
+	claims, err := token.New(s.Now(), s.Random, id, token.IssuerCLI, origin, link, s.Version)
 	if err != nil {
 		return "", claims, err
 	}
@@ -81,7 +86,7 @@ func (s Signer) sign(id leger.Identity, audience string, brief bool) (string, to
 // the token is only needed to enrol the machine, and lives as long as a machine's own.
 // CodeInvalidToken when the server refuses it or takes the user for another one.
 func (s Signer) In(ctx context.Context, server string, id leger.Identity, brief bool) (SignIn, error) {
-	text, claims, err := s.sign(id, token.AudienceAccess, brief)
+	text, claims, err := s.sign(server, id, false, brief)
 	if err != nil {
 		return SignIn{}, err
 	}
@@ -114,7 +119,8 @@ func (s Signer) Try(ctx context.Context, in SignIn) error {
 	if err != nil {
 		return ErrNotTried
 	}
-	text, _, err := s.Sign(leger.Identity{TailscaleUserID: user, Email: in.Email, Tailnet: in.Tailnet, DeviceID: in.DeviceID}, token.AudienceAccess)
+	id := leger.Identity{TailscaleUserID: user, Email: in.Email, Tailnet: in.Tailnet, DeviceID: in.DeviceID}
+	text, _, err := s.sign(in.Server, id, false, false)
 	if err != nil {
 		return err
 	}

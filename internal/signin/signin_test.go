@@ -131,3 +131,27 @@ func TestTheWayToSignIn(t *testing.T) {
 		}
 	}
 }
+
+// A server takes no token that names another one: who knows it by another name than its
+// own was told "not valid, or no longer", and nothing of names.
+func TestServerGoesByItsOwnName(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		known, own string
+		fits       bool
+	}{
+		{"https://leger.example", "https://leger.example", true},
+		{"https://Leger.example:443/", "https://leger.example", true},
+		{"https://leger.example", "", true}, // an older server
+		{"http://127.0.0.1:8787", "https://leger.example", true},
+		{"http://localhost:8787", "https://leger.example", true},
+		{"https://nas.example", "https://leger.example", false},
+		{"https://leger.example", "http://leger.example", false},
+		{"https://leger.example", "https://leger.example:8443", false},
+	} {
+		err := signin.CheckName(c.known, c.own)
+		if (err == nil) != c.fits || (err != nil && !errors.Is(err, leger.ErrInvalid)) {
+			t.Errorf("%s, which calls itself %q: %v", c.known, c.own, err)
+		}
+	}
+}

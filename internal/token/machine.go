@@ -53,8 +53,6 @@ type machinePayload struct {
 	jwt.RegisteredClaims
 }
 
-const useLink = "link"
-
 // SignMachine makes the token's text with EdDSA (RFC 8037).
 func SignMachine(key ed25519.PrivateKey, c MachineClaims) (string, error) {
 	p := machinePayload{

@@ -3,8 +3,10 @@
 //
 // Two kinds exist. An access token is the CLI's own credential: up to 30 days,
 // for every route. A link token travels in the sign-in link: 2 minutes, one use,
-// good for nothing but signing a browser in. A token made exactly as the
-// specification says, without jti, iss and aud, is an access token.
+// good for nothing but signing a browser in. Both name the server that they are for,
+// so that one server cannot use at another what it was sent. A token made exactly as
+// the specification says, without jti, iss and aud, is an access token for any server
+// that has the secret.
 //
 // The algorithm is fixed by the key, never by the token (RFC 8725, 3.1). The
 // package keeps no list of revoked tokens: its caller asks the session store.
@@ -14,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -30,12 +33,10 @@ const (
 	maxToken       = 4096             // bytes of a token worth looking at
 )
 
-// Who issues tokens, and for what.
+// Who issues tokens.
 const (
-	IssuerCLI      = "leger-cli"
-	IssuerServer   = "leger-server"
-	AudienceAccess = "leger"
-	AudienceLink   = "leger-link"
+	IssuerCLI    = "leger-cli"
+	IssuerServer = "leger-server"
 )
 
 // Secret is the installation's shared secret. It prints as "[redacted]".
@@ -61,29 +62,27 @@ type Claims struct {
 	Identity   leger.Identity
 	ID         string // jti; may be empty for a token made to the specification
 	Issuer     string
-	Audience   string // AudienceAccess or AudienceLink
+	Audience   string // the origin of the server it is for; may be empty as ID may
+	Link       bool   // good only for signing a browser in, once
 	IssuedAt   time.Time
 	ExpiresAt  time.Time
 	CLIVersion string
 }
 
-// Link reports whether the token is good only for signing a browser in.
-func (c Claims) Link() bool { return c.Audience == AudienceLink }
-
-// New fills in claims for an identity: times, a random id, and the lifetime that
-// the audience calls for.
-func New(now time.Time, random io.Reader, id leger.Identity, issuer, audience, cliVersion string) (Claims, error) {
+// New fills in claims for an identity at the server with that origin: times, a random
+// id, and the lifetime.
+func New(now time.Time, random io.Reader, id leger.Identity, issuer, audience string, link bool, cliVersion string) (Claims, error) {
 	jti, err := leger.NewID(random)
 	if err != nil {
 		return Claims{}, err
 	}
 	life := AccessLifetime
-	if audience == AudienceLink {
+	if link {
 		life = LinkLifetime
 	}
 	now = now.UTC().Truncate(time.Second)
 	return Claims{
-		Identity: id, ID: jti, Issuer: issuer, Audience: audience,
+		Identity: id, ID: jti, Issuer: issuer, Audience: audience, Link: link,
 		IssuedAt: now, ExpiresAt: now.Add(life), CLIVersion: cliVersion,
 	}, nil
 }
@@ -95,8 +94,12 @@ type payload struct {
 	Tailnet         string `json:"tailnet"`
 	DeviceID        string `json:"device_id,omitempty"`
 	CLIVersion      string `json:"cli_version,omitempty"`
+	Use             string `json:"use,omitempty"` // useLink, or nothing
 	jwt.RegisteredClaims
 }
+
+// useLink marks the token of a link.
+const useLink = "link"
 
 // Sign makes the token's text with HS256.
 func Sign(s Secret, c Claims) (string, error) {
@@ -117,6 +120,9 @@ func Sign(s Secret, c Claims) (string, error) {
 	if c.Audience != "" {
 		p.Audience = jwt.ClaimStrings{c.Audience}
 	}
+	if c.Link {
+		p.Use = useLink
+	}
 	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, p).SignedString(s.p.Reveal())
 	if err != nil {
 		return "", leger.Wrap(leger.CodeInternal, err, "sign the token")
@@ -125,10 +131,10 @@ func Sign(s Secret, c Claims) (string, error) {
 }
 
 // Verify checks signature, times, audience, issuer and subject, and gives the
-// claims. Every failure is CodeInvalidToken with one and the same message, so
+// claims. audiences are the origins that the server goes by. Every failure is CodeInvalidToken with one and the same message, so
 // that a stranger learns nothing; the cause says which, for the log.
-func Verify(s Secret, now time.Time, text string) (Claims, error) {
-	c, err := verify(s, now, text)
+func Verify(s Secret, audiences []string, now time.Time, text string) (Claims, error) {
+	c, err := verify(s, audiences, now, text)
 	if err != nil {
 		return Claims{}, Refuse(err)
 	}
@@ -141,7 +147,7 @@ func Refuse(cause error) error {
 		WithHint("run: leger auth login")
 }
 
-func verify(s Secret, now time.Time, text string) (Claims, error) {
+func verify(s Secret, audiences []string, now time.Time, text string) (Claims, error) {
 	if len(text) > maxToken {
 		return Claims{}, errors.New("token is too long")
 	}
@@ -169,27 +175,34 @@ func verify(s Secret, now time.Time, text string) (Claims, error) {
 	if c.IssuedAt.After(now.Add(Skew)) {
 		return Claims{}, errors.New("token is from the future")
 	}
-	if err := c.checkOrigin(p.Audience); err != nil {
+	if err := c.checkOrigin(p, audiences); err != nil {
 		return Claims{}, err
 	}
 	return c, c.checkIdentity(p)
 }
 
-// checkOrigin settles audience, issuer and lifetime, which depend on each other.
-func (c *Claims) checkOrigin(audience jwt.ClaimStrings) error {
+// checkOrigin settles audience, use, issuer and lifetime, which depend on each other.
+func (c *Claims) checkOrigin(p payload, audiences []string) error {
 	switch {
-	case len(audience) == 0:
-		c.Audience = AudienceAccess
-	case len(audience) == 1 && (audience[0] == AudienceAccess || audience[0] == AudienceLink):
-		c.Audience = audience[0]
+	case len(p.Audience) == 1 && slices.Contains(audiences, p.Audience[0]):
+		c.Audience = p.Audience[0]
+	case len(p.Audience) != 0:
+		return errors.New("token is for another server")
+	case c.Issuer != "" || p.Use != "":
+		return errors.New("token names no server")
+	}
+	switch p.Use {
+	case "":
+	case useLink:
+		c.Link = true
 	default:
-		return errors.New("token is for another audience")
+		return errors.New("token is for another use")
 	}
 	if c.Issuer != "" && c.Issuer != IssuerCLI && c.Issuer != IssuerServer {
 		return errors.New("token is from another issuer")
 	}
 	life := AccessLifetime
-	if c.Link() {
+	if c.Link {
 		life = LinkLifetime
 		if c.ID == "" {
 			return errors.New("link token has no id")

@@ -55,6 +55,9 @@ func text(header, payload string) string {
 	return body + "." + enc.EncodeToString(mac.Sum(nil))
 }
 
+// server are the origins of the server that verifies.
+var server = []string{"https://leger.example", "http://127.0.0.1:8787"}
+
 const hs256 = `{"alg":"HS256","typ":"JWT"}`
 
 func signed(t testing.TB, change map[string]any) string {
@@ -72,22 +75,22 @@ func signed(t testing.TB, change map[string]any) string {
 // A token made to the letter of the specification is an access token.
 func TestSpecificationsTokenIsAccepted(t *testing.T) {
 	t.Parallel()
-	c, err := token.Verify(secret(t), now(), signed(t, nil))
+	c, err := token.Verify(secret(t), server, now(), signed(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := alice()
 	want.DeviceID = ""
-	if c.Identity != want || c.ID != "" || c.Link() || !c.IssuedAt.Equal(now()) || !c.ExpiresAt.Equal(now().Add(token.AccessLifetime)) {
+	if c.Identity != want || c.ID != "" || c.Link || c.Audience != "" || !c.IssuedAt.Equal(now()) || !c.ExpiresAt.Equal(now().Add(token.AccessLifetime)) {
 		t.Errorf("%+v", c)
 	}
 }
 
 func TestSignAndVerify(t *testing.T) {
 	t.Parallel()
-	for _, audience := range []string{token.AudienceAccess, token.AudienceLink} {
+	for _, link := range []bool{false, true} {
 		for _, issuer := range []string{token.IssuerCLI, token.IssuerServer} {
-			made, err := token.New(now().Add(300*time.Millisecond), rand.Reader, alice(), issuer, audience, "0.1.0")
+			made, err := token.New(now().Add(300*time.Millisecond), rand.Reader, alice(), issuer, server[1], link, "0.1.0")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,12 +98,12 @@ func TestSignAndVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := token.Verify(secret(t), now(), text)
+			got, err := token.Verify(secret(t), server, now(), text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got.IssuedAt, got.ExpiresAt = got.IssuedAt.UTC(), got.ExpiresAt.UTC()
-			if got != made || !leger.ValidID(got.ID) || got.Link() != (audience == token.AudienceLink) {
+			if got != made || !leger.ValidID(got.ID) || got.Link != link {
 				t.Errorf("made %+v\ngot  %+v", made, got)
 			}
 		}
@@ -109,16 +112,16 @@ func TestSignAndVerify(t *testing.T) {
 
 func TestLifetimes(t *testing.T) {
 	t.Parallel()
-	for audience, want := range map[string]time.Duration{token.AudienceAccess: 30 * 24 * time.Hour, token.AudienceLink: 2 * time.Minute} {
-		c, err := token.New(now(), rand.Reader, alice(), token.IssuerCLI, audience, "")
+	for link, want := range map[bool]time.Duration{false: 30 * 24 * time.Hour, true: 2 * time.Minute} {
+		c, err := token.New(now(), rand.Reader, alice(), token.IssuerCLI, server[0], link, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := c.ExpiresAt.Sub(c.IssuedAt); got != want {
-			t.Errorf("%s lives %s, want %s", audience, got, want)
+			t.Errorf("link %t lives %s, want %s", link, got, want)
 		}
 	}
-	if _, err := token.New(now(), iotest.ErrReader(errors.New("none")), alice(), "", "", ""); !errors.Is(err, leger.ErrInternal) {
+	if _, err := token.New(now(), iotest.ErrReader(errors.New("none")), alice(), "", "", false, ""); !errors.Is(err, leger.ErrInternal) {
 		t.Errorf("without randomness: %v", err)
 	}
 }
@@ -146,13 +149,13 @@ func TestTimes(t *testing.T) {
 		"iat before all years":         {map[string]any{"iat": json.RawMessage("-1e300")}, false},
 		"not valid before a minute on": {map[string]any{"nbf": at(time.Minute)}, false},
 		"link of 2 min": {map[string]any{
-			"aud": "leger-link", "jti": "7d444840-9dc0-41d1-b245-5ffdce74fad2", "exp": at(2 * time.Minute),
+			"aud": server[0], "use": "link", "jti": "7d444840-9dc0-41d1-b245-5ffdce74fad2", "exp": at(2 * time.Minute),
 		}, true},
 		"link of 2 min and a second": {map[string]any{
-			"aud": "leger-link", "jti": "7d444840-9dc0-41d1-b245-5ffdce74fad2", "exp": at(2*time.Minute + time.Second),
+			"aud": server[0], "use": "link", "jti": "7d444840-9dc0-41d1-b245-5ffdce74fad2", "exp": at(2*time.Minute + time.Second),
 		}, false},
 	} {
-		_, err := token.Verify(secret(t), now(), signed(t, tc.change))
+		_, err := token.Verify(secret(t), server, now(), signed(t, tc.change))
 		if (err == nil) != tc.good {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -169,48 +172,55 @@ func TestRefusals(t *testing.T) {
 	bob := leger.TailscaleUserIDOf(987654321)
 	refused := map[string]string{
 		"empty": "", "no dots": "abc", "two parts": good[:strings.LastIndexByte(good, '.')], "four parts": good + ".x", "no signature": good[:strings.LastIndexByte(good, '.')+1],
-		"too long":          good + strings.Repeat("A", 5000),
-		"padding":           good + "=",
-		"white space":       good + " ",
-		"algorithm none":    text(`{"alg":"none"}`, string(payload)),
-		"algorithm None":    text(`{"alg":"None"}`, string(payload)),
-		"algorithm HS384":   text(`{"alg":"HS384"}`, string(payload)),
-		"algorithm HS512":   text(`{"alg":"HS512"}`, string(payload)),
-		"algorithm RS256":   text(`{"alg":"RS256"}`, string(payload)),
-		"algorithm ES256":   text(`{"alg":"ES256"}`, string(payload)),
-		"algorithm EdDSA":   text(`{"alg":"EdDSA"}`, string(payload)),
-		"algorithm hs256":   text(`{"alg":"hs256"}`, string(payload)),
-		"algorithm a list":  text(`{"alg":["HS256"]}`, string(payload)),
-		"no algorithm":      text(`{"typ":"JWT"}`, string(payload)),
-		"header not JSON":   text(`{`, string(payload)),
-		"header a list":     text(`[]`, string(payload)),
-		"critical header":   text(`{"alg":"HS256","crit":["b64"],"b64":false}`, string(payload)),
-		"payload not JSON":  text(hs256, `{`),
-		"payload null":      text(hs256, `null`),
-		"payload a list":    text(hs256, `[]`),
-		"payload of two":    text(hs256, string(payload)+`{}`),
-		"another's id":      signed(t, map[string]any{"sub": leger.UserIDOf(bob).String()}),
-		"another's number":  signed(t, map[string]any{"tailscale_user_id": bob.String()}),
-		"no sub":            signed(t, map[string]any{"sub": nil}),
-		"sub in upper case": signed(t, map[string]any{"sub": strings.ToUpper(alice().UserID().String())}),
-		"no number":         signed(t, map[string]any{"tailscale_user_id": nil}),
-		"number zero":       signed(t, map[string]any{"tailscale_user_id": "u0"}),
-		"number a number":   signed(t, map[string]any{"tailscale_user_id": 123456789}),
-		"no e-mail":         signed(t, map[string]any{"email": nil}),
-		"e-mail to deceive": signed(t, map[string]any{"email": "alice\u202e@github"}),
-		"long e-mail":       signed(t, map[string]any{"email": strings.Repeat("a", 321)}),
-		"no tailnet":        signed(t, map[string]any{"tailnet": ""}),
-		"long device":       signed(t, map[string]any{"device_id": strings.Repeat("n", 65)}),
-		"long version":      signed(t, map[string]any{"cli_version": strings.Repeat("1", 65)}),
-		"another audience":  signed(t, map[string]any{"aud": "other"}),
-		"two audiences":     signed(t, map[string]any{"aud": []string{"leger", "leger-link"}}),
-		"another issuer":    signed(t, map[string]any{"iss": "other"}),
-		"id no UUID":        signed(t, map[string]any{"jti": "1"}),
-		"link without id":   signed(t, map[string]any{"aud": "leger-link", "exp": now().Add(time.Minute).Unix()}),
+		"too long":                    good + strings.Repeat("A", 5000),
+		"padding":                     good + "=",
+		"white space":                 good + " ",
+		"algorithm none":              text(`{"alg":"none"}`, string(payload)),
+		"algorithm None":              text(`{"alg":"None"}`, string(payload)),
+		"algorithm HS384":             text(`{"alg":"HS384"}`, string(payload)),
+		"algorithm HS512":             text(`{"alg":"HS512"}`, string(payload)),
+		"algorithm RS256":             text(`{"alg":"RS256"}`, string(payload)),
+		"algorithm ES256":             text(`{"alg":"ES256"}`, string(payload)),
+		"algorithm EdDSA":             text(`{"alg":"EdDSA"}`, string(payload)),
+		"algorithm hs256":             text(`{"alg":"hs256"}`, string(payload)),
+		"algorithm a list":            text(`{"alg":["HS256"]}`, string(payload)),
+		"no algorithm":                text(`{"typ":"JWT"}`, string(payload)),
+		"header not JSON":             text(`{`, string(payload)),
+		"header a list":               text(`[]`, string(payload)),
+		"critical header":             text(`{"alg":"HS256","crit":["b64"],"b64":false}`, string(payload)),
+		"payload not JSON":            text(hs256, `{`),
+		"payload null":                text(hs256, `null`),
+		"payload a list":              text(hs256, `[]`),
+		"payload of two":              text(hs256, string(payload)+`{}`),
+		"another's id":                signed(t, map[string]any{"sub": leger.UserIDOf(bob).String()}),
+		"another's number":            signed(t, map[string]any{"tailscale_user_id": bob.String()}),
+		"no sub":                      signed(t, map[string]any{"sub": nil}),
+		"sub in upper case":           signed(t, map[string]any{"sub": strings.ToUpper(alice().UserID().String())}),
+		"no number":                   signed(t, map[string]any{"tailscale_user_id": nil}),
+		"number zero":                 signed(t, map[string]any{"tailscale_user_id": "u0"}),
+		"number a number":             signed(t, map[string]any{"tailscale_user_id": 123456789}),
+		"no e-mail":                   signed(t, map[string]any{"email": nil}),
+		"e-mail to deceive":           signed(t, map[string]any{"email": "alice\u202e@github"}),
+		"long e-mail":                 signed(t, map[string]any{"email": strings.Repeat("a", 321)}),
+		"no tailnet":                  signed(t, map[string]any{"tailnet": ""}),
+		"long device":                 signed(t, map[string]any{"device_id": strings.Repeat("n", 65)}),
+		"long version":                signed(t, map[string]any{"cli_version": strings.Repeat("1", 65)}),
+		"another audience":            signed(t, map[string]any{"aud": "other"}),
+		"two audiences":               signed(t, map[string]any{"aud": []string{server[0], server[1]}}),
+		"part of an audience":         signed(t, map[string]any{"aud": "https://leger.exampl"}),
+		"a version's that bound none": signed(t, map[string]any{"iss": token.IssuerCLI, "aud": "leger"}),
+		"ours for no server":          signed(t, map[string]any{"iss": token.IssuerCLI}),
+		"link for no server": signed(t, map[string]any{
+			"use": "link", "jti": "7d444840-9dc0-41d1-b245-5ffdce74fad2", "exp": now().Add(time.Minute).Unix(),
+		}),
+		"another use":     signed(t, map[string]any{"aud": server[0], "use": "other"}),
+		"another issuer":  signed(t, map[string]any{"iss": "other"}),
+		"id no UUID":      signed(t, map[string]any{"jti": "1"}),
+		"link without id": signed(t, map[string]any{"aud": server[0], "use": "link", "exp": now().Add(time.Minute).Unix()}),
 	}
 	var message string
 	for name, text := range refused {
-		c, err := token.Verify(secret(t), now(), text)
+		c, err := token.Verify(secret(t), server, now(), text)
 		var e *leger.Error
 		if !errors.As(err, &e) || e.Code != leger.CodeInvalidToken || e.Err == nil || c != (token.Claims{}) {
 			t.Errorf("%s: %+v, %v", name, c, err)
@@ -235,7 +245,7 @@ func TestAnotherSecretVerifiesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := token.Verify(other, now(), signed(t, nil)); !errors.Is(err, leger.ErrInvalidToken) {
+	if _, err := token.Verify(other, server, now(), signed(t, nil)); !errors.Is(err, leger.ErrInvalidToken) {
 		t.Errorf("another secret: %v", err)
 	}
 }
@@ -250,7 +260,7 @@ func TestNoCharacterCanBeChanged(t *testing.T) {
 				continue
 			}
 			changed := good[:i] + string(c) + good[i+1:]
-			if _, err := token.Verify(secret(t), now(), changed); err == nil {
+			if _, err := token.Verify(secret(t), server, now(), changed); err == nil {
 				t.Errorf("character %d changed from %c to %c is accepted", i, good[i], c)
 			}
 		}
@@ -303,7 +313,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(text(`{"alg":"none"}`, `{}`))
 	f.Add(text(hs256, `{"exp":1e400}`))
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := token.Verify(secret(t), now(), text)
+		c, err := token.Verify(secret(t), server, now(), text)
 		if err == nil && text != good {
 			t.Errorf("accepted %q: %+v", text, c)
 		}
@@ -321,10 +331,10 @@ func FuzzClaims(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(string(payload))
-	f.Add(`{"aud":["leger-link"],"exp":1e9,"iat":-1}`)
+	f.Add(`{"aud":["https://leger.example"],"use":"link","exp":1e9,"iat":-1}`)
 	f.Add(`{"exp":9223372036854775807,"iat":9223372036854775807.5}`)
 	f.Fuzz(func(t *testing.T, payload string) {
-		c, err := token.Verify(secret(t), now(), text(hs256, payload))
+		c, err := token.Verify(secret(t), server, now(), text(hs256, payload))
 		if err != nil {
 			if !errors.Is(err, leger.ErrInvalidToken) {
 				t.Errorf("%v", err)
@@ -332,13 +342,13 @@ func FuzzClaims(f *testing.F) {
 			return
 		}
 		life := token.AccessLifetime
-		if c.Link() {
+		if c.Link {
 			life = token.LinkLifetime
 		}
 		if !now().Before(c.ExpiresAt) || c.IssuedAt.After(now().Add(token.Skew)) || c.ExpiresAt.Sub(c.IssuedAt) > life {
 			t.Errorf("times %s to %s", c.IssuedAt, c.ExpiresAt)
 		}
-		if err := c.Identity.Validate(); err != nil || (c.Link() && c.ID == "") {
+		if err := c.Identity.Validate(); err != nil || (c.Link && c.ID == "") {
 			t.Errorf("%+v: %v", c, err)
 		}
 	})

@@ -5,6 +5,8 @@ import "leger.run/leger"
 // AuthMethods is the answer of GET /api/auth/methods: the ways to sign in that the
 // server accepts, the one it prefers first. Clients pass over names they do not know.
 type AuthMethods struct {
+	// Server is the origin by which tokens must name the server; "" from an older one.
+	Server  string       `json:"server"`
 	Methods []AuthMethod `json:"methods"`
 }
 

@@ -84,7 +84,7 @@ func shapes(t *testing.T) map[string]any {
 		"profile_no_backup": envelope(wire.Profile{
 			User: wire.UserOf(unnamed), Installation: installation, Backup: wire.BackupOf(leger.BackupState{}),
 		}),
-		"auth_methods":    envelope(wire.AuthMethods{Methods: []wire.AuthMethod{{Name: leger.SignInMachine}, {Name: leger.SignInSharedSecret}}}),
+		"auth_methods":    envelope(wire.AuthMethods{Server: "https://leger.example.com", Methods: []wire.AuthMethod{{Name: leger.SignInMachine}, {Name: leger.SignInSharedSecret}}}),
 		"sessions":        envelope(wire.Sessions{Sessions: []wire.Session{{ID: release.ID, Current: true, CreatedAt: wire.At(made), LastSeen: wire.At(edited), ExpiresAt: wire.At(edited), UserAgent: "Firefox", RemoteAddr: "192.0.2.7"}}}),
 		"signed_out":      envelope(wire.SignedOut{Deleted: true, Sessions: 2}),
 		"deleted":         envelope(wire.Deleted{Deleted: true}),

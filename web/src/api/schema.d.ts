@@ -1465,6 +1465,11 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Success"] & {
                         data?: {
+                            /**
+                             * Format: uri
+                             * @description The origin by which tokens must name this server in their `aud`.
+                             */
+                            server: string;
                             methods: components["schemas"]["SignInMethod"][];
                         };
                     };
