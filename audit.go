@@ -46,6 +46,7 @@ const (
 	CredentialMachine  Credential = "machine"  // a token that a machine signed with its key
 	CredentialToken    Credential = "token"    // a token signed with the shared secret
 	CredentialSession  Credential = "session"  // browser cookie
+	CredentialTailnet  Credential = "tailnet"  // Tailscale, asked who is calling
 	CredentialOperator Credential = "operator" // leger-server's own commands
 	CredentialNone     Credential = "none"     // nobody was proved
 )

@@ -27,6 +27,8 @@ const (
 	// SignInSharedSecret is the specification's way: whoever holds the installation's
 	// secret signs a token with the identity that tailscaled gives.
 	SignInSharedSecret SignInMethod = "shared-secret"
+	// SignInTailnet: the server asks its own tailscaled who is calling.
+	SignInTailnet SignInMethod = "tailnet"
 	// SignInCode and SignInInvitation enrol a machine, which is how SignInMachine
 	// begins. A server that accepts that accepts them, and does not name them apart.
 	SignInCode       SignInMethod = "code"

@@ -154,6 +154,9 @@ type UserStore interface {
 	SignIn(ctx context.Context, in SignIn, session *Session) (u User, created bool, err error)
 	// User gives an account, ErrNotFound if there is none.
 	User(ctx context.Context, id UserID) (User, error)
+	// UserByEmail gives the account with that e-mail. ErrNotFound if there is none, or
+	// more than one: people of two tailnets may have the same.
+	UserByEmail(ctx context.Context, email string) (User, error)
 	// TokensValidAfter gives when the account last signed out everywhere or was deleted,
 	// the zero time if never: also while there is no account, for as long as a token may
 	// live.

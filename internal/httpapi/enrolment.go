@@ -12,8 +12,8 @@ import (
 // with leger.MaxEnrolments of 20^8 codes taken, one try is nearly always enough.
 const codeTries = 3
 
-// askToEnrol takes the request of a machine that is not signed in. With an invitation
-// it is enrolled at once; else it gets a code, which its owner approves.
+// askToEnrol takes the request of a machine that is not signed in. With an invitation,
+// or where Tailscale says whose it is, it is enrolled at once; else it gets a code, which its owner approves.
 func (a *API) askToEnrol(w http.ResponseWriter, r *http.Request) error {
 	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
 		return err
@@ -38,6 +38,9 @@ func (a *API) askToEnrol(w http.ResponseWriter, r *http.Request) error {
 	}
 	if body.Invitation != "" {
 		return a.acceptInvitation(w, r, m, body.Invitation)
+	}
+	if done, err := a.enrolPeer(w, r, m); done || err != nil {
+		return err
 	}
 	return a.giveCode(w, r, m)
 }

@@ -88,7 +88,9 @@ func TestPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 
 func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, nil)
+	s := tailnetServer(t, map[string]leger.Peer{"alice": personAt(123, "alice@github", "nAlice")}, func(c *httpapi.Config) {
+		c.Auth = append(c.Auth, leger.SignInSharedSecret)
+	})
 	spec, p := newContract(t), newPeople(s.target())
 	p.token(t, "alice")
 	must(t, s.store.Close())
@@ -109,6 +111,7 @@ func TestStorageThatIsAwayIsUnavailable(t *testing.T) {
 			r.Header.Set("Content-Type", "application/json")
 		}
 		p.authorize(t, "alice", r)
+		r.Header.Set("Test-Peer", "alice")
 		res, err := roundTrip(r)
 		must(t, err)
 		if res.status != http.StatusServiceUnavailable {

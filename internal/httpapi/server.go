@@ -49,14 +49,20 @@ type Config struct {
 	Auth         []leger.SignInMethod
 	SharedSecret token.Secret // unless Auth has no SignInSharedSecret
 	PublicURL    string       // as browsers see the server, e.g. https://leger.example.ts.net; decides the cookie
-	Version      string       // of Leger
-	OpenAPI      []byte       // the contract, served as it is
-	Web          http.Handler // everything that is not the API
-	Requests     Limiter      // per user, or per address when nobody is proved
-	Refusals     Limiter      // wrong credentials, per address
-	Now          func() time.Time
-	Random       io.Reader // cryptographically secure
-	Log          *slog.Logger
+	// WhoIs, needed for SignInTailnet, asks Tailscale who sent a request. ErrNotFound:
+	// Tailscale vouches for nobody there.
+	WhoIs func(*http.Request) (leger.Peer, error)
+	// NeedsGrant: only devices that the tailnet's policy grants leger.GrantAccess or
+	// leger.GrantMachine are taken at Tailscale's word.
+	NeedsGrant bool
+	Version    string       // of Leger
+	OpenAPI    []byte       // the contract, served as it is
+	Web        http.Handler // everything that is not the API
+	Requests   Limiter      // per user, or per address when nobody is proved
+	Refusals   Limiter      // wrong credentials, per address
+	Now        func() time.Time
+	Random     io.Reader // cryptographically secure
+	Log        *slog.Logger
 	// Ready, when not nil, must give nil before a route that needs storage is
 	// served; its error is the answer otherwise, and that of /ready.
 	Ready func(context.Context) error
@@ -115,6 +121,7 @@ func (a *API) routes() {
 	open("GET /api/openapi.yaml", a.openapi)
 	open("GET /api/auth/methods", a.authMethods)
 	open("POST /api/auth/validate", a.whenReady(a.validate))
+	open("POST /api/auth/tailnet", a.whenReady(a.validateTailnet))
 	user("DELETE /api/auth/token", a.revokeToken)
 
 	machine("GET /api/user", a.user)

@@ -87,6 +87,7 @@ type proof struct {
 	issued     time.Time
 	expires    time.Time
 	cliVersion string
+	peer       *leger.Peer // that Tailscale vouches for; nil for a token
 }
 
 // proof verifies the token of a sign-in, of either kind.
@@ -166,6 +167,9 @@ func (a *API) newSession(r *http.Request, user leger.UserID) (*leger.Session, st
 func (a *API) signIn(r *http.Request, p proof, s *leger.Session) (leger.User, error) {
 	e := a.event(r, caller{user: leger.User{ID: p.identity.UserID()}, machine: p.machine, claims: token.Claims{Identity: p.identity}})
 	e.Action = leger.ActionSignIn
+	if p.peer != nil {
+		e.Credential, e.Detail = leger.CredentialTailnet, cut("tailnet "+p.peer.Name, 200)
+	}
 	if s != nil {
 		e.Subject = s.ID
 	}
@@ -176,7 +180,7 @@ func (a *API) signIn(r *http.Request, p proof, s *leger.Session) (leger.User, er
 		return leger.User{}, err
 	}
 	noteUser(r.Context(), u.ID)
-	if created {
+	if created && a.accepts(leger.SignInSharedSecret) {
 		a.warnOfSecondUser(r)
 	}
 	return u, nil

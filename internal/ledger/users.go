@@ -15,6 +15,9 @@ const (
 
 	selectUser = `SELECT ` + userColumns + ` FROM users WHERE user_uuid = ?1`
 
+	// People are few, and this is asked only when a tagged device is enrolled: no index.
+	selectUserByEmail = `SELECT user_uuid, ` + userColumns + ` FROM users WHERE tailscale_email = ?1 COLLATE NOCASE LIMIT 2`
+
 	// A device or client that did not say what it is leaves the last one that did.
 	upsertUser = `
 INSERT INTO users (user_uuid, tailscale_user_id, tailscale_email, tailnet, created_at, last_seen,
@@ -93,6 +96,19 @@ func (s *Store) User(ctx context.Context, id leger.UserID) (u leger.User, err er
 // readUser is the statement that reads an account into u.
 func readUser(id leger.UserID, u *leger.User) Statement {
 	return Statement{Text: selectUser, Args: []driver.Value{id.String()}, Each: func(r *Row) { *u = userOf(r, id) }}
+}
+
+// UserByEmail implements leger.UserStore.
+func (s *Store) UserByEmail(ctx context.Context, email string) (u leger.User, err error) {
+	found := 0
+	err = s.engine.Read(ctx, statement(selectUserByEmail, email), func(r *Row) {
+		found++
+		u = userOf(r, parsed(r, leger.ParseUserID))
+	})
+	if err == nil && found != 1 {
+		return leger.User{}, noUser()
+	}
+	return u, err
 }
 
 // userOf reads userColumns.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"leger.run/leger"
@@ -15,6 +16,7 @@ func userTests() map[string]func(*harness) {
 		"50 first sign-ins make one account":        testConcurrentSignIn,
 		"an account nobody made":                    testNoUser,
 		"a display name":                            testDisplayName,
+		"an account by its e-mail":                  testUserByEmail,
 		"sign out everywhere":                       testSignOutEverywhere,
 		"a deleted account takes all it owns along": testDeleteUser,
 		"a deletion ends the tokens from before":    testDeletionEndsTokens,
@@ -95,6 +97,28 @@ func testNoUser(h *harness) {
 	h.must(err)
 	h.same("accounts", n, 0)
 	h.same("audit", h.actions(nobody), []leger.Action{})
+}
+
+// A tailnet policy names people by their e-mail, which two tailnets may both have.
+func testUserByEmail(h *harness) {
+	h.account(1)
+	h.account(2)
+	email := identity(1).Email
+	for _, spelled := range []string{email, strings.ToUpper(email)} {
+		u, err := h.Users.UserByEmail(h.Context(), spelled)
+		h.must(err)
+		h.same("account", u.ID, identity(1).UserID())
+	}
+	for _, nobody := range []string{"", "%", email + " ", "nobody@example.com"} {
+		_, err := h.Users.UserByEmail(h.Context(), nobody)
+		h.fails(err, leger.ErrNotFound)
+	}
+	in := signIn(3, 9)
+	in.Identity.Email, in.Identity.Tailnet = email, "other.ts.net"
+	_, _, err := h.Users.SignIn(h.Context(), in, nil)
+	h.must(err)
+	_, err = h.Users.UserByEmail(h.Context(), email)
+	h.fails(err, leger.ErrNotFound)
 }
 
 func testDisplayName(h *harness) {

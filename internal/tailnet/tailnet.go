@@ -1,4 +1,5 @@
-// Package tailnet asks this machine's tailscaled who its user is.
+// Package tailnet asks this machine's tailscaled who its user is, and who is at the
+// other end of a connection.
 //
 // An identity it gives is one Tailscale vouches for now: the node runs, its key
 // is valid, it belongs to a person. tailscaled keeps telling a name in every
@@ -111,7 +112,7 @@ func (n *Node) status(ctx context.Context, peers bool) (status, error) {
 
 // ask gets the status as JSON, by the socket or else by the command.
 func (n *Node) ask(ctx context.Context, peers bool) ([]byte, error) {
-	raw, err := n.askSocket(ctx, peers)
+	raw, err := n.askSocket(ctx, "status?peers="+strconv.FormatBool(peers))
 	if err == nil || n.cfg.StatusCommand == nil || ctx.Err() != nil {
 		return raw, explain(ctx, err, false)
 	}
@@ -130,9 +131,9 @@ func (n *Node) ask(ctx context.Context, peers bool) ([]byte, error) {
 // errDenied is tailscaled's 403: it knows the caller and refuses.
 var errDenied = leger.Errorf(leger.CodeForbidden, "tailscaled refused")
 
-func (n *Node) askSocket(ctx context.Context, peers bool) ([]byte, error) {
-	address := "http://" + host + "/localapi/v0/status?peers=" + strconv.FormatBool(peers)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+// askSocket asks tailscaled's local API. ErrNotFound when it has nothing to give.
+func (n *Node) askSocket(ctx context.Context, what string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/localapi/v0/"+what, http.NoBody)
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInternal, err, "make the request")
 	}
@@ -148,6 +149,8 @@ func (n *Node) askSocket(ctx context.Context, peers bool) ([]byte, error) {
 	case http.StatusOK:
 	case http.StatusForbidden, http.StatusUnauthorized:
 		return nil, errDenied
+	case http.StatusNotFound:
+		return nil, leger.Errorf(leger.CodeNotFound, "tailscaled knows nothing of it")
 	default:
 		return nil, leger.Errorf(leger.CodeMissingPart, "tailscaled answered %s", res.Status)
 	}

@@ -73,8 +73,9 @@ export interface paths {
          * @description The server decides which ways to sign in it accepts; a client asks before it
          *     signs in, and passes over names that it does not know. `machine` is the
          *     machine's own key, which is enrolled once, by a code or an invitation
-         *     (`POST /api/enrolments`) or by another way of the list; `shared-secret` is a token made
-         *     with the installation's secret. A server without this route (404) accepts
+         *     (`POST /api/enrolments`) or by another way of the list; `tailnet` asks Tailscale
+         *     who is calling (`POST /api/auth/tailnet` for browsers, `POST /api/enrolments` for
+         *     machines); `shared-secret` is a token made with the installation's secret. A server without this route (404) accepts
          *     `shared-secret`.
          */
         get: operations["listSignInMethods"];
@@ -103,6 +104,30 @@ export interface paths {
          *     revoked.
          */
         post: operations["signIn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/tailnet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign a browser in as who Tailscale says is calling
+         * @description For servers that accept `tailnet`, which ask their own tailscaled whose device
+         *     sent the request. It makes the account at first sight and starts a browser
+         *     session; there is nothing to send. 403 with what to do instead: Tailscale does
+         *     not know the device, it is tagged, the tailnet's policy does not let it, or the
+         *     request does not name the server by its own name.
+         */
+        post: operations["signInByTailnet"];
         delete?: never;
         options?: never;
         head?: never;
@@ -462,7 +487,9 @@ export interface paths {
         /**
          * A machine that is not signed in asks to be enrolled
          * @description With an `invitation` it is enrolled at once, on the terms of the invitation,
-         *     which is used up by that. Without one it waits: it shows the code, its owner
+         *     which is used up by that. So it is at a server that accepts `tailnet` when
+         *     Tailscale says whose device it is, or the tailnet's policy does for a tagged one
+         *     (`leger.run/cap/machine`). Without either it waits: it shows the code, its owner
          *     opens `verification_url` in a signed-in browser, enters the code, compares the
          *     fingerprint and approves. The machine asks `POST /api/enrolments:poll` every
          *     `interval` seconds what became of it. A code ends after 10 minutes. A wrong
@@ -692,8 +719,7 @@ export interface components {
         };
         SignInMethod: {
             /**
-             * @description `shared-secret`: whoever holds the installation's secret signs a token with
-             *     the identity that tailscaled gives them; `leger auth login` does it. Servers
+             * @description `machine`, `tailnet` or `shared-secret`, as `/api/auth/methods` has them. Servers
              *     may have further ways: a client says so when it knows none of them.
              */
             name: string;
@@ -840,7 +866,7 @@ export interface components {
             /** @description How many subjects. */
             count?: number;
             /** @enum {unknown} */
-            credential: "machine" | "token" | "session" | "operator" | "none";
+            credential: "machine" | "token" | "session" | "tailnet" | "operator" | "none";
             /** @description The id of the machine, or of its device. */
             device_id?: string;
             remote_addr?: string;
@@ -1517,6 +1543,39 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    signInByTailnet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browser is signed in. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    /** @description The session */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            user: components["schemas"]["User"];
+                            installation: components["schemas"]["Installation"];
+                            epoch: components["schemas"]["Epoch"];
+                        };
+                    };
+                };
+            };
+            403: components["responses"]["Forbidden"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -43,6 +43,7 @@ export function describeCaller(event: AuditEvent): string {
 		session: "browser",
 		token: "command line",
 		machine: "machine",
+		tailnet: "Tailscale",
 		operator: "operator of the server",
 		none: "nobody signed in",
 	}[event.credential];
