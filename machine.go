@@ -17,8 +17,7 @@ type MachineRole string
 const (
 	// RoleFull: its owner works there. It may do whatever its owner may.
 	RoleFull MachineRole = "full"
-	// RoleDeliver: it reads the values that are meant for it, reads releases, and
-	// reports itself. It writes nothing, reads no audit log, signs no browser in.
+	// RoleDeliver: it reads its owner's values and releases, and reports itself. It writes nothing, reads no audit log, signs no browser in.
 	RoleDeliver MachineRole = "deliver"
 )
 
@@ -84,7 +83,7 @@ type Machine struct {
 	UnixUser   string // whose key it is on the machine
 	DeviceID   string // Tailscale's stable node id as the machine gave it; empty: none
 	Role       MachineRole
-	Groups     []string // in order; what secrets may be meant for
+	Groups     []string // in order; notes of their owner, which decide nothing
 	Key        MachineKey
 	CLIVersion string // that it was last seen with; empty: not told
 	// EnrolledBy is how it proved at its enrolment whose it is.

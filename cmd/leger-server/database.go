@@ -29,7 +29,7 @@ func (p program) checkDatabase(data string, newDatabase bool) error {
 		if _, err := os.Lstat(filepath.Join(data, key)); err == nil {
 			return leger.Errorf(leger.CodeConflict, "%s holds %s, but no database %s: a new one would look like a server "+
 				"without secrets, and machines would remove theirs", data, key, databaseFile).
-				WithHint("mount the disk that holds the database, or put a backup in its place; " +
+				WithHint("mount the disk that holds the database, or put a backup in its place with leger-server restore FILE; " +
 					"to begin with an empty one, start once with --new-database")
 		}
 	}

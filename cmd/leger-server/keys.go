@@ -47,7 +47,7 @@ func (p program) keys(data string) (keys, error) {
 	encryption, made, err := p.key("ENCRYPTION_KEY", data, encryptionKeyFile, func() (string, error) {
 		if _, err := os.Stat(filepath.Join(data, databaseFile)); err == nil {
 			return "", leger.Errorf(leger.CodeInvalid, "%s holds a database but not its key %s: a new key would not open it", data, encryptionKeyFile).
-				WithHint("put the key file back, or set ENCRYPTION_KEY or ENCRYPTION_KEY_FILE")
+				WithHint("put the key file back (from a recovery sheet: leger-server restore-keys FILE), or set ENCRYPTION_KEY or ENCRYPTION_KEY_FILE")
 		}
 		return vault.NewKey(p.random)
 	})
@@ -178,7 +178,7 @@ func readKeyFile(path string) (string, error) {
 		return "", leger.WrapFile(leger.CodeInvalid, err, "read %s", path)
 	}
 	if text == "" {
-		return "", leger.Errorf(leger.CodeInvalid, "%s is empty", path).WithHint("put the key back from its backup")
+		return "", leger.Errorf(leger.CodeInvalid, "%s is empty", path).WithHint("remove the empty file, and put the key back: a copy of the file, or leger-server restore-keys FILE from a recovery sheet")
 	}
 	return text, nil
 }

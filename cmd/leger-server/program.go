@@ -42,7 +42,8 @@ Usage:
   leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes
   leger-server version
 
-Flags (each also as an environment variable, in brackets):
+Flags (in brackets: the environment variable that does the same; --data is for every
+command, --public-url for login-link, too):
   --listen ADDR       where to listen; default 127.0.0.1:8787 [LEGER_LISTEN]
   --data DIR          database and keys; default $STATE_DIRECTORY, else
                       $XDG_DATA_HOME/leger-server [LEGER_DATA]
@@ -62,7 +63,8 @@ backup only (FILE may be - for standard output):
   --force                     replace FILE if it exists
 
 verify and restore (FILE may be - for standard input):
-  --identity PATH             a file with the secret key (AGE-SECRET-KEY-1...)
+  --identity PATH             a file with the secret key (AGE-SECRET-KEY-1...); may be
+                              repeated
   --passphrase-file PATH      a file with the passphrase; otherwise it is asked for
 
 rekey only:
@@ -78,7 +80,8 @@ login-link only:
   --tailnet NAME              their tailnet; needed with --tailscale-user-id
 
 Environment only:
-  LEGER_AUTH               how callers prove who they are: shared-secret
+  LEGER_AUTH               what a machine is enrolled by, beside codes and invitations:
+                           shared-secret, which is all that this version knows
   JWT_SECRET               the secret shared with the leger command, 32 bytes or more
   ENCRYPTION_KEY           base64 of the 32 bytes that seal the secrets
   ENCRYPTION_KEY_PREVIOUS  former keys that still open, separated by commas
@@ -89,9 +92,12 @@ the value, and is read from a systemd credential of its name
 file, the file over the credential. JWT_SECRET and ENCRYPTION_KEY are made at
 the first start, in the data directory, when they are given nowhere.
 
+Ends with 0 when it is done, 2 for wrong usage or settings, 1 for all else.
+
 Examples:
   leger-server --data /var/lib/leger --public-url https://leger.example.ts.net
   leger-server backup /mnt/usb/leger.backup --with-keys --passphrase
+  leger-server restore /mnt/usb/leger.backup --data /var/lib/leger
 `
 
 // main runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage

@@ -233,6 +233,7 @@ func prune(ctx context.Context, store *sqlite.Store, now time.Time, log *slog.Lo
 // backup can still read the rest.
 func verify(ctx context.Context, store *sqlite.Store, log *slog.Logger) {
 	if err := store.Verify(ctx); err != nil && ctx.Err() == nil {
-		log.Error("the database is damaged: stop the server and put back the newest backup", slog.Any("error", err))
+		log.Error("the database is damaged: stop the server and put back the newest backup with leger-server restore",
+			slog.Any("error", err))
 	}
 }

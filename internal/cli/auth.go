@@ -20,6 +20,7 @@ func (a *app) authCmd() *cobra.Command {
 		Long: `Sign in with this machine's Tailscale identity. The server gets to know this machine
 by a key of its own, which never leaves it: it is signed in until you sign out or
 revoke it (leger machines revoke), and the shared secret is not needed on it any more.
+An older server keeps no keys of machines: there a sign-in ends after 30 days.
 A link that works once, for 2 minutes, signs a browser in too.
 
 Without the shared secret it shows a code, which you approve in a browser that is
@@ -48,7 +49,9 @@ nobody: it is read from a file, or from LEGER_INVITATION or LEGER_INVITATION_FIL
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.authStatus(cmd.Context()) },
 	}
 	tok := &cobra.Command{
-		Use: "token", Short: "Print the sign-in's token, for scripts",
+		Use: "token", Short: "Print a token, for scripts",
+		Long: `Print a token, for scripts. A machine with a key of its own signs one that lives five
+minutes; else it is the sign-in's own, which lives as long as the sign-in.`,
 		Example: `  curl -H "Authorization: Bearer $(leger auth token)" "$(leger config get server)/api/secrets"`,
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.authToken() },

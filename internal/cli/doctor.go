@@ -59,7 +59,7 @@ func (a *app) doctorCmd() *cobra.Command {
 		Use: "doctor", Short: "Diagnose your setup and suggest fixes",
 		Long: `Check everything leger needs: the settings, room on the disk, the sign-in, the
 server and its clock, legerd, the secrets that units use, the records of
-deployments, Podman, systemd, git.
+deployments, Podman, systemd, git, and whether the server is backed up.
 Nothing is changed. Ends with code 6 if something needed is missing.`,
 		Example: "  leger doctor\n  leger doctor --json",
 		Args:    noArgs,

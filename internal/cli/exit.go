@@ -28,7 +28,7 @@ const exitCodesHelp = `leger ends with one of these codes:
     2  wrong usage or input
     3  not found
     4  not signed in, or not allowed
-    5  partly done, or in conflict with what is there
+    5  partly done, in conflict with what is there, or waiting for your consent
     6  a local part is missing: Podman, systemd, git, legerd, Tailscale
     7  a unit did not start or is not healthy
     8  the server cannot be reached, or cannot answer now

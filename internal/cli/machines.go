@@ -38,8 +38,9 @@ func (a *app) machinesCmd() *cobra.Command {
 	set := &cobra.Command{
 		Use: "set MACHINE", Short: "Say what a machine may do, and which groups it is in",
 		Long: `Say what a machine may do, and which groups it is in. A machine of the role full may
-do whatever you may. One of the role deliver reads the secrets that are meant for it,
-deploys releases and reports itself; it writes nothing.`,
+do whatever you may. One of the role deliver reads your secrets and releases and
+reports itself; it writes nothing else, and signs no browser in. Groups are notes of
+yours: they decide nothing yet.`,
 		Example: `  leger machines set nas --role deliver
   leger machines set nas --groups home,media`,
 		Args: exactArgs("the name or id of a machine"),
@@ -104,8 +105,8 @@ func (a *app) inviteCmd() *cobra.Command {
 		Use: "invite", Short: "Print an invitation: it enrols one machine, within an hour",
 		Long: `Print an invitation: it enrols one machine, within an hour, without anybody's approval.
 It is for machines without a person or a browser: servers, cloud-init, containers.
-Whoever has it can use it, so it is given to a machine in a file or in its environment,
-never as an argument.`,
+Whoever has it can use it, so it is given to a machine in a file, on standard input or
+in its environment, never as an argument.`,
 		Example: `  leger machines invite --name nas | ssh nas leger auth login --server https://leger.example.ts.net --invitation-file -
   leger machines invite --role full --groups home`,
 		Args: noArgs,

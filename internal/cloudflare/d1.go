@@ -88,6 +88,11 @@ func (d *d1) Write(ctx context.Context, _ ledger.Durability, list []ledger.State
 	return results(list, place, len(batch), &cells{rest: answer})
 }
 
+// HowToRestore implements ledger.Engine: D1 keeps its own history.
+func (*d1) HowToRestore() string {
+	return "go back to before the damage: wrangler d1 time-travel restore leger-db --timestamp=TIME"
+}
+
 func needsGuards(list []ledger.Statement) bool {
 	for i, s := range list {
 		if s.Decides && i > 0 {

@@ -95,29 +95,36 @@ func operationsSettings(t *testing.T, worker string) []byte {
 type remote struct {
 	url    string
 	number int
+	meter  bool // have the rows counted
 }
 
 func (r *remote) Do(ctx context.Context, op cloudflare.Operation) ([]byte, error) {
-	text, err := json.Marshal(map[string]any{"number": r.number, "operation": op})
+	body, _, err := r.do(ctx, op)
+	return body, err
+}
+
+// do also gives what the Worker says of the operation beside its answer.
+func (r *remote) do(ctx context.Context, op cloudflare.Operation) ([]byte, http.Header, error) {
+	text, err := json.Marshal(map[string]any{"number": r.number, "operation": op, "meter": r.meter})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/operation", bytes.NewReader(text))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	body, err := io.ReadAll(res.Body)
 	if err := errors.Join(err, res.Body.Close()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, errors.New(string(body))
+		return nil, nil, errors.New(string(body))
 	}
-	return body, nil
+	return body, res.Header, nil
 }
 
 // migrate applies the schema: each file's statements in one batch.

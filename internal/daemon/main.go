@@ -45,9 +45,10 @@ Environment:
   LEGERD_DATA           as --data
   LEGERD_PODMAN_SOCKET  as --podman-socket
   LEGERD_KEY            the key of the store: 32 bytes in base64
-  Each may be given as NAME_FILE instead: a file that holds the value. Flags win.
+  Each may be given as NAME_FILE instead, a file that holds the value, or as a
+  systemd credential of that name. Flags win.
 
-Without LEGERD_KEY the key is systemd's credential legerd-key if there is one,
+Without LEGERD_KEY the key is the systemd credential legerd-key if there is one,
 else the file "key" in the data directory, made at first start. Whoever loses the
 key loses the store; a sync fills a new one.
 

@@ -61,7 +61,7 @@ func (a *API) signedIn(h userHandler, delivers bool) handler {
 
 // onlyDelivers is the error of a machine that asks for more than its role allows.
 func onlyDelivers() *leger.Error {
-	return leger.Errorf(leger.CodeForbidden, "this machine only delivers: it reads what is meant for it, and reports").
+	return leger.Errorf(leger.CodeForbidden, "this machine only delivers: it reads secrets and releases, and reports").
 		WithHint("do this where you are signed in yourself, or give the machine the role full: leger machines set NAME --role full")
 }
 

@@ -41,7 +41,7 @@ func (s *Store) Installation(ctx context.Context) (in leger.Installation, err er
 		in = leger.Installation{ID: r.Text(), Epoch: r.Integer()}
 	})
 	if err == nil && (!leger.ValidID(in.ID) || in.Epoch < 1) {
-		err = damaged("it does not say which installation it belongs to")
+		err = s.damaged("it does not say which installation it belongs to")
 	}
 	return in, err
 }
@@ -73,9 +73,9 @@ func (s *Store) Verify(ctx context.Context) error {
 	case err != nil:
 		return err
 	case installations != 1:
-		return damaged("it does not say which installation it belongs to")
+		return s.damaged("it does not say which installation it belongs to")
 	case counts+torn+unknown+orphans != 0:
-		return damaged("%d accounts count other secrets than are listed, %d secrets lack their value, "+
+		return s.damaged("%d accounts count other secrets than are listed, %d secrets lack their value, "+
 			"%d versions lack their secret, %d secrets lack their account", counts, torn, unknown, orphans)
 	}
 	return nil

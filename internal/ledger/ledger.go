@@ -29,6 +29,9 @@ type Engine interface {
 	// number of rows that each wrote. When one that decides wrote none, nothing of
 	// the list is written and the error is an *UndecidedError.
 	Write(ctx context.Context, d Durability, list []Statement) ([]int64, error)
+	// HowToRestore says how the operator puts a backup in the place of a damaged
+	// database: a hint, with the command.
+	HowToRestore() string
 }
 
 // Statement is SQL with its parameters ?1, ?2, …: text, integers and nil only,

@@ -145,7 +145,7 @@ func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 // damaged is the error of a database whose parts contradict each other: no request
 // can make that, so nothing read from it may pass for the truth.
-func damaged(format string, args ...any) error {
+func (s *Store) damaged(format string, args ...any) error {
 	return leger.Errorf(leger.CodeInternal, "the database is damaged: "+format, args...).
-		WithHint("put back the newest backup")
+		WithHint("%s", s.engine.HowToRestore())
 }

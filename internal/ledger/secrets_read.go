@@ -12,7 +12,7 @@ import (
 // Secrets implements leger.SecretStore.
 func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretInfo, error) {
 	var list []leger.SecretInfo
-	var check listCheck
+	check := listCheck{store: s}
 	err := s.engine.Read(ctx, SecretsRead(user), func(r *Row) {
 		if !check.there(r) {
 			return
@@ -34,6 +34,7 @@ func (s *Store) Secrets(ctx context.Context, user leger.UserID) ([]leger.SecretI
 // listCheck finds out whether a list of secrets is whole: a secret that damage took
 // out of it would look like one that was deleted, and be removed from machines.
 type listCheck struct {
+	store    *Store
 	known    bool  // the account was found
 	expected int64 // how many secrets the account counts
 	last     leger.SecretName
@@ -50,14 +51,14 @@ func (c *listCheck) there(r *Row) bool {
 // be that of another secret, which is then listed twice, and the number is right.
 func (c *listCheck) listed(info leger.SecretInfo) {
 	if c.last.String() != "" && info.Name.String() <= c.last.String() {
-		c.broken = damaged("it lists secret %s after %s", info.Name, c.last)
+		c.broken = c.store.damaged("it lists secret %s after %s", info.Name, c.last)
 	}
 	c.last = info.Name
 }
 
 // torn notes a secret whose ledger row and versions do not belong together.
 func (c *listCheck) torn(info leger.SecretInfo) {
-	c.broken = damaged("it does not hold version %d of secret %s", info.Version, info.Name)
+	c.broken = c.store.damaged("it does not hold version %d of secret %s", info.Version, info.Name)
 }
 
 // verdict gives the error of the list, err being that of reading it.
@@ -70,7 +71,7 @@ func (c *listCheck) verdict(err error, listed int) error {
 	case c.broken != nil:
 		return c.broken
 	case c.expected != int64(listed):
-		return damaged("the account counts %d secrets, and %d are listed", c.expected, listed)
+		return c.store.damaged("the account counts %d secrets, and %d are listed", c.expected, listed)
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func SecretsRead(user leger.UserID) Statement { return statement(selectSecrets, 
 // SealedSecrets implements leger.SecretStore.
 func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.SealedSecret, error) {
 	var list []leger.SealedSecret
-	var check listCheck
+	check := listCheck{store: s}
 	err := s.read(ctx, selectSealedSecrets, []driver.Value{user.String()}, func(r *Row) {
 		if !check.there(r) {
 			return
@@ -132,7 +133,7 @@ func (s *Store) oneSealed(ctx context.Context, name leger.SecretName, read State
 	case !found:
 		return leger.SealedSecret{}, s.whyAbsent(ctx, user, name)
 	case !holdsValue(&sealed):
-		return leger.SealedSecret{}, damaged("it does not hold version %d of secret %s", sealed.Version, name)
+		return leger.SealedSecret{}, s.damaged("it does not hold version %d of secret %s", sealed.Version, name)
 	}
 	return sealed, nil
 }
@@ -145,7 +146,7 @@ func (s *Store) whyAbsent(ctx context.Context, user leger.UserID, name leger.Sec
 		live, kept = r.Integer() != 0, r.Integer() != 0
 	})
 	if err == nil && live != kept {
-		return damaged("its ledger and the versions it keeps disagree about secret %s", name)
+		return s.damaged("its ledger and the versions it keeps disagree about secret %s", name)
 	}
 	if err != nil {
 		return err
@@ -199,7 +200,7 @@ func (s *Store) SecretVersions(ctx context.Context, user leger.UserID, name lege
 	case len(list) == 0:
 		return nil, s.whyAbsent(ctx, user, name)
 	case !list[0].Current: // the newest version is always the current one
-		return nil, damaged("it does not hold the current version of secret %s", name)
+		return nil, s.damaged("it does not hold the current version of secret %s", name)
 	}
 	return list, nil
 }

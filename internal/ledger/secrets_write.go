@@ -99,7 +99,7 @@ func (s *Store) whyNotPut(ctx context.Context, writes []leger.SecretWrite) error
 		case current != int64(w.Expect):
 			return staleSecret(w.Sealed.Name, leger.Version(current), w.Expect, deleted != 0)
 		case unknown != 0:
-			return damaged("it keeps versions of secret %s that its ledger does not know of", w.Sealed.Name)
+			return s.damaged("it keeps versions of secret %s that its ledger does not know of", w.Sealed.Name)
 		}
 		if current == 0 || deleted != 0 {
 			created++

@@ -58,7 +58,7 @@ func ofResultCode(err *sqlite.Error) *leger.Error {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
 		return unavailable("the database is in use by another program", "end the program that holds the database file open")
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return unavailable("the database file is damaged", "put back the newest backup")
+		return unavailable("the database file is damaged", howToRestore)
 	case sqlite3.SQLITE_NOMEM:
 		return unavailable("the server is out of memory", "")
 	default:

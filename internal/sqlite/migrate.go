@@ -70,7 +70,7 @@ func (m *migrator) pending(ctx context.Context) (steps []migrations.Migration, f
 	for number, name := range applied {
 		if number < 1 {
 			return nil, false, leger.Errorf(leger.CodeUnavailable, "%s is damaged: it lists a migration %d", m.path, number).
-				WithHint("put back the newest backup")
+				WithHint(howToRestore)
 		}
 		if number > len(m.known) || m.known[number-1].Name != name {
 			return nil, false, leger.Errorf(leger.CodeConflict, "%s was written by a newer Leger: this one does not know its migration %s", m.path, name).

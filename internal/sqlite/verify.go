@@ -33,6 +33,12 @@ func (s *Store) Verify(ctx context.Context) error {
 // verdict is what Verify found last.
 type verdict struct{ err error }
 
+// howToRestore is the hint of every error that only damage makes.
+const howToRestore = "stop the server and put back the newest backup: leger-server restore FILE"
+
+// HowToRestore implements ledger.Engine.
+func (*engine) HowToRestore() string { return howToRestore }
+
 // quickCheck runs https://www.sqlite.org/pragma.html#pragma_quick_check. What it finds
 // are numbers of pages and names of tables.
 func quickCheck(ctx context.Context, c *conn) error {
@@ -40,7 +46,7 @@ func quickCheck(ctx context.Context, c *conn) error {
 	err := c.query(ctx, `PRAGMA quick_check(1)`, nil, func(r *ledger.Row) { found = r.Text() })
 	if err == nil && found != "ok" {
 		err = leger.Wrap(leger.CodeInternal, errors.New(found), "the database file is damaged").
-			WithHint("put back the newest backup")
+			WithHint(howToRestore)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,8 +47,11 @@ func TestContradictionsAreDamage(t *testing.T) {
 			if !errors.Is(err, leger.ErrInternal) {
 				t.Errorf("with values: %d secrets, %v", len(sealed), err)
 			}
-			if err := s.Verify(t.Context()); !errors.Is(err, leger.ErrInternal) {
+			var damage *leger.Error
+			if err := s.Verify(t.Context()); !errors.Is(err, leger.ErrInternal) || !errors.As(err, &damage) {
 				t.Errorf("Verify: %v", err)
+			} else if !strings.Contains(damage.Hint, "leger-server restore FILE") {
+				t.Errorf("the hint names no command: %s", damage.Hint) // it said: put back the newest backup
 			}
 			if err := s.Ping(t.Context()); !errors.Is(err, leger.ErrInternal) {
 				t.Errorf("Ping: %v", err)

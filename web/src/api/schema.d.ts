@@ -762,7 +762,7 @@ export interface components {
             remote_addr: string;
         };
         /**
-         * @description `full`: its owner works there. `deliver`: it reads what is meant for it and
+         * @description `full`: its owner works there. `deliver`: it reads secrets and releases and
          *     reports itself.
          * @enum {unknown}
          */
