@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/token"
@@ -21,6 +22,14 @@ func (p program) loginLink(args []string) error {
 	s, err := p.settings(*listen, *data, *publicURL, *rate)
 	if err != nil {
 		return err
+	}
+	if s.publicURL == "" {
+		return leger.Invalid("public-url", "login-link needs the server's address: --public-url https://…").
+			WithHint("on the tailnet a browser signs in without a link: open that address")
+	}
+	if !slices.Contains(s.auth, leger.SignInSharedSecret) {
+		return leger.Errorf(leger.CodeForbidden, "this server takes no links made with the shared secret (LEGER_AUTH)").
+			WithHint("open %s on a device of your tailnet", s.publicURL)
 	}
 	if *email == "" {
 		return leger.Invalid("email", "login-link needs --email ADDRESS").WithHint("leger-server --help")

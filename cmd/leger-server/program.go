@@ -44,10 +44,14 @@ Usage:
 
 Flags (in brackets: the environment variable that does the same; --data is for every
 command, --public-url for login-link, too):
-  --listen ADDR       where to listen; default 127.0.0.1:8787 [LEGER_LISTEN]
+  --listen ADDR       where to listen: HOST:PORT, tailnet:PORT (this machine's own
+                      addresses in the tailnet, with its certificate) or unix:PATH (for
+                      tailscale serve), several with commas between; default
+                      127.0.0.1:8787 [LEGER_LISTEN]
   --data DIR          database and keys; default $STATE_DIRECTORY, else
                       $XDG_DATA_HOME/leger-server [LEGER_DATA]
-  --public-url URL    as browsers see the server; default http://ADDR [LEGER_PUBLIC_URL]
+  --public-url URL    as browsers see the server; default http://HOST:PORT, or this
+                      machine's name in the tailnet [LEGER_PUBLIC_URL]
   --rate-limit N      requests a second for each user, in bursts of 4N; 0 is no
                       limit; default 100 [LEGER_RATE_LIMIT]
   --new-database      make a new, empty database although the data directory has
@@ -80,8 +84,14 @@ login-link only:
   --tailnet NAME              their tailnet; needed with --tailscale-user-id
 
 Environment only:
-  LEGER_AUTH               what a machine is enrolled by, beside codes and invitations:
-                           shared-secret, which is all that this version knows
+  LEGER_AUTH               what is taken beside a machine's own key, codes and
+                           invitations, with a comma between: tailnet (Tailscale is
+                           asked who is calling) and shared-secret, the default
+  LEGER_TAILNET_ACCESS     who of the tailnet may sign in: everyone, the default, or
+                           granted (leger.run/cap/access in the tailnet's policy)
+  LEGER_TAILSCALE_SOCKET   tailscaled's socket, where it is not the usual one
+  LEGER_TRUST_LOOPBACK_PROXY  1 believes whatever connects from this machine over TCP
+                           about whom it speaks for; do not, where others can log in
   JWT_SECRET               the secret shared with the leger command, 32 bytes or more
   ENCRYPTION_KEY           base64 of the 32 bytes that seal the secrets
   ENCRYPTION_KEY_PREVIOUS  former keys that still open, separated by commas

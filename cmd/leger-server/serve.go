@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 	"leger.run/leger/api"
 	"leger.run/leger/internal/httpapi"
 	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/tailnet"
+	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/vault"
 	"leger.run/leger/web"
 )
@@ -97,35 +101,42 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	verify(ctx, store, log)
 	if n, err := store.CountUsers(ctx); err != nil {
 		return err
-	} else if n > 1 {
+	} else if n > 1 && slices.Contains(s.auth, leger.SignInSharedSecret) {
 		log.Warn("more than one user signs in with the shared secret: each of them could sign in as any other", slog.Int("users", n))
 	}
 	v := p.newVault(k.ring, store)
-	handler, err := p.handler(s, k, v, store, log)
+	door := p.doorman(s)
+	self, err := settleName(ctx, &s, door.node)
+	if err != nil {
+		return err
+	}
+	handler, err := p.handler(s, k, v, store, door, log)
 	if err != nil {
 		return err
 	}
 	stopControl := p.control(ctx, s.data, v, store, log)
 	defer func() { err = errors.Join(err, stopControl()) }()
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", s.listen)
+	listeners, err := p.listen(ctx, s, self)
 	if err != nil {
-		return leger.Wrap(leger.CodeInvalid, err, "listen on %s", s.listen).
-			WithHint("is another leger-server running? choose another address with --listen")
+		return err
 	}
-	warnOfPlainHTTP(log, s)
+	warnOfPlainHTTP(log, s, self)
+	warnOfTrust(log, s)
+	certs := &certificates{node: door.node, name: self.Name, now: p.now, log: log}
 	srv := &http.Server{
-		Handler: handler, ReadTimeout: readTimeout, ReadHeaderTimeout: headerTimeout,
+		Handler: door.at(handler), ConnContext: withArrival, ReadTimeout: readTimeout, ReadHeaderTimeout: headerTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get},
+		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("public_url", s.publicURL),
-		slog.String("data", s.data), slog.String("version", version))
+	for _, l := range listeners {
+		log.Info("listening", slog.String("address", l.Addr().String()), slog.String("public_url", s.publicURL),
+			slog.String("data", s.data), slog.String("version", version))
+	}
 	if p.listening != nil {
-		p.listening(listener.Addr().String())
+		p.listening(listeners[0].Addr().String())
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(listener) }()
+	failed := serveAll(srv, listeners)
 	go upkeep(ctx, store, p.now, log)
 	select {
 	case err := <-failed:
@@ -156,7 +167,33 @@ func (p program) control(ctx context.Context, data string, v *vault.Vault, store
 	return stop
 }
 
-func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store, log *slog.Logger) (http.Handler, error) {
+// doorman asks this machine's tailscaled.
+func (p program) doorman(s settings) doorman {
+	node := tailnet.New(tailnet.Config{Socket: s.tailscale, Now: p.now})
+	return doorman{node: node, peers: tailnet.NewDirectory(node.WhoIs, p.now), trustLoopback: s.trustLoopback}
+}
+
+// settleName asks Tailscale how this machine is called, where it serves the tailnet.
+func settleName(ctx context.Context, s *settings, node *tailnet.Node) (self tailnet.Self, err error) {
+	on := slices.IndexFunc(s.listen, func(a address) bool { return a.front == frontTailnet })
+	if s.publicURL != "" && on < 0 {
+		return self, nil
+	}
+	if self, err = node.Self(ctx); err != nil || s.publicURL != "" {
+		return self, err
+	}
+	scheme, port := "https", ""
+	if on >= 0 {
+		port = ":" + s.listen[on].where
+		if !self.Certified() {
+			scheme = "http"
+		}
+	}
+	s.publicURL, err = token.Origin(scheme + "://" + self.Name + port)
+	return self, err
+}
+
+func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store, door doorman, log *slog.Logger) (http.Handler, error) {
 	pages, err := web.Handler(strings.HasPrefix(s.publicURL, "https://"))
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInternal, err, "read the web pages")
@@ -166,7 +203,8 @@ func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store
 		requests = httpapi.NewTokenBuckets(p.now, s.rateLimit, int(max(1, 4*s.rateLimit)))
 	}
 	return httpapi.New(httpapi.Config{
-		Vault: v, Stores: store, SharedSecret: k.shared, PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
+		Vault: v, Stores: store, Auth: s.auth, SharedSecret: k.shared, WhoIs: door.whoIs, NeedsGrant: s.needsGrant,
+		PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
 		Web: pages, Requests: requests, Refusals: httpapi.NewTokenBuckets(p.now, refusalsPerSecond, 10*refusalsPerSecond),
 		Now: p.now, Random: p.random, Log: log,
 		Backup: func() (leger.BackupState, error) { return p.backupState(s.data, v) },
@@ -189,12 +227,18 @@ func checkKeys(ctx context.Context, store *sqlite.Store, ring *vault.KeyRing) er
 	return nil
 }
 
-func warnOfPlainHTTP(log *slog.Logger, s settings) {
-	host, _, err := net.SplitHostPort(s.listen)
-	addr, perr := netip.ParseAddr(host)
-	local := err == nil && (host == "localhost" || (perr == nil && addr.IsLoopback()))
-	if !local && strings.HasPrefix(s.publicURL, "http://") && !strings.Contains(s.publicURL, ".ts.net") {
-		log.Warn("the server takes connections from other machines over plain http: put TLS in front of it and set --public-url https://…")
+func warnOfPlainHTTP(log *slog.Logger, s settings, self tailnet.Self) {
+	for _, a := range s.listen {
+		if a.front == frontTailnet && !self.Certified() {
+			log.Warn("the tailnet gives this machine no certificate, so no browser can sign in: " +
+				"switch HTTPS on at https://login.tailscale.com/admin/dns, then start leger-server again")
+		}
+		host, _, err := net.SplitHostPort(a.where)
+		addr, perr := netip.ParseAddr(host)
+		local := err == nil && (host == "localhost" || (perr == nil && addr.IsLoopback()))
+		if a.front == frontTCP && !local && strings.HasPrefix(s.publicURL, "http://") && !strings.Contains(s.publicURL, ".ts.net") {
+			log.Warn("the server takes connections from other machines over plain http: put TLS in front of it and set --public-url https://…")
+		}
 	}
 }
 

@@ -65,8 +65,14 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 // start runs the server on a port of its own choice until the test ends.
 func start(t *testing.T, data string, env []string, more ...string) *server {
 	t.Helper()
+	return startWith(t, data, env, append([]string{"--listen", "127.0.0.1:0", "--rate-limit", "0"}, more...)...)
+}
+
+// startWith runs the server where its settings say.
+func startWith(t *testing.T, data string, env []string, more ...string) *server {
+	t.Helper()
 	s := &server{t: t, data: data}
-	args := append([]string{"--listen", "127.0.0.1:0", "--data", data, "--rate-limit", "0"}, more...)
+	args := append([]string{"--data", data}, more...)
 	s.cmd = command(t, env, args...)
 	s.log = filepath.Join(t.TempDir(), "log")
 	file, err := os.Create(s.log)

@@ -2,8 +2,8 @@ package main
 
 import (
 	"flag"
-	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,10 +13,15 @@ import (
 
 // settings are the choices that are no secrets.
 type settings struct {
-	listen    string
+	listen    []address
 	data      string
-	publicURL string
+	publicURL string // "" where the node's name in the tailnet is to be asked for
 	rateLimit float64
+	auth      []leger.SignInMethod
+	// needsGrant: the tailnet's policy says who may sign in (LEGER_TAILNET_ACCESS).
+	needsGrant    bool
+	trustLoopback bool
+	tailscale     string // tailscaled's socket; "" is the usual one
 }
 
 // settingFlags adds the flags shared by the commands that use the data directory.
@@ -29,16 +34,21 @@ func settingFlags(set *flag.FlagSet) (listen, data, publicURL, rateLimit *string
 func (p program) settings(listen, data, publicURL, rateLimit string) (settings, error) {
 	var s settings
 	var err error
-	if s.listen, err = p.choose(listen, "LEGER_LISTEN", "127.0.0.1:8787"); err != nil {
+	where, err := p.choose(listen, "LEGER_LISTEN", "127.0.0.1:8787")
+	if err != nil {
 		return s, err
 	}
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
-		return s, leger.Invalid("listen", "the listen address %q is not HOST:PORT", s.listen)
+	if s.listen, err = parseListen(where); err != nil {
+		return s, err
 	}
 	if s.data, err = p.dataDir(data); err != nil {
 		return s, err
 	}
-	if s.publicURL, err = p.choose(publicURL, "LEGER_PUBLIC_URL", "http://"+s.listen); err != nil {
+	own := ""
+	if s.listen[0].front == frontTCP {
+		own = "http://" + s.listen[0].where
+	}
+	if s.publicURL, err = p.choose(publicURL, "LEGER_PUBLIC_URL", own); err != nil {
 		return s, err
 	}
 	s.publicURL = strings.TrimSuffix(s.publicURL, "/")
@@ -50,14 +60,81 @@ func (p program) settings(listen, data, publicURL, rateLimit string) (settings, 
 	if err != nil || s.rateLimit < 0 || s.rateLimit > 1e6 {
 		return s, leger.Invalid("rate-limit", "the rate limit %q is not a number from 0 to 1000000", limit)
 	}
-	auth, err := p.choose("", "LEGER_AUTH", "shared-secret")
+	return s, p.authSettings(&s)
+}
+
+// authSettings settles how callers prove who they are.
+func (p program) authSettings(s *settings) error {
+	auth, err := p.choose("", "LEGER_AUTH", string(leger.SignInSharedSecret))
 	if err != nil {
-		return s, err
+		return err
 	}
-	if auth != "shared-secret" {
-		return s, leger.Invalid("LEGER_AUTH", "LEGER_AUTH is %q: this version knows shared-secret", auth)
+	if s.auth, err = parseAuth(auth); err != nil {
+		return err
 	}
-	return s, nil
+	access, err := p.choose("", "LEGER_TAILNET_ACCESS", "everyone")
+	if err != nil {
+		return err
+	}
+	if access != "everyone" && access != "granted" {
+		return leger.Invalid("LEGER_TAILNET_ACCESS", "LEGER_TAILNET_ACCESS is %q: it is everyone or granted", access)
+	}
+	s.needsGrant = access == "granted"
+	trust, err := p.choose("", "LEGER_TRUST_LOOPBACK_PROXY", "0")
+	if err != nil {
+		return err
+	}
+	if s.trustLoopback, err = strconv.ParseBool(trust); err != nil {
+		return leger.Invalid("LEGER_TRUST_LOOPBACK_PROXY", "LEGER_TRUST_LOOPBACK_PROXY is %q: it is 0 or 1", trust)
+	}
+	if s.tailscale, err = p.lookup("LEGER_TAILSCALE_SOCKET"); err != nil {
+		return err
+	}
+	return s.checkFronts()
+}
+
+// parseAuth reads LEGER_AUTH. A machine's own key is always taken; the others are how
+// one begins.
+func parseAuth(text string) ([]leger.SignInMethod, error) {
+	var list []leger.SignInMethod
+	for one := range strings.SplitSeq(text, ",") {
+		m := leger.SignInMethod(strings.TrimSpace(one))
+		switch m {
+		case leger.SignInTailnet, leger.SignInSharedSecret, leger.SignInMachine:
+			list = append(list, m)
+		default:
+			return nil, leger.Invalid("LEGER_AUTH", "LEGER_AUTH has %q: it takes tailnet and shared-secret, with a comma between", string(m))
+		}
+	}
+	tailnet, secret := slices.Contains(list, leger.SignInTailnet), slices.Contains(list, leger.SignInSharedSecret)
+	if !tailnet && !secret {
+		return nil, leger.Invalid("LEGER_AUTH", "LEGER_AUTH names no way to begin: nobody could sign in the first machine").
+			WithHint("LEGER_AUTH=tailnet, or LEGER_AUTH=shared-secret")
+	}
+	// In the order in which a client should try them.
+	list = nil
+	if tailnet {
+		list = append(list, leger.SignInTailnet)
+	}
+	list = append(list, leger.SignInMachine)
+	if secret {
+		list = append(list, leger.SignInSharedSecret)
+	}
+	return list, nil
+}
+
+// checkFronts refuses to ask Tailscale where nothing can tell who is calling.
+func (s settings) checkFronts() error {
+	if !slices.Contains(s.auth, leger.SignInTailnet) || s.trustLoopback {
+		return nil
+	}
+	for _, a := range s.listen {
+		if a.front != frontTCP {
+			return nil
+		}
+	}
+	return leger.Invalid("listen", "LEGER_AUTH has tailnet, but at a TCP address any program of this machine could say that it is anybody").
+		WithHint("--listen unix:/run/leger/server.sock with tailscale serve --bg unix:/run/leger/server.sock, or --listen tailnet:443")
 }
 
 // dataDir settles the data directory, as an absolute path.

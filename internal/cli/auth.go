@@ -23,8 +23,9 @@ revoke it (leger machines revoke), and the shared secret is not needed on it any
 An older server keeps no keys of machines: there a sign-in ends after 30 days.
 A link that works once, for 2 minutes, signs a browser in too.
 
-Without the shared secret it shows a code, which you approve in a browser that is
-signed in, or with leger machines approve. An invitation (leger machines invite) needs
+A server on your tailnet may know from Tailscale whose machine this is, and then asks
+nothing. Else, without the shared secret, it shows a code, which you approve in a browser
+that is signed in, or with leger machines approve. An invitation (leger machines invite) needs
 nobody: it is read from a file, or from LEGER_INVITATION or LEGER_INVITATION_FILE.`,
 		Example: `  leger auth login
   leger auth login --invitation-file /run/secrets/leger-invitation

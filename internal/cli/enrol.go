@@ -75,15 +75,28 @@ func (a *app) signInInvited(ctx context.Context, anon *client.Client, invitation
 	return a.keepEnrolled(ctx, auth, former, file)
 }
 
-// signInByCode shows a code and waits until somebody who is signed in approves it.
-func (a *app) signInByCode(ctx context.Context, in login, anon *client.Client, former signin.SignIn, file signin.File) error {
+// errNotVouched: Tailscale does not tell the server whose machine this is, and there is
+// the shared secret to try before a code is shown.
+var errNotVouched = errors.New("the server does not know from Tailscale whose machine this is")
+
+// signInByCode asks to be enrolled. A server that knows from Tailscale whose machine
+// this is does it at once; else it shows a code and waits until somebody who is signed
+// in approves it. errNotVouched.
+func (a *app) signInByCode(
+	ctx context.Context, in login, anon *client.Client, accepted []leger.SignInMethod, former signin.SignIn, file signin.File,
+) error {
 	who, err := a.applicant(anon)
 	if err != nil {
 		return err
 	}
-	app, err := who.Apply(ctx)
-	if err != nil {
+	app, auth, err := who.Apply(ctx)
+	switch {
+	case err != nil:
 		return err
+	case auth.MachineID != "":
+		return a.keepVouched(ctx, in, auth, former, file)
+	case a.hasSecret(accepted):
+		return errNotVouched
 	}
 	a.say("This machine is not known to %s yet. In a browser that is signed in there, open", anon.Server())
 	a.say("    %s", app.VerificationURL)
@@ -94,16 +107,36 @@ func (a *app) signInByCode(ctx context.Context, in login, anon *client.Client, f
 		page.RawQuery = url.Values{"code": {app.Code}}.Encode()
 		a.openBrowser(ctx, page.String())
 	}
-	auth, err := who.Await(ctx, app)
+	auth, err = who.Await(ctx, app)
 	if err != nil {
 		return err
 	}
 	return a.keepEnrolled(ctx, auth, former, file)
 }
 
-// keepEnrolled writes the sign-in of a machine that was enrolled without the shared
-// secret. The former one, if any, is given up.
+// keepVouched keeps the sign-in of a machine that the server knows from Tailscale.
+func (a *app) keepVouched(ctx context.Context, in login, auth, former signin.SignIn, file signin.File) error {
+	if err := a.keep(ctx, auth, former, file); err != nil {
+		return err
+	}
+	if auth.Role != leger.RoleFull { // it signs no browser in
+		return a.signedInWithoutLink(auth)
+	}
+	return a.giveLink(ctx, in, auth, signin.Signer{}, leger.Identity{})
+}
+
+// keepEnrolled keeps the sign-in of a machine that was enrolled by a code or an
+// invitation.
 func (a *app) keepEnrolled(ctx context.Context, auth, former signin.SignIn, file signin.File) error {
+	if err := a.keep(ctx, auth, former, file); err != nil {
+		return err
+	}
+	return a.signedInWithoutLink(auth)
+}
+
+// keep writes the sign-in of a machine that was enrolled without the shared secret. The
+// former one, if any, is given up.
+func (a *app) keep(ctx context.Context, auth, former signin.SignIn, file signin.File) error {
 	if err := file.Write(auth); err != nil {
 		_ = a.revoke(ctx, auth) // nobody holds its key
 		return err
@@ -114,7 +147,7 @@ func (a *app) keepEnrolled(ctx context.Context, auth, former signin.SignIn, file
 			a.detail("the former sign-in at %s was not revoked: %v", former.Server, err)
 		}
 	}
-	return a.signedInWithoutLink(auth)
+	return nil
 }
 
 // machinesApprove shows the machine that waits under a code, and makes it the user's.

@@ -116,3 +116,53 @@ func TestACodeThatIsDeniedOrEndsEnrolsNothing(t *testing.T) {
 		}
 	}
 }
+
+// A server that asks Tailscale enrols a machine without a question, whatever else there
+// is to sign in with; where Tailscale knows nobody, the shared secret or a code does.
+func TestAMachineOfTheTailnetIsEnrolledSilently(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.onTailnet.Store(true)
+	r.backUp() // it starts again
+	alice := leger.Peer{
+		Identity: leger.Identity{TailscaleUserID: leger.TailscaleUserIDOf(123456789), Email: "alice@github", Tailnet: "example.ts.net", DeviceID: "nABC"},
+		Node:     "nABC", Name: "laptop",
+	}
+	r.peer.Store(&alice)
+	home := t.TempDir()
+	never := func(stderr string) { t.Errorf("it waits: %s", stderr) }
+	got := r.newcomer(home, never, "auth", "login", "--no-browser")
+	if got.code != 0 || !strings.Contains(got.stderr, "as alice@github until this machine is revoked") || !strings.Contains(got.stdout, "/auth?token=") {
+		t.Fatalf("%d: %s%s", got.code, got.stderr, got.stdout)
+	}
+	if got := r.newcomer(home, never, "auth", "status"); got.code != 0 || !strings.Contains(got.stdout, "machine") {
+		t.Errorf("%d: %s%s", got.code, got.stderr, got.stdout)
+	}
+	if got := r.newcomer(home, never, "machines", "show", "newcomer"); !strings.Contains(got.stdout, "tailnet") {
+		t.Errorf("how it was enrolled is not told: %s", got.stdout)
+	}
+
+	// A tagged device that the policy grants an owner signs no browser in.
+	r.peer.Store(&leger.Peer{Node: "nWeb", Name: "web", Tags: []string{"tag:web"}, Machine: &leger.MachineGrant{Owner: "alice@github", Role: leger.RoleDeliver}})
+	got = r.newcomer(t.TempDir(), never, "auth", "login", "--no-browser")
+	if got.code != 0 || strings.Contains(got.stdout, "token=") {
+		t.Errorf("%d: %s%s", got.code, got.stderr, got.stdout)
+	}
+
+	// Nobody to Tailscale: the secret, if there is one; else a code.
+	r.peer.Store(nil)
+	if s := r.must(t.TempDir(), "", "auth", "login", "--no-browser"); !strings.Contains(s.stdout, "/auth?token=") || strings.Contains(s.stderr, "enter the code") {
+		t.Errorf("with the secret: %s%s", s.stderr, s.stdout)
+	}
+	waits := 0
+	got = r.newcomer(t.TempDir(), func(stderr string) {
+		if waits++; shownCode.FindString(stderr) == "" {
+			t.Errorf("no code: %s", stderr)
+		}
+		r.down.Store(true)
+	}, "auth", "login", "--no-browser")
+	r.down.Store(false)
+	if got.code != 4 || waits == 0 {
+		t.Errorf("%d after %d waits: %s", got.code, waits, got.stderr)
+	}
+}

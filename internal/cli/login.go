@@ -86,8 +86,11 @@ func (a *app) login(ctx context.Context, in login) error {
 	if invitation != "" {
 		return a.signInInvited(ctx, anon, invitation, former, file)
 	}
-	if ownKey && in.localIdentity == "" && !a.hasSecret(accepted) {
-		return a.signInByCode(ctx, in, anon, former, file)
+	onTailnet := slices.Contains(accepted, leger.SignInTailnet)
+	if ownKey && in.localIdentity == "" && (onTailnet || !a.hasSecret(accepted)) {
+		if err := a.signInByCode(ctx, in, anon, accepted, former, file); !errors.Is(err, errNotVouched) {
+			return err
+		}
 	}
 	return a.signInAnew(ctx, in, anon, former, file, ownKey)
 }
@@ -105,7 +108,8 @@ func (a *app) signedInAlready(ctx context.Context, in login, anon *client.Client
 	if former.MachineID == "" || former.Server != anon.Server() || (in.localIdentity != "" && in.localIdentity != former.Email) {
 		return false, nil
 	}
-	if in.localIdentity == "" && former.EnrolledBy == leger.SignInSharedSecret {
+	byIdentity := former.EnrolledBy == leger.SignInSharedSecret || former.EnrolledBy == leger.SignInTailnet
+	if in.localIdentity == "" && byIdentity {
 		if id, err := tailnet.New(a.tailnetConfig()).Identity(ctx); err == nil && id.UserID() != former.UserUUID {
 			return false, nil
 		}

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,6 +54,9 @@ type rig struct {
 
 	saved   func() (leger.BackupState, error) // what the server says of its backups; nil: nothing
 	methods atomic.Pointer[string]            // what GET /api/auth/methods answers; nil: the server's own word
+
+	onTailnet atomic.Bool                // the server asks Tailscale
+	peer      atomic.Pointer[leger.Peer] // who it is told is calling; nil: nobody
 
 	podman *podmantest.Fake
 	legerd func()       // stops it; nil: it does not run
@@ -209,7 +213,7 @@ func (r *rig) serveDatabase(path string, keys *vault.KeyRing) {
 		Vault:  vault.New(vault.Config{Keys: keys, Secrets: store, Now: now, Random: rand.Reader}),
 		Stores: store, SharedSecret: shared, PublicURL: r.api.URL, Version: "0.0.0-test",
 		Web: http.NotFoundHandler(), Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
-		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Backup: r.saved,
+		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Backup: r.saved, Auth: r.auth(), WhoIs: r.whoIs,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -217,6 +221,21 @@ func (r *rig) serveDatabase(path string, keys *vault.KeyRing) {
 	r.store, r.database, r.keys = store, path, keys
 	var h http.Handler = api
 	r.handler.Store(&h)
+}
+
+func (r *rig) auth() []leger.SignInMethod {
+	auth := []leger.SignInMethod{leger.SignInMachine, leger.SignInSharedSecret}
+	if r.onTailnet.Load() {
+		auth = slices.Insert(auth, 0, leger.SignInTailnet)
+	}
+	return auth
+}
+
+func (r *rig) whoIs(*http.Request) (leger.Peer, error) {
+	if p := r.peer.Load(); p != nil {
+		return *p, nil
+	}
+	return leger.Peer{}, leger.Errorf(leger.CodeNotFound, "no match for IP:port")
 }
 
 // says makes the server tell of its backups, on the same database.

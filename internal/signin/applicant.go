@@ -49,9 +49,20 @@ func (a *Applicant) Accept(ctx context.Context, invitation string) (SignIn, erro
 	return a.signIn(state)
 }
 
-// Apply asks for a code. CodeForbidden: the server is older than codes.
-func (a *Applicant) Apply(ctx context.Context) (Application, error) {
+// Apply asks for a code. A server that knows from Tailscale whose machine this is
+// enrols it at once, and gives the sign-in instead. CodeForbidden: the server is older
+// than codes, or does not take what Tailscale says.
+func (a *Applicant) Apply(ctx context.Context) (Application, SignIn, error) {
 	state, err := a.ask(ctx, "")
+	if err == nil && state.State == wire.EnrolmentDone {
+		in, err := a.signIn(state)
+		return Application{}, in, err
+	}
+	app, err := a.application(state, err)
+	return app, SignIn{}, err
+}
+
+func (a *Applicant) application(state wire.EnrolmentState, err error) (Application, error) {
 	if errors.Is(err, leger.ErrNotFound) {
 		return Application{}, leger.Wrap(leger.CodeForbidden, err, "%s enrols machines with the shared secret only", a.Server.Server()).
 			WithHint("update the server, or: leger config set auth.shared_secret_file FILE")
@@ -116,6 +127,6 @@ func (a *Applicant) signIn(state wire.EnrolmentState) (SignIn, error) {
 	return SignIn{
 		Server: a.Server.Server(), UserUUID: u.UserUUID, Email: u.Email, Tailnet: u.Tailnet, TailscaleUserID: u.TailscaleUserID,
 		DeviceID: a.About.DeviceID, Method: leger.SignInMachine, EnrolledBy: state.Machine.EnrolledBy, IssuedAt: a.Now().UTC(),
-		MachineID: state.Machine.ID, Key: a.key,
+		MachineID: state.Machine.ID, Key: a.key, Role: state.Machine.Role,
 	}, nil
 }

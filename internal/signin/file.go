@@ -34,10 +34,13 @@ type SignIn struct {
 	// MachineID and Key are the machine's, where the server knows it by a key of its
 	// own. They are in this file so that a crash leaves both or neither.
 	MachineID string `json:"machine_id,omitempty"`
-	// EnrolledBy is how the machine got the key; only the shared secret goes with the
-	// Tailscale identity that is here now.
+	// EnrolledBy is how the machine got the key; only the shared secret and Tailscale's
+	// word go with the Tailscale identity that is here now.
 	EnrolledBy leger.SignInMethod `json:"enrolled_by,omitempty"`
 	Key        PrivateKey         `json:"machine_key,omitzero"`
+	// Role is what an enrolment just now made of the machine; it is not kept, since its
+	// owner may change it.
+	Role leger.MachineRole `json:"-"`
 }
 
 // Who names the user as people read it: the e-mail, and who vouches for it.

@@ -41,9 +41,10 @@ func CheckName(server, origin string) error {
 		WithHint("sign in under its own name, or tell the server that it has this one: leger-server --public-url %s", own)
 }
 
-// known is by which one can begin: a machine's own key by a code or an invitation.
+// known is by which one can begin: a machine's own key by a code, an invitation, or
+// Tailscale's word.
 func known(m leger.SignInMethod) bool {
-	return m == leger.SignInMachine || m == leger.SignInSharedSecret
+	return m == leger.SignInTailnet || m == leger.SignInMachine || m == leger.SignInSharedSecret
 }
 
 // Words lists ways to sign in, in words.

@@ -2,6 +2,7 @@ package tailnet
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -15,17 +16,20 @@ type status struct {
 	BackendState   string
 	AuthURL        string
 	MagicDNSSuffix string
+	CertDomains    []string
 	CurrentTailnet *struct{ MagicDNSSuffix string }
 	Self           *peer
 	User           map[string]profile // by decimal user id
 }
 
 type peer struct {
-	ID        string // stable node id
-	UserID    int64
-	Tags      []string
-	Expired   bool
-	KeyExpiry *time.Time
+	ID           string // stable node id
+	DNSName      string // with a dot at its end
+	TailscaleIPs []netip.Addr
+	UserID       int64
+	Tags         []string
+	Expired      bool
+	KeyExpiry    *time.Time
 }
 
 type profile struct {

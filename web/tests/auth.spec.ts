@@ -47,12 +47,58 @@ test("how to sign in is what the server says", async ({ page, expectComplaints }
 	await page.goto("/signed-out");
 	await expect(page.getByText("leger auth login")).toBeVisible();
 	await page.route("**/api/auth/methods", (route) =>
-		route.fulfill({ json: { success: true, data: { methods: [{ name: "machine" }, { name: "tailnet" }] } } }),
+		route.fulfill({ json: { success: true, data: { methods: [{ name: "stars" }, { name: "cards" }] } } }),
 	);
 	await page.goto("/settings");
-	await expect(page.getByText("This server asks you to sign in by machine or tailnet")).toBeVisible();
+	await expect(page.getByText("This server asks you to sign in by stars or cards")).toBeVisible();
 	await expect(page.getByRole("heading", { name: "You are signed out" })).toBeVisible();
 	await expect(page.getByText("leger auth login")).toBeHidden();
+});
+
+test.describe("on the tailnet", () => {
+	// The address that the test's browser is said to come from; tailscaled knows one.
+	test.use({
+		server: async ({ tailnetServer }, use) => use(tailnetServer),
+		extraHTTPHeaders: { "X-Forwarded-For": "100.64.0.7" },
+	});
+
+	test("one click signs in as who Tailscale says", async ({ page, expectComplaints }) => {
+		expectComplaints(signedOut);
+		await page.goto("/settings");
+		await expect(page.getByRole("heading", { name: "You are signed out" })).toBeVisible();
+		await page.getByRole("button", { name: "Sign in with Tailscale" }).click();
+		await expect(page.getByRole("heading", { name: "Settings", level: 1 })).toBeVisible();
+		await expect(page.getByText("phone-owner@example.com").first()).toBeVisible();
+	});
+
+	test("the keyboard does it, too, from the page of a link that was used", async ({
+		page,
+		expectComplaints,
+	}) => {
+		expectComplaints(signedOut);
+		await page.goto("/auth-error?reason=refused");
+		await expect(page.getByRole("button", { name: "Sign in with Tailscale" })).toBeVisible();
+		await page.keyboard.press("Tab");
+		await expect(page.getByRole("button", { name: "Sign in with Tailscale" })).toBeFocused();
+		await page.keyboard.press("Enter");
+		await expect(page).toHaveURL("/api-keys");
+	});
+});
+
+test.describe("off the tailnet", () => {
+	test.use({
+		server: async ({ tailnetServer }, use) => use(tailnetServer),
+		extraHTTPHeaders: { "X-Forwarded-For": "192.0.2.9" },
+	});
+
+	test("a refusal says what to do instead", async ({ page, expectComplaints }) => {
+		expectComplaints(/401 \(Unauthorized\)|403 \(Forbidden\)/);
+		await page.goto("/signed-out");
+		await page.getByRole("button", { name: "Sign in with Tailscale" }).click();
+		await expect(page.getByRole("alert")).toContainText("Tailscale does not say who you are");
+		await expect(page.getByText("leger auth login").first()).toBeVisible();
+		await expect(page.getByRole("button", { name: "Sign in with Tailscale" })).toBeEnabled();
+	});
 });
 
 test("a link used twice says so, and how to get another", async ({

@@ -18,16 +18,20 @@ export class Server {
 		private readonly data: string,
 		private readonly address: string,
 		private readonly flags: readonly string[],
+		private readonly env: NodeJS.ProcessEnv,
 		private child: ChildProcess,
 	) {
 		this.url = `http://${address}`;
 	}
 
-	static async start(flags: readonly string[] = ["--rate-limit", "0"]): Promise<Server> {
+	static async start(
+		flags: readonly string[] = ["--rate-limit", "0"],
+		env: NodeJS.ProcessEnv = {},
+	): Promise<Server> {
 		const data = await mkdtemp(path.join(tmpdir(), "leger-web-"));
 		const address = `127.0.0.1:${await freePort()}`;
-		const child = await launch(data, address, flags);
-		return new Server(data, address, flags, child);
+		const child = await launch(data, address, flags, env);
+		return new Server(data, address, flags, env, child);
 	}
 
 	/** As a power cut would. */
@@ -39,7 +43,7 @@ export class Server {
 
 	/** Again on the same address and database. */
 	async restart(flags: readonly string[] = this.flags): Promise<void> {
-		this.child = await launch(this.data, this.address, flags);
+		this.child = await launch(this.data, this.address, flags, this.env);
 	}
 
 	async remove(): Promise<void> {
@@ -72,7 +76,8 @@ export class Server {
 	/** The token of a machine's command line, by which it reports. */
 	async machineToken(email: string, device: string): Promise<string> {
 		return await this.token(email, (claims) => ({
-			aud: "leger",
+			aud: this.url,
+			use: undefined,
 			iss: "leger-cli",
 			jti: crypto.randomUUID(),
 			device_id: device,
@@ -109,9 +114,10 @@ export class Server {
 }
 
 /** Starts the program and waits until it says where it listens. */
-async function launch(data: string, listen: string, flags: readonly string[]) {
+async function launch(data: string, listen: string, flags: readonly string[], env: NodeJS.ProcessEnv) {
 	const child = spawn(binary, ["--data", data, "--listen", listen, ...flags], {
 		stdio: ["ignore", "ignore", "pipe"],
+		env: { ...process.env, ...env },
 	});
 	const lines: string[] = [];
 	for await (const line of createInterface({ input: child.stderr })) {

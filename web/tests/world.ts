@@ -1,3 +1,8 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { test as base, expect, type Page } from "@playwright/test";
 import { Server } from "./server.ts";
 
@@ -12,16 +17,57 @@ interface World {
 	expectComplaints: (pattern: RegExp) => void;
 }
 
+/** tailscaled's answers to who is at an address; it knows one. */
+async function tailscaled(): Promise<{ socket: string; close: () => Promise<void> }> {
+	const directory = await mkdtemp(path.join(tmpdir(), "leger-tailscaled-"));
+	const socket = path.join(directory, "tailscaled.sock");
+	const listener = createServer((request, response) => {
+		if (request.url !== "/localapi/v0/whois?addr=100.64.0.7") {
+			response.writeHead(404).end("no match for IP:port");
+			return;
+		}
+		response.end(
+			JSON.stringify({
+				Node: { StableID: "nPhone", Name: "phone.example.ts.net.", User: 123 },
+				UserProfile: { ID: 123, LoginName: "phone-owner@example.com" },
+			}),
+		);
+	}).listen(socket);
+	await once(listener, "listening");
+	return {
+		socket,
+		close: async () => {
+			listener.close();
+			await rm(directory, { recursive: true });
+		},
+	};
+}
+
 let users = 0;
 
 /** Each test has an account of its own on one server; no test may leave a complaint in the console. */
-export const test = base.extend<World & { allowed: RegExp[] }, { shared: Server }>({
+export const test = base.extend<World & { allowed: RegExp[] }, { shared: Server; tailnetServer: Server }>({
 	shared: [
 		// biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameters
 		async ({}, use) => {
 			const server = await Server.start();
 			await use(server);
 			await server.remove();
+		},
+		{ scope: "worker" },
+	],
+	tailnetServer: [
+		// biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameters
+		async ({}, use) => {
+			const { socket, close } = await tailscaled();
+			const server = await Server.start(["--rate-limit", "0"], {
+				LEGER_AUTH: "tailnet",
+				LEGER_TRUST_LOOPBACK_PROXY: "1",
+				LEGER_TAILSCALE_SOCKET: socket,
+			});
+			await use(server);
+			await server.remove();
+			await close();
 		},
 		{ scope: "worker" },
 	],

@@ -779,7 +779,7 @@ export interface components {
             /** @description Of the public key. */
             fingerprint: string;
             cli_version?: string;
-            /** @description How it proved whose it is: `shared-secret`, `code` or `invitation`. */
+            /** @description How it proved whose it is: `tailnet`, `shared-secret`, `code` or `invitation`. */
             enrolled_by: string;
             enrolled_at: components["schemas"]["Time"];
             enrolled_from: string;

@@ -36,10 +36,7 @@ export function AuthPage() {
 		try {
 			await exchangeOnce(token);
 		} catch (error) {
-			if (
-				error instanceof ApiError &&
-				["invalid_token", "invalid_request", "forbidden"].includes(error.code)
-			) {
+			if (error instanceof ApiError && ["invalid_token", "invalid_request"].includes(error.code)) {
 				forgetLinkToken();
 				await navigate({ to: "/auth-error", search: { reason: "refused" }, replace: true });
 			} else {
@@ -70,9 +67,11 @@ export function AuthPage() {
 							? "The server does not answer. The link still works."
 							: explain(problem)}
 					</p>
-					<Button variant="primary" onClick={() => void signIn()}>
-						Try again
-					</Button>
+					{problem.code !== "forbidden" && (
+						<Button variant="primary" onClick={() => void signIn()}>
+							Try again
+						</Button>
+					)}
 				</div>
 			)}
 		</Frame>
