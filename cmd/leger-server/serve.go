@@ -117,7 +117,9 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	srv := &http.Server{
 		Handler: handler, ReadTimeout: readTimeout, ReadHeaderTimeout: headerTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// "OPTIONS *" goes to the handler too, so that all answers have its headers.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	log.Info("listening", slog.String("address", listener.Addr().String()), slog.String("public_url", s.publicURL),
 		slog.String("data", s.data), slog.String("version", version))
