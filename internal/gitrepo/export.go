@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"leger.run/leger"
@@ -157,7 +156,7 @@ func safePath(name string) bool {
 			return false
 		}
 	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+	return !strings.ContainsFunc(name, func(r rune) bool { return !leger.Printable(r) })
 }
 
 func badLink(name, target string) error {

@@ -21,6 +21,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"leger.run/leger"
 )
 
 // Text keeps line breaks and tabs, and nothing else that is not printable.
@@ -56,7 +58,7 @@ func Line(s string, most int) string {
 // shown is the one rule. Bytes that are not UTF-8 arrive as U+FFFD already.
 func shown(r rune) rune {
 	switch {
-	case unicode.IsPrint(r):
+	case leger.Printable(r):
 		return r
 	case unicode.Is(unicode.Zs, r): // such as the no-break space
 		return ' '
@@ -144,7 +146,7 @@ func (w *Writer) JSON(v any) error {
 	var b strings.Builder
 	for _, r := range text.String() { // valid UTF-8: encoding/json sees to it
 		switch {
-		case r == '\n' || unicode.IsPrint(r):
+		case r == '\n' || leger.Printable(r):
 			b.WriteRune(r)
 		case r <= 0xffff:
 			_, _ = fmt.Fprintf(&b, `\u%04x`, r)
