@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/terminal"
 )
 
 // patience bounds each check: doctor is for when things do not answer.
@@ -115,9 +116,9 @@ func (a *app) printFinding(f finding) error {
 	case conditionFail:
 		c = red
 	}
-	line := []any{a.paint(c, pad(string(f.State), 6)), pad(f.Check, 16), f.Message, "\n"}
+	line := []any{a.paint(c, pad(string(f.State), 6)), pad(f.Check, 16), terminal.Fold(f.Message), "\n"}
 	if f.Mend != "" {
-		line = append(line, pad("", 22), "-> ", f.Mend, "\n")
+		line = append(line, pad("", 22), "-> ", terminal.Fold(f.Mend), "\n")
 	}
 	return a.print(line...)
 }

@@ -35,6 +35,27 @@ func Text(s string) string {
 	}, s)
 }
 
+// Fold puts text of several lines on one, with "; " in the place of the breaks: no part
+// of what somebody else wrote can then pass for a line of the program's own.
+func Fold(s string) string {
+	if !strings.Contains(s, "\n") {
+		return s
+	}
+	var lines []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// Hang does what Fold is for where the lines should stay lines: all but the first begin
+// with so many spaces.
+func Hang(s string, by int) string {
+	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+strings.Repeat(" ", by))
+}
+
 // Line gives printable text on one line, of at most so many bytes; an ellipsis shows
 // that it was cut. Spaces at its end go.
 func Line(s string, most int) string {
