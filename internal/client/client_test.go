@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -221,6 +222,28 @@ func TestReleasesFollowsThePages(t *testing.T) {
 	all, err := c.Releases(t.Context())
 	if err != nil || len(all) != 2 || all[0].Name.String() != "a" || all[1].Name.String() != "b" {
 		t.Errorf("Releases = %v, %v", all, err)
+	}
+}
+
+// A server whose next_cursor led back to a page was asked for ever.
+func TestPagesThatNeverEndAreGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(n int) string{
+		"the same again": func(int) string { return "p" },
+		"in a circle":    func(n int) string { return strconv.Itoa(n % 3) },
+		"ever new ones":  strconv.Itoa,
+	} {
+		asked := 0
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"releases":[],"next_cursor":"`+next(asked)+`"}}`)
+		})
+		if _, err := c.Releases(t.Context()); !errors.Is(err, leger.ErrUnreachable) || !strings.Contains(err.Error(), "no end") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if asked > 1000 {
+			t.Errorf("%s: asked %d times", name, asked)
+		}
 	}
 }
 
