@@ -1,6 +1,7 @@
 package leger
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -39,6 +40,23 @@ func printableLines(s string) bool {
 	return printable(strings.NewReplacer("\n", "", "\t", "").Replace(s))
 }
 
+// userinfo finds what stands before the '@' of a URL's authority: with https and the
+// like all of it may be a credential, with others what follows the user's name.
+var (
+	userinfo = regexp.MustCompile(`(?i)\b((?:https?|ftp)://)[^\s"'<>/?#]*@`)
+	password = regexp.MustCompile(`(://[^\s"'<>/?#@:]*:)[^\s"'<>/?#]*@`)
+)
+
+// WithoutPasswords gives a text without the credentials that URLs in it hold. Who reads
+// a URL refuses such ones and does not repeat them; this is for what repeats input that
+// may be anything.
+func WithoutPasswords(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return password.ReplaceAllString(userinfo.ReplaceAllString(text, "${1}…@"), "${1}…@")
+}
+
 // ParseClientVersion checks what a program says its version is; "" says nothing.
 // ErrInvalid, field "cli_version".
 func ParseClientVersion(s string) (string, error) {
@@ -48,6 +66,7 @@ func ParseClientVersion(s string) (string, error) {
 // quoteInput shows rejected input in an error: quoted, what is not printable
 // escaped, cut so that a megabyte of garbage does not fill the terminal.
 func quoteInput(s string) string {
+	s = WithoutPasswords(s)
 	const most = 60
 	if len(s) > most {
 		return quote(s[:most]) + "…"

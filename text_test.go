@@ -90,3 +90,28 @@ func TestPrintableText(t *testing.T) {
 		t.Errorf("%q is %q", text, leger.PrintableText(text))
 	}
 }
+
+// What is repeated of an input has no credentials in its URLs.
+func TestWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"http://u:canary@host/x":                      "http://…@host/x",
+		"HTTPS://canary@host":                         "HTTPS://…@host",
+		"https://u:c@n@ry@host":                       "https://…@host",
+		"ssh://git:canary@host/x":                     "ssh://git:…@host/x",
+		"socks5://u:canary@proxy:1":                   "socks5://u:…@proxy:1",
+		`bad "http://u:canary@a" and http://v:pw@b/c`: `bad "http://…@a" and http://…@b/c`,
+		"ssh://git@host/x":                            "ssh://git@host/x",
+		"git@host:x":                                  "git@host:x",
+		"https://host/a@b?c@d":                        "https://host/a@b?c@d",
+		"alice@example.com at https://host":           "alice@example.com at https://host",
+	} {
+		if got := leger.WithoutPasswords(text); got != want {
+			t.Errorf("%s is shown as %s; want %s", text, got, want)
+		}
+	}
+	_, err := leger.ParseReleaseName("https://u:canary-pw@host/x")
+	if err == nil || strings.Contains(err.Error(), "canary-pw") {
+		t.Errorf("a URL in a name's place: %v", err)
+	}
+}

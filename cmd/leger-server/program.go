@@ -102,7 +102,7 @@ func (p program) main(ctx context.Context) int {
 		return 0
 	}
 	out := terminal.NewWriter(p.stderr)
-	_ = out.Print("leger-server: ", terminal.Hang(err.Error(), len("leger-server: ")), "\n")
+	_ = out.Print("leger-server: ", terminal.Hang(leger.WithoutPasswords(err.Error()), len("leger-server: ")), "\n")
 	var e *leger.Error
 	if errors.As(err, &e) && e.Hint != "" {
 		_ = out.Print("hint: ", terminal.Hang(e.Hint, len("hint: ")), "\n")

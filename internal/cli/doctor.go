@@ -48,7 +48,7 @@ func warned(check, format string, args ...any) finding {
 }
 
 func failing(check string, err error) finding {
-	f := finding{Check: check, State: conditionFail, Message: err.Error()}
+	f := finding{Check: check, State: conditionFail, Message: leger.WithoutPasswords(err.Error())}
 	if e, ok := errors.AsType[*leger.Error](err); ok {
 		f.Mend = e.Hint
 	}

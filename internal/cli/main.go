@@ -121,7 +121,7 @@ func (a *app) printError(cmd *cobra.Command, err error) {
 			hint = fmt.Sprintf("try again in %d s", e.RetryAfter)
 		}
 	}
-	a.errln("leger: ", terminal.Hang(text, len("leger: ")))
+	a.errln("leger: ", terminal.Hang(leger.WithoutPasswords(text), len("leger: ")))
 	if _, ok := errors.AsType[usageError](err); ok {
 		a.errln("usage: " + cmd.UseLine())
 		if hint == "" {

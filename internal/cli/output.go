@@ -58,7 +58,7 @@ func fold(operands []any) {
 	for i, operand := range operands {
 		switch v := operand.(type) {
 		case error:
-			operands[i] = terminal.Fold(v.Error())
+			operands[i] = terminal.Fold(leger.WithoutPasswords(v.Error()))
 		case fmt.Stringer:
 			operands[i] = terminal.Fold(v.String())
 		case string:
@@ -125,7 +125,7 @@ func failureOf(err error) *failureJSON {
 	if err == nil {
 		return nil
 	}
-	f := &failureJSON{Code: leger.CodeOf(err), Message: err.Error()}
+	f := &failureJSON{Code: leger.CodeOf(err), Message: leger.WithoutPasswords(err.Error())}
 	if e, ok := errors.AsType[*leger.Error](err); ok {
 		f.Hint = e.Hint
 	}

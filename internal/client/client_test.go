@@ -67,6 +67,24 @@ func TestNewRefusesAddressesThatAreNotSafe(t *testing.T) {
 	}
 }
 
+// Whoever puts a password into the address finds it in no error.
+func TestAPasswordInTheAddressIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{
+		"http://u:canary-pw@host", "https://u:canary-pw@app.leger.run", "https://canary-pw@app.leger.run", "https://u:canary-pw@",
+		"u:canary-pw@host", "https://u:canary-pw /x@host", "https://u:canary-pw/x@host", "https://u:canary-pw@host:port",
+		"ftp://u:canary-pw@host", "https://u:%zzcanary-pw@host", "https://host/?token=canary-pw", "http://u:canary-pw@127.0.0.1:8787",
+	} {
+		_, err := client.New(client.Config{Server: bad})
+		e, ok := errors.AsType[*leger.Error](err)
+		if !ok || e.Code != leger.CodeInvalid || e.Field != "server" || e.Hint == "" {
+			t.Errorf("%s: %v", bad, err)
+		} else if strings.Contains(e.Error()+e.Hint, "canary-pw") {
+			t.Errorf("%s: the error shows it: %v", bad, e)
+		}
+	}
+}
+
 func TestARequestCarriesWhatTheContractAsks(t *testing.T) {
 	t.Parallel()
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"leger.run/leger"
@@ -21,6 +22,9 @@ type cookie struct {
 func newCookie(publicURL string) (cookie, error) {
 	u, err := url.Parse(publicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || (u.Path != "" && u.Path != "/") {
+		if strings.Contains(publicURL, "@") { // perhaps a password, which no error repeats
+			return cookie{}, leger.Invalid("public_url", "the public URL holds a user name or a password, or at least an '@', which it may not")
+		}
 		return cookie{}, leger.Invalid("public_url", "the public URL %q is not of the form https://host", publicURL)
 	}
 	c := cookie{name: "leger_session", origin: u.Scheme + "://" + u.Host}
@@ -28,6 +32,12 @@ func newCookie(publicURL string) (cookie, error) {
 		c.name, c.secure = "__Host-leger_session", true
 	}
 	return c, nil
+}
+
+// CheckPublicURL is the check of Config.PublicURL. ErrInvalid, field "public_url".
+func CheckPublicURL(publicURL string) error {
+	_, err := newCookie(publicURL)
+	return err
 }
 
 func (c cookie) set(w http.ResponseWriter, id string, expires time.Time) {
