@@ -115,3 +115,17 @@ func TestWithoutPasswords(t *testing.T) {
 		t.Errorf("a URL in a name's place: %v", err)
 	}
 }
+
+func TestFilePaths(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"a", "a/b", ".a", "..a/b", "a b", "é"} {
+		if !leger.ValidFilePath(good) {
+			t.Errorf("%q is refused", good)
+		}
+	}
+	for _, bad := range []string{"", ".", "..", "/", "/a", "a/", "./a", "a/.", "a/./b", "../a", "a/..", "a//b", "\xff"} {
+		if leger.ValidFilePath(bad) {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"leger.run/leger"
 )
@@ -146,13 +145,13 @@ func (s *session) checkEntry(e entry) error {
 }
 
 // safePath holds whatever a tree object may claim as a name to what can lie
-// below a directory: a crafted tree can hold "..", ".git" or an absolute path.
+// below a directory: a crafted tree can hold ".", "..", ".git" or an absolute path.
 func safePath(name string) bool {
-	if name == "" || path.IsAbs(name) || path.Clean(name) != name || !utf8.ValidString(name) || strings.Contains(name, `\`) {
+	if !leger.ValidFilePath(name) || strings.Contains(name, `\`) {
 		return false
 	}
 	for part := range strings.SplitSeq(name, "/") {
-		if part == ".." || strings.EqualFold(part, ".git") {
+		if strings.EqualFold(part, ".git") {
 			return false
 		}
 	}
