@@ -29,7 +29,7 @@ func arrows() map[string][]string {
 		"internal/client":            {"", "internal/wire"},
 		"internal/quadlet":           {""},
 		"internal/run":               {""},
-		"internal/terminal":          {},
+		"internal/terminal":          {""},
 		"internal/environ":           {""},
 		"internal/lockfile":          {},
 		"internal/procnet":           {},

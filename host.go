@@ -137,13 +137,15 @@ func (r HostReport) Validate() error {
 		needed      bool
 	}{
 		{"name", r.Name, MaxHostName, true},
-		{"cli_version", r.CLIVersion, MaxClientVersion, false},
 		{"legerd_version", r.LegerdVersion, MaxClientVersion, false},
 		{"podman_version", r.PodmanVersion, MaxClientVersion, false},
 	} {
 		if err := reportedText(t.field, t.text, t.most, t.needed); err != nil {
 			return err
 		}
+	}
+	if _, err := ParseClientVersion(r.CLIVersion); err != nil {
+		return err
 	}
 	if err := r.validateSecrets(); err != nil {
 		return err

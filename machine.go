@@ -107,7 +107,7 @@ func (m Machine) Validate() error {
 			return err
 		}
 	}
-	if err := reportedText("cli_version", m.CLIVersion, MaxClientVersion, false); err != nil {
+	if _, err := ParseClientVersion(m.CLIVersion); err != nil {
 		return err
 	}
 	if m.Key.IsZero() {

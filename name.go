@@ -110,13 +110,3 @@ func (n *ReleaseName) UnmarshalText(b []byte) (err error) {
 	*n, err = ParseReleaseName(string(b))
 	return err
 }
-
-// quoteInput shows rejected input in an error: quoted, control characters
-// escaped, cut so that a megabyte of garbage does not fill the terminal.
-func quoteInput(s string) string {
-	const most = 60
-	if len(s) > most {
-		return quote(s[:most]) + "…"
-	}
-	return quote(s)
-}

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -130,7 +129,7 @@ func checkGitURL(s, scheme string, u *url.URL) (GitURL, error) {
 		return bad("the Git URL has a query or a fragment: name the branch and the path in their own fields")
 	}
 	// Git decodes %0a and the like before it hands them on.
-	if !printable(u.Path) || !printable(u.User.Username()) {
+	if !printable(u.Host) || !printable(u.Path) || !printable(u.User.Username()) {
 		return bad("the Git URL has an encoded character that cannot be printed")
 	}
 	if strings.Trim(u.Path, "/") == "" {
@@ -167,7 +166,8 @@ func (u *GitURL) UnmarshalText(b []byte) (err error) {
 // GitRef is a branch or tag name.
 type GitRef struct{ s string }
 
-// ParseGitRef follows git-check-ref-format(1) with --branch; "" gives "main".
+// ParseGitRef follows git-check-ref-format(1) with --branch, and takes printable
+// characters only; "" gives "main".
 // ErrInvalid, field "git_branch".
 func ParseGitRef(s string) (GitRef, error) {
 	if s == "" {
@@ -176,15 +176,12 @@ func ParseGitRef(s string) (GitRef, error) {
 	bad := len(s) > MaxGitRef || s == "@" || s == "HEAD" ||
 		strings.HasPrefix(s, "-") || strings.HasSuffix(s, ".") ||
 		strings.Contains(s, "..") || strings.Contains(s, "@{") ||
-		strings.ContainsAny(s, " ~^:?*[\\\x7f") || !utf8.ValidString(s)
+		strings.ContainsAny(s, " ~^:?*[\\") || !printable(s)
 	for part := range strings.SplitSeq(s, "/") {
 		bad = bad || part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock")
 	}
-	for _, r := range s {
-		bad = bad || unicode.IsControl(r)
-	}
 	if bad {
-		return GitRef{}, Invalid("git_branch", "%s is not a branch or tag name git accepts", quoteInput(s))
+		return GitRef{}, Invalid("git_branch", "%s is not a branch or tag name that git accepts and that can be shown", quoteInput(s))
 	}
 	return GitRef{s}, nil
 }
@@ -233,29 +230,15 @@ func (p *GitPath) UnmarshalText(b []byte) (err error) {
 }
 
 // ParseDescription checks a release's description: at most 500 characters of
-// text, line breaks allowed. ErrInvalid, field "description".
+// text, tabs and line breaks allowed, which it gives as "\n". ErrInvalid, field
+// "description".
 func ParseDescription(s string) (string, error) {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
 	if utf8.RuneCountInString(s) > MaxDescription {
 		return "", Invalid("description", "the description is longer than %d characters", MaxDescription)
 	}
-	if !printable(strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(s)) {
+	if !printableLines(s) {
 		return "", Invalid("description", "the description has characters that cannot be printed")
 	}
 	return s, nil
 }
-
-// printable reports whether s is UTF-8 without control and format characters
-// that could deceive whoever reads it on a terminal.
-func printable(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
-}
-
-func quote(s string) string { return strconv.QuoteToGraphic(s) }

@@ -150,7 +150,7 @@ func goodRefs() []string {
 func badRefs() []string {
 	return []string{
 		"-x", "--upload-pack=x", "a..b", "a b", "a\n", "a\x00b", "a\x7f", "a~1", "a^", "a:b", "a?", "a*", "a[b", `a\b`, "a@{1}", "@", "@{-1}", "HEAD",
-		".a", "a/.b", "a.lock", "a.lock/b", "a.", "/a", "a/", "a//b", "\xff", strings.Repeat("a", 256),
+		".a", "a/.b", "a.lock", "a.lock/b", "a.", "/a", "a/", "a//b", "\xff", "a\u202eb", strings.Repeat("a", 256),
 	}
 }
 
@@ -181,9 +181,9 @@ func gitAccepts(t *testing.T, ref string) bool {
 	return cmd.Run() == nil
 }
 
-// What Leger takes git takes. The other way round only three are refused besides:
-// "@", which elsewhere means HEAD, what is not UTF-8, and what is too long for a
-// file's name.
+// What Leger takes git takes. The other way round only four are refused besides:
+// "@", which elsewhere means HEAD, what is not UTF-8, what cannot be shown, and what is
+// too long for a file's name.
 func TestGitTakesTheSameRefs(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -195,7 +195,7 @@ func TestGitTakesTheSameRefs(t *testing.T) {
 		}
 	}
 	for _, ref := range badRefs() {
-		if gitAccepts(t, ref) && ref != "@" && ref != "\xff" && len(ref) <= leger.MaxGitRef {
+		if gitAccepts(t, ref) && ref != "@" && ref != "\xff" && !strings.ContainsRune(ref, '\u202e') && len(ref) <= leger.MaxGitRef {
 			t.Errorf("git takes %q", ref)
 		}
 	}
@@ -257,12 +257,15 @@ func FuzzParseGitPath(f *testing.F) {
 
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"", "OpenWebUI setup", "two\nlines\r\n\tand more", strings.Repeat("é", 500), "🔑"} {
+	for _, good := range []string{"", "OpenWebUI setup", "two\nlines\n\tand more", strings.Repeat("é", 500), "🔑"} {
 		if d, err := leger.ParseDescription(good); err != nil || d != good {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{strings.Repeat("é", 501), "\x1b]0;x\x07", "a\u202eb", "\xff", "a\x00"} {
+	if d, err := leger.ParseDescription("two\r\nlines\r\n"); err != nil || d != "two\nlines\n" {
+		t.Errorf("%q, %v; want the lines with one kind of break", d, err)
+	}
+	for _, bad := range []string{"over\rwritten", "\r", "a\n\rb", strings.Repeat("é", 501), "\x1b]0;x\x07", "a\u202eb", "\xff", "a\x00"} {
 		_, err := leger.ParseDescription(bad)
 		wantInvalid(t, bad, err, "description")
 	}

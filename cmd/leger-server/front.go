@@ -102,6 +102,11 @@ func (d doorman) at(next http.Handler) http.Handler {
 			voucher = forwardedFor(r)
 			r.RemoteAddr = netip.AddrPortFrom(voucher, 0).String()
 			r.Header.Del("X-Forwarded-For") // it is the RemoteAddr now
+			// To a socket tailscale serve says "localhost", and the name that was asked for
+			// beside it.
+			if host := r.Header.Get("X-Forwarded-Host"); host != "" {
+				r.Host = host
+			}
 		case a.front == frontSocket: // another proxy of this machine, as one on loopback
 			r.RemoteAddr = "127.0.0.1:0"
 		case addr.IsLoopback() && d.trustLoopback:

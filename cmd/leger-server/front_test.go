@@ -56,7 +56,14 @@ func signInAt(t *testing.T, network, addr string, header ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if network == "unix" { // as tailscale serve does it
+		r.Host = "localhost"
+		r.Header.Set("X-Forwarded-Host", "leger.example.ts.net")
+	}
 	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "X-Forwarded-Host" {
+			r.Header.Del(header[i])
+		}
 		r.Header.Add(header[i], header[i+1])
 	}
 	res, err := client.Do(r)
@@ -105,6 +112,7 @@ func TestUnixSocketForTailscaleServe(t *testing.T) {
 		{"an unknown address", "403 Tailscale does not say who you are", []string{"X-Forwarded-For", "192.0.2.9"}},
 		{"a zone", "403 Tailscale does not say who you are", []string{"X-Forwarded-For", "fe80::1%eth0"}},
 		{"loopback", "403 Tailscale does not say who you are", []string{"X-Forwarded-For", "127.0.0.1"}},
+		{"another name", "403 Tailscale's word counts under this server's own name only", []string{"X-Forwarded-For", "100.64.0.7", "X-Forwarded-Host", "evil.example"}},
 		{"from the internet", "403 Tailscale does not say who you are", []string{"X-Forwarded-For", "100.64.0.7", "Tailscale-Funnel-Request", "?1"}},
 	} {
 		if got := signInAt(t, "unix", socket, c.header...); got != c.want {

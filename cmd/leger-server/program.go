@@ -118,10 +118,10 @@ func (p program) main(ctx context.Context) int {
 		return 0
 	}
 	out := terminal.NewWriter(p.stderr)
-	_ = out.Print("leger-server: ", err, "\n")
+	_ = out.Print("leger-server: ", terminal.Hang(leger.WithoutPasswords(err.Error()), len("leger-server: ")), "\n")
 	var e *leger.Error
 	if errors.As(err, &e) && e.Hint != "" {
-		_ = out.Print("hint: ", e.Hint, "\n")
+		_ = out.Print("hint: ", terminal.Hang(e.Hint, len("hint: ")), "\n")
 	}
 	if errors.Is(err, leger.ErrInvalid) {
 		return 2

@@ -63,11 +63,12 @@ func describe(found unpacked) string {
 		encrypted = "yes"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "made       %s by leger-server %s\n", m.CreatedAt.Format(time.RFC3339), m.LegerVersion)
+	shown := leger.PrintableText // the file may be anybody's
+	fmt.Fprintf(&b, "made       %s by leger-server %s\n", m.CreatedAt.Format(time.RFC3339), shown(m.LegerVersion))
 	fmt.Fprintf(&b, "holds      %s\n", contents(m))
-	fmt.Fprintf(&b, "server     %s, epoch %d, schema %d\n", m.InstallationID, m.Epoch, m.Schema)
+	fmt.Fprintf(&b, "server     %s, epoch %d, schema %d\n", shown(m.InstallationID), m.Epoch, m.Schema)
 	fmt.Fprintf(&b, "encrypted  %s\n", encrypted)
-	fmt.Fprintf(&b, "keys       %s; its secrets are sealed with %s\n", keys, strings.Join(m.KeyIDs, ", "))
+	fmt.Fprintf(&b, "keys       %s; its secrets are sealed with %s\n", keys, shown(strings.Join(m.KeyIDs, ", ")))
 	return b.String()
 }
 

@@ -127,7 +127,9 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 		Handler: door.at(handler), ConnContext: withArrival, ReadTimeout: readTimeout, ReadHeaderTimeout: headerTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get},
-		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// "OPTIONS *" goes to the handler too, so that all answers have its headers.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	for _, l := range listeners {
 		log.Info("listening", slog.String("address", l.Addr().String()), slog.String("public_url", s.publicURL),

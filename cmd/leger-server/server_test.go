@@ -171,6 +171,9 @@ func fails(t *testing.T, code int, env, args []string, wants ...string) {
 	if !errors.As(err, &exit) || exit.ExitCode() != code {
 		t.Errorf("leger-server %s: exit %v, want %d\n%s", strings.Join(args, " "), err, code, out)
 	}
+	if strings.Contains(string(out), "canary") {
+		t.Errorf("leger-server %s shows a password:\n%s", strings.Join(args, " "), out)
+	}
 	for _, want := range wants {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("leger-server %s: no %q in\n%s", strings.Join(args, " "), want, out)
@@ -263,6 +266,7 @@ func TestUsage(t *testing.T) {
 	fails(t, 2, nil, []string{"--frobnicate"}, "frobnicate", "hint: leger-server --help")
 	fails(t, 2, nil, []string{"--listen", "nowhere"}, "not HOST:PORT")
 	fails(t, 2, []string{"LEGER_AUTH=none"}, nil, "LEGER_AUTH")
+	fails(t, 2, []string{"LEGER_PUBLIC_URL=https://u:canary-pw@host"}, []string{"--data", t.TempDir(), "--listen", "127.0.0.1:0"}, "public URL holds")
 	fails(t, 2, []string{"LEGER_PUBLIC_URL=ftp://x"}, []string{"--data", t.TempDir(), "--listen", "127.0.0.1:0"}, "public URL")
 	out, err := command(t, nil, "--help").Output()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/environ"
+	"leger.run/leger/internal/httpapi"
 )
 
 // settings are the choices that are no secrets.
@@ -52,6 +53,11 @@ func (p program) settings(listen, data, publicURL, rateLimit string) (settings, 
 		return s, err
 	}
 	s.publicURL = strings.TrimSuffix(s.publicURL, "/")
+	if s.publicURL != "" {
+		if err := httpapi.CheckPublicURL(s.publicURL); err != nil {
+			return s, err
+		}
+	}
 	limit, err := p.choose(rateLimit, "LEGER_RATE_LIMIT", "100")
 	if err != nil {
 		return s, err

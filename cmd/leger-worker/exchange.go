@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/httpapi"
 	"leger.run/leger/internal/wire"
 )
 
@@ -97,8 +98,14 @@ func broken() *answer {
 	if err != nil {
 		body = nil
 	}
-	return &answer{
-		header: http.Header{"Content-Type": {wire.ContentType}, "Cache-Control": {"no-store"}},
-		status: http.StatusInternalServerError, body: body,
+	head := http.Header{"Content-Type": {wire.ContentType}, "Cache-Control": {"no-store"}}
+	secure(head)
+	return &answer{header: head, status: http.StatusInternalServerError, body: body}
+}
+
+// secure sets the headers of every answer on one that package httpapi did not write.
+func secure(head http.Header) {
+	for name, value := range httpapi.SecurityHeaders(true) {
+		head.Set(name, value)
 	}
 }

@@ -126,6 +126,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.api(origin(s.Settings.PublicURL, r))
 	if err != nil {
 		s.Log.ErrorContext(r.Context(), "PUBLIC_URL is wrong", slog.Any("error", err))
+		secure(w.Header())
+		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "PUBLIC_URL is not a URL: set it to https://… or leave it out", http.StatusServiceUnavailable)
 		return
 	}

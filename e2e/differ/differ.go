@@ -225,7 +225,7 @@ func around(a, b string) (string, string) {
 func comparedHeaders() []string {
 	return []string{
 		"Content-Type", "ETag", "Cache-Control", "WWW-Authenticate", "Allow", "Retry-After", "Set-Cookie", "Location",
-		"X-Content-Type-Options", "Referrer-Policy", "Vary", "Content-Security-Policy", "Strict-Transport-Security", "X-Request-Id",
+		"X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Vary", "Content-Security-Policy", "Strict-Transport-Security", "X-Request-Id",
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/signin"
+	"leger.run/leger/internal/terminal"
 )
 
 func (a *app) authCmd() *cobra.Command {
@@ -217,7 +218,7 @@ func lines(pairs ...string) string {
 	var out strings.Builder
 	for pair := range slices.Chunk(pairs, 2) {
 		if value := pair[len(pair)-1]; value != "" {
-			out.WriteString(pad(pair[0]+":", width+2) + value + "\n")
+			out.WriteString(pad(pair[0]+":", width+2) + terminal.Hang(value, width+2) + "\n")
 		}
 	}
 	return out.String()

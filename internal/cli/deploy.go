@@ -12,6 +12,7 @@ import (
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/report"
 	"leger.run/leger/internal/systemd"
+	"leger.run/leger/internal/terminal"
 )
 
 func (a *app) deployCmd() *cobra.Command {
@@ -219,7 +220,7 @@ func (a *app) explainFailure(err error) {
 	}
 	a.errln(a.paint(red, f.State.Name+" said:"))
 	for _, line := range f.Earlier() {
-		a.errln("  ", line)
+		a.errln("  ", terminal.Fold(line))
 	}
 }
 

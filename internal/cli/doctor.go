@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/terminal"
 )
 
 // patience bounds each check: doctor is for when things do not answer.
@@ -47,7 +48,7 @@ func warned(check, format string, args ...any) finding {
 }
 
 func failing(check string, err error) finding {
-	f := finding{Check: check, State: conditionFail, Message: err.Error()}
+	f := finding{Check: check, State: conditionFail, Message: leger.WithoutPasswords(err.Error())}
 	if e, ok := errors.AsType[*leger.Error](err); ok {
 		f.Mend = e.Hint
 	}
@@ -115,9 +116,9 @@ func (a *app) printFinding(f finding) error {
 	case conditionFail:
 		c = red
 	}
-	line := []any{a.paint(c, pad(string(f.State), 6)), pad(f.Check, 16), f.Message, "\n"}
+	line := []any{a.paint(c, pad(string(f.State), 6)), pad(f.Check, 16), terminal.Fold(f.Message), "\n"}
 	if f.Mend != "" {
-		line = append(line, pad("", 22), "-> ", f.Mend, "\n")
+		line = append(line, pad("", 22), "-> ", terminal.Fold(f.Mend), "\n")
 	}
 	return a.print(line...)
 }

@@ -164,12 +164,14 @@ func (a *app) machinesApprove(ctx context.Context, text string, terms wire.Machi
 	if err != nil {
 		return err
 	}
-	a.say("%s", strings.TrimSuffix(lines(
-		"machine", e.Name,
-		"Unix user", e.UnixUser,
-		"key", e.Fingerprint,
-		"asked", a.when(e.AskedAt.Time)+" from "+e.AskedFrom,
-	), "\n"))
+	if !a.flags.quiet {
+		a.errln(strings.TrimSuffix(lines(
+			"machine", e.Name,
+			"Unix user", e.UnixUser,
+			"key", e.Fingerprint,
+			"asked", a.when(e.AskedAt.Time)+" from "+e.AskedFrom,
+		), "\n"))
+	}
 	if !yes {
 		switch err := a.mustConfirm(ctx, "Does the machine show the same key, and is it yours?"); {
 		case errors.Is(err, leger.ErrDeclined):

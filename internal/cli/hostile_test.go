@@ -60,6 +60,40 @@ func TestNoTextSteersTheTerminal(t *testing.T) {
 	}
 }
 
+// A password in an address, of the server or of a repository, is nowhere shown.
+func TestNoPasswordOfAURLIsShown(t *testing.T) {
+	t.Parallel()
+	r, home := newRig(t), t.TempDir()
+	r.must(home, "", "auth", "login", "--no-browser")
+	const server, repository = "http://u:canary-pw@127.0.0.1:1", "https://u:canary-pw@example.com/x"
+	for _, args := range [][]string{
+		{"--server", server, "auth", "status"},
+		{"--server", server, "auth", "login"},
+		{"--server", server, "status", "--json"},
+		{"--server", server, "doctor"},
+		{"--server", server, "doctor", "--json"},
+		{"--server", server, "config", "get", "server"},
+		{"--server", server, "config", "list", "--json"},
+		{"--server", server, "secrets", "sync"},
+		{"config", "set", "server", server},
+		{server},
+		{"releases", "show", repository},
+		{"releases", "create", "x", "--git-url", repository},
+		{"deploy", "install", repository},
+		{"deploy", "install", "x", "--source", repository},
+		{"deploy", "install", "--release", repository},
+		{"deploy", "validate", repository},
+	} {
+		s := r.runIn(t.Context(), home, strings.NewReader(""), args...)
+		if s.code == 0 && args[len(args)-1] != "--json" {
+			t.Errorf("leger %q ends with 0", args)
+		}
+		if strings.Contains(s.stdout+s.stderr, "canary-pw") {
+			t.Errorf("leger %q says\n%s%s", args, s.stdout, s.stderr)
+		}
+	}
+}
+
 // A value is data: a pipe gets its bytes, and --json the same characters, escaped.
 func TestAValueKeepsItsBytes(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/report"
 	"leger.run/leger/internal/secretsync"
+	"leger.run/leger/internal/terminal"
 )
 
 // install is what deploy install, update and plan were asked for.
@@ -314,9 +315,9 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 		case r.File != "":
 			where = r.File + ": "
 		}
-		a.errln(a.paint(red, "error:"), " ", where+r.Text)
+		a.errln(a.paint(red, "error:"), " ", terminal.Fold(where+r.Text))
 		if r.Hint != "" {
-			a.errln("       ", r.Hint)
+			a.errln("       ", terminal.Fold(r.Hint))
 		}
 	}
 	first := plan.Refusals[0]

@@ -121,7 +121,7 @@ func (a *app) printError(cmd *cobra.Command, err error) {
 			hint = fmt.Sprintf("try again in %d s", e.RetryAfter)
 		}
 	}
-	a.errln("leger: " + text)
+	a.errln("leger: ", terminal.Hang(leger.WithoutPasswords(text), len("leger: ")))
 	if _, ok := errors.AsType[usageError](err); ok {
 		a.errln("usage: " + cmd.UseLine())
 		if hint == "" {
@@ -129,7 +129,7 @@ func (a *app) printError(cmd *cobra.Command, err error) {
 		}
 	}
 	if hint != "" {
-		a.errln("hint: " + hint)
+		a.errln("hint: ", terminal.Hang(hint, len("hint: ")))
 	}
 }
 

@@ -30,8 +30,10 @@ func (a *app) printJSON(v any) error {
 	return wrote(a.out.JSON(v))
 }
 
-// say tells what is going on, unless --quiet.
+// say tells what is going on, unless --quiet. Its operands, and those of the two
+// below, come from servers and repositories: each stays within its line.
 func (a *app) say(format string, args ...any) {
+	fold(args)
 	if !a.flags.quiet {
 		a.errln(fmt.Sprintf(format, args...))
 	}
@@ -39,6 +41,7 @@ func (a *app) say(format string, args ...any) {
 
 // detail tells it only with --verbose.
 func (a *app) detail(format string, args ...any) {
+	fold(args)
 	if a.flags.verbose {
 		a.errln(fmt.Sprintf(format, args...))
 	}
@@ -46,7 +49,22 @@ func (a *app) detail(format string, args ...any) {
 
 // warn tells what the user should know, --quiet or not.
 func (a *app) warn(format string, args ...any) {
+	fold(args)
 	a.errln(a.paint(yellow, "warning:"), " ", fmt.Sprintf(format, args...))
+}
+
+// fold puts operands that are text on one line each.
+func fold(operands []any) {
+	for i, operand := range operands {
+		switch v := operand.(type) {
+		case error:
+			operands[i] = terminal.Fold(leger.WithoutPasswords(v.Error()))
+		case fmt.Stringer:
+			operands[i] = terminal.Fold(v.String())
+		case string:
+			operands[i] = terminal.Fold(v)
+		}
+	}
 }
 
 const (
@@ -107,7 +125,7 @@ func failureOf(err error) *failureJSON {
 	if err == nil {
 		return nil
 	}
-	f := &failureJSON{Code: leger.CodeOf(err), Message: err.Error()}
+	f := &failureJSON{Code: leger.CodeOf(err), Message: leger.WithoutPasswords(err.Error())}
 	if e, ok := errors.AsType[*leger.Error](err); ok {
 		f.Hint = e.Hint
 	}

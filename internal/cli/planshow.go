@@ -58,7 +58,10 @@ func (a *app) tint(text string) (parts []any) {
 // planText is a plan for people; with diffs it shows how each file changes.
 func planText(p deploy.Plan, diffs bool) string {
 	var b strings.Builder
-	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
+	say := func(format string, args ...any) {
+		fold(args)
+		_, _ = fmt.Fprintf(&b, format+"\n", args...)
+	}
 	commit := deploy.ShortCommit(p.Next.Source.Commit)
 	switch {
 	case p.From > 0 && commit != "":

@@ -7,6 +7,7 @@ import (
 
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/terminal"
 )
 
 // riskTitle is the heading over the risks of a kind. Kinds that are not here are
@@ -83,7 +84,7 @@ func riskLines(risks []quadlet.Risk) string {
 			shown = lines[:min(len(lines), shownNotes)]
 		}
 		for _, line := range shown {
-			b.WriteString(prefix + line + "\n")
+			b.WriteString(prefix + terminal.Fold(line) + "\n")
 		}
 		if more := len(lines) - len(shown); more > 0 {
 			_, _ = fmt.Fprintf(&b, "    and %d more (--json lists them)\n", more)
@@ -143,8 +144,12 @@ func contentsText(contents []quadlet.Description) string {
 				separator = "\n             "
 			}
 			if len(row.values) > 0 {
+				values := make([]string, len(row.values))
+				for i, v := range row.values {
+					values[i] = terminal.Fold(v)
+				}
 				b.WriteString(head)
-				_, _ = fmt.Fprintf(&b, "    %-8s %s\n", row.label, strings.Join(row.values, separator))
+				_, _ = fmt.Fprintf(&b, "    %-8s %s\n", row.label, strings.Join(values, separator))
 				head = ""
 			}
 		}

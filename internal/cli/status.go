@@ -11,6 +11,7 @@ import (
 	"leger.run/leger/internal/localvault"
 	"leger.run/leger/internal/report"
 	"leger.run/leger/internal/settings"
+	"leger.run/leger/internal/terminal"
 )
 
 func (a *app) statusCmd() *cobra.Command {
@@ -190,7 +191,7 @@ func (a *app) printStatus(s statusJSON) error {
 	for _, e := range s.Errors {
 		a.warn("%s", e.Message)
 		if e.Hint != "" && !a.flags.quiet {
-			a.errln("  hint: ", e.Hint)
+			a.errln("  hint: ", terminal.Fold(e.Hint))
 		}
 	}
 	return nil

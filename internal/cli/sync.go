@@ -14,6 +14,7 @@ import (
 	"leger.run/leger/internal/localvault"
 	"leger.run/leger/internal/secretsync"
 	"leger.run/leger/internal/signin"
+	"leger.run/leger/internal/terminal"
 )
 
 func (a *app) syncCmd() *cobra.Command {
@@ -245,7 +246,7 @@ func (a *app) printSync(f signin.SignIn, out syncJSON, r secretsync.Report, sync
 			heldBack = heldBack || x.Action == secretsync.ActionHeldBack
 		}
 		if x.Err != nil {
-			a.errln(a.paint(red, "failed:"), fmt.Sprintf(" %s: %v", x.Name, x.Err))
+			a.errln(a.paint(red, "failed:"), " ", x.Name, ": ", terminal.Fold(x.Err.Error()))
 		}
 		rows = append(rows, []string{x.Name.String(), string(x.Action), versions(x.Step), verdict(x, !r.Begun)})
 	}

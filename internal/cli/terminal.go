@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/terminal"
 )
 
 // Terminal tells which streams somebody sits at, and asks them.
@@ -62,7 +63,7 @@ func (a *app) mayAsk() bool {
 
 // confirm asks a yes-or-no question; anything but yes is no.
 func (a *app) confirm(ctx context.Context, question string) (bool, error) {
-	a.prompt(question + " [y/N] ")
+	a.prompt(terminal.Fold(question) + " [y/N] ")
 	line, err := await(ctx, a.env.Terminal.ReadLine, func() {})
 	if err != nil {
 		a.errln("")

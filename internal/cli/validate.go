@@ -16,6 +16,7 @@ import (
 	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
 	"leger.run/leger/internal/systemd"
+	"leger.run/leger/internal/terminal"
 )
 
 func (a *app) validateCmd() *cobra.Command {
@@ -166,7 +167,7 @@ func (a *app) printProblems(v validateJSON) error {
 		case file != "":
 			b.WriteString(file + ": ")
 		}
-		_, _ = fmt.Fprintf(&b, "%s: %s\n", kind, text)
+		_, _ = fmt.Fprintf(&b, "%s: %s\n", kind, terminal.Fold(text))
 	}
 	for _, p := range v.Problems {
 		line(p.File, p.Line, "error", withHint(p.Message, p.Hint))

@@ -56,10 +56,9 @@ func New(c Config) (*Client, error) {
 		return nil, leger.Invalid("server", "leger does not know yet where your server is").
 			WithHint("leger config set server https://…")
 	}
-	base, err := url.Parse(strings.TrimSuffix(c.Server, "/"))
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.User != nil || base.RawQuery != "" {
-		return nil, leger.Invalid("server", "the server address %q is not a URL such as https://leger.example.ts.net", c.Server).
-			WithHint("leger config set server https://…")
+	base, err := parseServer(c.Server)
+	if err != nil {
+		return nil, err
 	}
 	if base.Scheme == "http" && !safeWithoutTLS(base.Hostname()) {
 		return nil, leger.Invalid("server", "the server address %q is plain http: anyone on the way could read your secrets", c.Server).
@@ -72,6 +71,24 @@ func New(c Config) (*Client, error) {
 	own := *hc
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: base, token: c.Token, sign: c.Sign, http: &own, agent: c.UserAgent}, nil
+}
+
+// parseServer reads a base URL. Where it holds a password, that is nowhere repeated: a
+// client needs none, and errors end up in logs.
+func parseServer(address string) (*url.URL, error) {
+	base, err := url.Parse(strings.TrimSuffix(address, "/"))
+	good := err == nil && base.Host != "" && (base.Scheme == "https" || base.Scheme == "http") && base.User == nil && base.RawQuery == ""
+	switch {
+	case good:
+		return base, nil
+	case strings.Contains(address, "@"):
+		return nil, leger.Invalid("server", "the server address holds a user name or a password, or at least an '@', which it may not").
+			WithHint("leave out what stands before the '@': leger config set server https://…")
+	default:
+		address, _, _ = strings.Cut(address, "?") // what follows may be a token
+		return nil, leger.Invalid("server", "the server address %q is not a URL such as https://leger.example.ts.net", address).
+			WithHint("leger config set server https://…")
+	}
 }
 
 func safeWithoutTLS(host string) bool {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +63,24 @@ func TestNewRefusesAddressesThatAreNotSafe(t *testing.T) {
 	} {
 		if _, err := client.New(client.Config{Server: bad}); !errors.Is(err, leger.ErrInvalid) {
 			t.Errorf("%q: %v, want invalid_request", bad, err)
+		}
+	}
+}
+
+// Whoever puts a password into the address finds it in no error.
+func TestAPasswordInTheAddressIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{
+		"http://u:canary-pw@host", "https://u:canary-pw@app.leger.run", "https://canary-pw@app.leger.run", "https://u:canary-pw@",
+		"u:canary-pw@host", "https://u:canary-pw /x@host", "https://u:canary-pw/x@host", "https://u:canary-pw@host:port",
+		"ftp://u:canary-pw@host", "https://u:%zzcanary-pw@host", "https://host/?token=canary-pw", "http://u:canary-pw@127.0.0.1:8787",
+	} {
+		_, err := client.New(client.Config{Server: bad})
+		e, ok := errors.AsType[*leger.Error](err)
+		if !ok || e.Code != leger.CodeInvalid || e.Field != "server" || e.Hint == "" {
+			t.Errorf("%s: %v", bad, err)
+		} else if strings.Contains(e.Error()+e.Hint, "canary-pw") {
+			t.Errorf("%s: the error shows it: %v", bad, e)
 		}
 	}
 }
@@ -221,6 +240,28 @@ func TestReleasesFollowsThePages(t *testing.T) {
 	all, err := c.Releases(t.Context())
 	if err != nil || len(all) != 2 || all[0].Name.String() != "a" || all[1].Name.String() != "b" {
 		t.Errorf("Releases = %v, %v", all, err)
+	}
+}
+
+// A server whose next_cursor led back to a page was asked for ever.
+func TestPagesThatNeverEndAreGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(n int) string{
+		"the same again": func(int) string { return "p" },
+		"in a circle":    func(n int) string { return strconv.Itoa(n % 3) },
+		"ever new ones":  strconv.Itoa,
+	} {
+		asked := 0
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"releases":[],"next_cursor":"`+next(asked)+`"}}`)
+		})
+		if _, err := c.Releases(t.Context()); !errors.Is(err, leger.ErrUnreachable) || !strings.Contains(err.Error(), "no end") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if asked > 1000 {
+			t.Errorf("%s: asked %d times", name, asked)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/wire"
@@ -136,20 +137,40 @@ func (c *Client) DeleteSecret(ctx context.Context, name leger.SecretName, expect
 // Releases lists all releases.
 func (c *Client) Releases(ctx context.Context) ([]wire.Release, error) {
 	var all []wire.Release
-	for cursor := ""; ; {
+	err := c.pages(func(q url.Values) (next string, err error) {
 		var out wire.Releases
-		q := url.Values{"limit": {"500"}}
-		if cursor != "" {
-			q.Set("cursor", cursor)
-		}
-		if _, err := c.do(ctx, request{method: http.MethodGet, path: "/api/releases", query: q, out: &out}); err != nil {
-			return nil, err
-		}
+		_, err = c.do(ctx, request{method: http.MethodGet, path: "/api/releases", query: q, out: &out})
 		all = append(all, out.Releases...)
-		if cursor = out.NextCursor; cursor == "" {
-			return all, nil
-		}
+		return out.NextCursor, err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return all, nil
+}
+
+// maxPages is far more than any list of a user has: the longest is of 1,000 things.
+const maxPages = 1000
+
+// pages asks for one page after the other, until one names no next. CodeUnreachable
+// when the list has no end: a server that names a page again, or ever new ones, would
+// be asked for ever.
+func (c *Client) pages(page func(q url.Values) (next string, err error)) error {
+	seen := map[string]bool{}
+	q := url.Values{"limit": {strconv.Itoa(leger.MaxPageSize)}}
+	for range maxPages {
+		next, err := page(q)
+		if err != nil || next == "" {
+			return err
+		}
+		if seen[next] {
+			break
+		}
+		seen[next] = true
+		q.Set("cursor", next)
+	}
+	return leger.Errorf(leger.CodeUnreachable, "%s answered with a list that has no end: its pages lead back to each other", c.base).
+		WithHint("is something between this machine and the server? leger doctor")
 }
 
 // ReleaseByName gives the release of a name, CodeNotFound if there is none.

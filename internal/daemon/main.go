@@ -91,9 +91,9 @@ func Main(ctx context.Context, p Process) int {
 // complain prints an error and its hint as the leger command does.
 func complain(to io.Writer, err error) {
 	to = terminal.NewWriter(to)
-	_, _ = fmt.Fprintln(to, "legerd:", err)
+	_, _ = fmt.Fprintln(to, "legerd:", terminal.Hang(err.Error(), len("legerd: ")))
 	if e, ok := errors.AsType[*leger.Error](err); ok && e.Hint != "" {
-		_, _ = fmt.Fprintln(to, "hint:", e.Hint)
+		_, _ = fmt.Fprintln(to, "hint:", terminal.Hang(e.Hint, len("hint: ")))
 	}
 }
 

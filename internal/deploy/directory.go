@@ -69,8 +69,8 @@ func (d *Directory) Read(_ context.Context, app string, files []string) (map[str
 func (d *Directory) Install(_ context.Context, app string, files map[string]leger.File) error {
 	dirs := map[string]bool{}
 	for name, file := range files {
-		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return leger.Invalid("file", "%.80q leads out of the release's directory", name)
+		if err := checkName(name); err != nil {
+			return err
 		}
 		path := d.Path(app, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: see above

@@ -7,6 +7,14 @@ import (
 	"leger.run/leger/internal/quadlet"
 )
 
+// checkName is the last net before a file of a release is written.
+func checkName(name string) error {
+	if !leger.ValidFilePath(name) {
+		return leger.Invalid("file", "%.80q is not a file below the release's directory", name)
+	}
+	return nil
+}
+
 // fingerprint tells a file from one with another content, or another mode.
 func (f File) fingerprint() string { return fingerprint(f.SHA256, f.Executable) }
 

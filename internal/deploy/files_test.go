@@ -153,3 +153,18 @@ func TestDirectoryKeepsModes(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// A tree of git can have an entry "." or "..": what came so far is still not written.
+func TestOnlyFilesBelowTheDirectoryAreInstalled(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", ".", "..", "/etc/x", "../x", "a/..", "./a"} {
+		root := t.TempDir()
+		err := deploy.NewDirectory(filepath.Join(root, "in")).Install(t.Context(), "app", map[string]leger.File{name: {Data: []byte("x")}})
+		if !errors.Is(err, leger.ErrInvalid) || !strings.Contains(err.Error(), "not a file below") {
+			t.Errorf("%q: %v", name, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(root, "*")); err != nil || len(left) > 0 {
+			t.Errorf("%q: wrote %v, %v", name, left, err)
+		}
+	}
+}

@@ -164,11 +164,10 @@ func (s store) write(app string, g Generation, files map[string][]byte) error {
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
 	for name, data := range files {
-		local := filepath.FromSlash(name)
-		if !filepath.IsLocal(local) {
-			return leger.Invalid("file", "%.80q leads out of the release's directory", name)
+		if err := checkName(name); err != nil {
+			return err
 		}
-		path := filepath.Join(temp, "files", local)
+		path := filepath.Join(temp, "files", filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return wrapDisk(err, "record a file")
 		}

@@ -108,28 +108,29 @@ func TestLinksWithinTheReleaseAreCopies(t *testing.T) {
 	}
 }
 
-// A tree object can be written by hand with any name in it.
+// A tree object can be written by hand with any name in it, of a file or a directory.
+// Git itself refuses one without a name.
 func TestCraftedNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t, nil)
 	client := newClient(t, nil)
-	for i, name := range []string{"..", ".git", ".GIT", "a\nb", "a\x1b[2Jb", "a\\b", "\xff"} {
-		repo := "crafted" + string(rune('a'+i)) + ".git"
-		dir := r.repo(repo, "")
-		blob := strings.TrimSpace(string(r.git(dir, []byte("x"), "hash-object", "-w", "--stdin")))
-		inner := tree(t, "100644", "f", blob)
-		if strings.EqualFold(name, ".git") || name == ".." {
-			sub := strings.TrimSpace(string(r.git(dir, inner, "hash-object", "-w", "-t", "tree", "--literally", "--stdin")))
-			inner = tree(t, "40000", name, sub)
-		} else {
-			inner = tree(t, "100644", name, blob)
-		}
-		top := strings.TrimSpace(string(r.git(dir, inner, "hash-object", "-w", "-t", "tree", "--literally", "--stdin")))
-		commit := strings.TrimSpace(string(r.git(dir, nil, "commit-tree", "-m", "x", top)))
-		r.git(dir, nil, "update-ref", "refs/heads/main", commit)
-		got, err := client.Fetch(t.Context(), r.source(repo, "main", ""))
-		if !errors.Is(err, leger.ErrInvalid) || strings.ContainsAny(err.Error(), "\n\x1b") || !utf8.ValidString(err.Error()) {
-			t.Errorf("%q: got %v, %v; want invalid_request in printable characters", name, got.Files, err)
+	dir := r.repo("crafted.git", "")
+	blob := strings.TrimSpace(string(r.git(dir, []byte("x"), "hash-object", "-w", "--stdin")))
+	object := func(raw []byte) string {
+		return strings.TrimSpace(string(r.git(dir, raw, "hash-object", "-w", "-t", "tree", "--literally", "--stdin")))
+	}
+	for _, name := range []string{
+		".", "..", "/", "/etc", "./a", "a/.", "a/../b", "a//b", ".git", ".GIT", "a\nb", "a\x1b[2Jb", "a\u202eb", "a\\b", "\xff",
+	} {
+		for kind, entry := range map[string][]byte{
+			"file": tree(t, "100644", name, blob), "directory": tree(t, "40000", name, object(tree(t, "100644", "f", blob))),
+		} {
+			commit := strings.TrimSpace(string(r.git(dir, nil, "commit-tree", "-m", "x", object(entry))))
+			r.git(dir, nil, "update-ref", "refs/heads/main", commit)
+			got, err := client.Fetch(t.Context(), r.source("crafted.git", "main", ""))
+			if !errors.Is(err, leger.ErrInvalid) || strings.ContainsAny(err.Error(), "\n\x1b") || !utf8.ValidString(err.Error()) {
+				t.Errorf("a %s called %q: got %v, %v; want invalid_request in printable characters", kind, name, got.Files, err)
+			}
 		}
 	}
 }

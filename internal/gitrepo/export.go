@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"leger.run/leger"
 )
@@ -147,17 +145,17 @@ func (s *session) checkEntry(e entry) error {
 }
 
 // safePath holds whatever a tree object may claim as a name to what can lie
-// below a directory: a crafted tree can hold "..", ".git" or an absolute path.
+// below a directory: a crafted tree can hold ".", "..", ".git" or an absolute path.
 func safePath(name string) bool {
-	if name == "" || path.IsAbs(name) || path.Clean(name) != name || !utf8.ValidString(name) || strings.Contains(name, `\`) {
+	if !leger.ValidFilePath(name) || strings.Contains(name, `\`) {
 		return false
 	}
 	for part := range strings.SplitSeq(name, "/") {
-		if part == ".." || strings.EqualFold(part, ".git") {
+		if strings.EqualFold(part, ".git") {
 			return false
 		}
 	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+	return !strings.ContainsFunc(name, func(r rune) bool { return !leger.Printable(r) })
 }
 
 func badLink(name, target string) error {

@@ -196,7 +196,10 @@ func TestTimeAndInterruption(t *testing.T) {
 	src := r.source("app.git", "main", "")
 	_, err := newClient(t, func(c *gitrepo.Config) { c.Timeout = 200 * time.Millisecond }).Fetch(t.Context(), src)
 	wantError(t, "timeout", err, leger.CodeUnavailable, "", "more time")
-	<-asked
+	select { // on a busy machine the time is over before git has asked
+	case <-asked:
+	default:
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"leger.run/leger"
@@ -23,6 +24,9 @@ type cookie struct {
 func newCookie(publicURL string) (cookie, error) {
 	u, err := url.Parse(publicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || (u.Path != "" && u.Path != "/") {
+		if strings.Contains(publicURL, "@") { // perhaps a password, which no error repeats
+			return cookie{}, leger.Invalid("public_url", "the public URL holds a user name or a password, or at least an '@', which it may not")
+		}
 		return cookie{}, leger.Invalid("public_url", "the public URL %q is not of the form https://host", publicURL)
 	}
 	c := cookie{name: "leger_session", origin: u.Scheme + "://" + u.Host}
@@ -32,11 +36,28 @@ func newCookie(publicURL string) (cookie, error) {
 	return c, nil
 }
 
+// CheckPublicURL is the check of Config.PublicURL. ErrInvalid, field "public_url".
+func CheckPublicURL(publicURL string) error {
+	_, err := newCookie(publicURL)
+	return err
+}
+
 // mayHold reports whether the browser that sends a request may hold a session. Over
 // plain http it would show the cookie to whatever listens on another port of the same
 // host (RFC 6265, 8.5), and anybody on the way could read it; on a loopback address
-// only programs of the same machine can.
-func (c cookie) mayHold(r *http.Request) bool { return c.secure || token.LoopbackOrigin(r.Host) != "" }
+// only programs of the same machine can. A proxy may say "localhost" for another name,
+// which it then tells beside.
+func (c cookie) mayHold(r *http.Request) bool {
+	if c.secure {
+		return true
+	}
+	for _, host := range r.Header.Values("X-Forwarded-Host") {
+		if token.LoopbackOrigin(host) == "" {
+			return false
+		}
+	}
+	return token.LoopbackOrigin(r.Host) != ""
+}
 
 // errPlainHTTP is the answer to a browser that may not hold a session.
 func errPlainHTTP() *leger.Error {

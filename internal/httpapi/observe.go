@@ -69,6 +69,9 @@ func (a *API) observe(w http.ResponseWriter, r *http.Request, next http.Handler)
 	o := &observation{id: a.newRequestID()}
 	r = r.WithContext(context.WithValue(r.Context(), observationKey{}, o))
 	w.Header().Set(wire.HeaderRequestID, o.id)
+	for name, value := range a.secure {
+		w.Header().Set(name, value)
+	}
 	rec := recorder{w, o}
 	defer func() { //nolint:contextcheck // the request carries the context
 		if p := recover(); p != nil {

@@ -41,6 +41,15 @@ func TestBrowsersArePlainHTTPOnlyOnLoopback(t *testing.T) {
 	if res.status != http.StatusForbidden || !strings.Contains(string(res.body), "https") || res.header.Get("Set-Cookie") != "" {
 		t.Errorf("a browser by its name: %d %s", res.status, res.body)
 	}
+	// A proxy that says localhost for the name it was asked by changes nothing.
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/api/auth/validate", http.NoBody)
+	must(t, err)
+	r.Host = "localhost"
+	r.Header.Set("X-Forwarded-Host", "nas.example.ts.net:8787")
+	r.Header.Set("Authorization", "Bearer "+link)
+	if res, err = roundTrip(r); err != nil || res.status != http.StatusForbidden {
+		t.Errorf("a browser through a proxy: %d %s, %v", res.status, res.body, err)
+	}
 	// A command is not a browser.
 	if res := p.as(t, "alice", http.MethodGet, "/api/user", ""); res.status != http.StatusOK {
 		t.Errorf("a command: %d %s", res.status, res.body)

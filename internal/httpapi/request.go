@@ -10,10 +10,15 @@ import (
 	"leger.run/leger/internal/vault"
 )
 
-// cut shortens text from outside to n bytes of whole characters.
+// cut makes text from outside fit to be kept and shown: n bytes at most, of whole
+// characters that can be printed.
 func cut(s string, n int) string {
 	if len(s) > n {
-		return strings.ToValidUTF8(s[:n], "")
+		s = strings.ToValidUTF8(s[:n], "")
+	}
+	s = leger.PrintableText(s)
+	if len(s) > n { // U+FFFD takes three bytes
+		s = strings.ToValidUTF8(s[:n], "")
 	}
 	return s
 }

@@ -45,12 +45,29 @@ func Status(c leger.Code) int {
 	return http.StatusInternalServerError
 }
 
+// SecurityHeaders are what every answer carries, whoever writes it: a handler, the
+// mux that redirects, or the net under panics. A browser may show it, frame it
+// nowhere, and load or run nothing for it. Pages replace the policy by their own.
+// https: the server's visitors come over https, and should go on doing so.
+func SecurityHeaders(https bool) map[string]string {
+	all := map[string]string{
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+		"X-Content-Type-Options":  "nosniff",
+		"X-Frame-Options":         "DENY",
+		"Referrer-Policy":         "no-referrer",
+		// Other sites can neither read an answer nor embed it.
+		"Cross-Origin-Resource-Policy": "same-origin",
+	}
+	if https {
+		all["Strict-Transport-Security"] = "max-age=31536000"
+	}
+	return all
+}
+
 // handle runs h for /api: headers first, then the answer or the one error.
 func (a *API) handle(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
 		err := a.sameOrigin(r)
 		if err == nil {
 			err = h(w, r)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"leger.run/leger/internal/httpapi"
 	"leger.run/leger/internal/token"
 )
 
@@ -232,11 +233,13 @@ func (p *player) checkAlways(t *testing.T, at string, e exchange, res answer) {
 	if requestID == "" {
 		t.Errorf("%s: no X-Request-Id", at)
 	}
-	if got := res.header.Get("X-Content-Type-Options"); got != "nosniff" {
-		t.Errorf("%s: X-Content-Type-Options is %q", at, got)
+	for name, want := range httpapi.SecurityHeaders(strings.HasPrefix(p.base, "https://")) {
+		if got := res.header.Get(name); got != want {
+			t.Errorf("%s: %s is %q, want %q", at, name, got, want)
+		}
 	}
 	cache := "no-store"
-	if res.header.Get("ETag") != "" {
+	if res.header.Get("ETag") != "" && !strings.Contains(e.path, "include_values=true") {
 		cache = "private, no-cache"
 	}
 	if e.path == "/api/auth/methods" && e.status == http.StatusOK {

@@ -40,7 +40,9 @@ func (a *API) secrets(w http.ResponseWriter, r *http.Request, c caller) error {
 			return err
 		}
 		if etag := secretsETag("values", in, infos); matches(wanted, etag) {
-			return notModified(w, etag)
+			w.Header().Set("ETag", etag)
+			w.WriteHeader(http.StatusNotModified)
+			return nil
 		}
 	}
 	opened, err := a.Vault.OpenAll(r.Context(), c.user.ID, a.event(r, c))
@@ -60,7 +62,9 @@ func (a *API) openedSecrets(w http.ResponseWriter, in leger.Installation, opened
 		out.Secrets[i] = wire.SecretOf(o.SecretInfo)
 		out.Secrets[i].Value = &value
 	}
-	setETag(w, secretsETag("values", in, infos))
+	// No cache may keep values, not even the caller's own: no-store stays. The leger
+	// command needs none, it remembers the tag itself.
+	w.Header().Set("ETag", secretsETag("values", in, infos))
 	return ok(w, out)
 }
 
@@ -302,6 +306,7 @@ func matches(header, etag string) bool {
 	return false
 }
 
+// setETag lets the caller's own cache keep a list that holds no value.
 func setETag(w http.ResponseWriter, etag string) {
 	w.Header().Set("ETag", etag)
 	w.Header().Set("Cache-Control", "private, no-cache")

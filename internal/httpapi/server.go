@@ -85,6 +85,7 @@ type API struct {
 	sites  *http.CrossOriginProtection
 	origin string // the server's own, as tokens name it
 	cookie cookie
+	secure map[string]string // the headers of every answer
 }
 
 // New wires the routes. CodeInvalid when PublicURL is not a URL.
@@ -94,6 +95,7 @@ func New(c Config) (*API, error) {
 	if a.cookie, err = newCookie(c.PublicURL); err != nil {
 		return nil, err
 	}
+	a.secure = SecurityHeaders(a.cookie.secure)
 	if a.origin, err = token.Origin(c.PublicURL); err != nil {
 		return nil, err
 	}

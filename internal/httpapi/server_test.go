@@ -76,7 +76,7 @@ func (s *server) start(t *testing.T, change func(*httpapi.Config)) *server {
 	}
 	s.api, err = httpapi.New(c)
 	must(t, err)
-	s.Config.Handler = s.api
+	s.Config.Handler, s.Config.DisableGeneralOptionsHandler = s.api, true
 	s.Config.ErrorLog = slog.NewLogLogger(c.Log.Handler(), slog.LevelWarn)
 	s.Start()
 	t.Cleanup(s.Close)

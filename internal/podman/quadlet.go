@@ -202,9 +202,9 @@ func (q *Quadlets) layOut(app string, files map[string][]byte) (dir string, remo
 	dir = filepath.Join(top, app)
 	for name, data := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		if !filepath.IsLocal(filepath.FromSlash(name)) {
+		if !leger.ValidFilePath(name) {
 			remove()
-			return "", nil, leger.Invalid("file", "%.80q leads out of the release's directory", name)
+			return "", nil, leger.Invalid("file", "%.80q is not a file below the release's directory", name)
 		}
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
 			err = os.WriteFile(path, data, 0o600)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"leger.run/leger"
 )
 
 // read finds out what a file is and takes it in.
@@ -116,7 +118,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // nameShowable: a name reaches systemd, Podman's command line and the terminal.
 func nameShowable(name string) bool {
 	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool {
-		return !unicode.IsPrint(r) || unicode.IsSpace(r) || strings.ContainsRune(`\"'%`, r)
+		return !leger.Printable(r) || unicode.IsSpace(r) || strings.ContainsRune(`\"'%`, r)
 	})
 }
 

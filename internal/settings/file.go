@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -141,7 +140,7 @@ func tomlLine(name string, k Key, value string) (string, error) {
 	if k.Kind == KindBool {
 		return name + " = " + value, nil
 	}
-	if !strings.ContainsFunc(value, func(r rune) bool { return r == '"' || r == '\\' || !unicode.IsPrint(r) }) {
+	if !strings.ContainsFunc(value, func(r rune) bool { return r == '"' || r == '\\' || !leger.Printable(r) }) {
 		return name + ` = "` + value + `"`, nil
 	}
 	b, err := toml.Marshal(map[string]string{name: value})

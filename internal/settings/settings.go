@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"errors"
 	"path/filepath"
 
+	"leger.run/leger"
 	"leger.run/leger/internal/environ"
 )
 
@@ -60,11 +62,13 @@ func (s *Settings) Get(name string) (Value, error) {
 		return Value{}, err
 	}
 	if name == Server && s.cfg.Flag != "" {
-		return Value{k, s.cfg.Flag, "--server"}, nil
+		return k.from("--server", s.cfg.Flag)
 	}
 	if k.env != "" {
-		if v, from, err := s.cfg.Env.Value(k.env); err != nil || v != "" {
-			return Value{k, v, from}, err
+		if v, from, err := s.cfg.Env.Value(k.env); err != nil {
+			return Value{}, err
+		} else if v != "" {
+			return k.from(from, v)
 		}
 	}
 	user, system, err := s.Files()
@@ -72,10 +76,10 @@ func (s *Settings) Get(name string) (Value, error) {
 		return Value{}, err
 	}
 	if v, ok := user.Values[name]; ok {
-		return Value{k, v, s.cfg.UserFile}, k.Valid(v)
+		return k.from(s.cfg.UserFile, v)
 	}
 	if v, ok := system.Values[name]; ok {
-		return Value{k, v, s.cfg.SystemFile}, k.Valid(v)
+		return k.from(s.cfg.SystemFile, v)
 	}
 	if name == Server && s.cfg.SignedIn != nil {
 		if v := s.cfg.SignedIn(); v != "" {
@@ -83,6 +87,18 @@ func (s *Settings) Get(name string) (Value, error) {
 		}
 	}
 	return Value{k, k.Default, "default"}, nil
+}
+
+// from gives a value that is valid, and nothing of one that is not: it may hold a
+// password, and what is printed of settings is the value.
+func (k Key) from(place, v string) (Value, error) {
+	err := k.Valid(v)
+	if e, ok := errors.AsType[*leger.Error](err); ok {
+		c := *e
+		c.Message += " (" + place + ")"
+		return Value{}, &c
+	}
+	return Value{k, v, place}, err
 }
 
 // Path gives a setting that names a file, with ~/ in front of it resolved.

@@ -139,6 +139,32 @@ func TestWhatIsNotValidIsSaid(t *testing.T) {
 	}
 }
 
+// Of a value that is not valid nothing is given: it may hold a password, and what is
+// printed of settings is the value. The error says which place it is from.
+func TestAnInvalidValueIsNotGiven(t *testing.T) {
+	t.Parallel()
+	const bad = "http://u:canary-pw@host"
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte("server = \""+bad+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unset := func(string) (string, bool) { return "", false }
+	for place, cfg := range map[string]settings.Config{
+		"--server":     {Env: unset, Flag: bad},
+		"LEGER_SERVER": {Env: func(name string) (string, bool) { return bad, name == "LEGER_SERVER" }},
+		path:           {Env: unset, UserFile: path, SystemFile: path + ".none"},
+		path + " too":  {Env: unset, UserFile: path + ".none", SystemFile: path},
+	} {
+		got, err := settings.New(cfg).Get(settings.Server)
+		if !errors.Is(err, leger.ErrInvalid) || got.Value != "" || strings.Contains(fmt.Sprint(err), "canary-pw") {
+			t.Errorf("%s: %+v, %v", place, got, err)
+		}
+		if !strings.Contains(fmt.Sprint(err), "("+strings.TrimSuffix(place, " too")+")") {
+			t.Errorf("%s: %v; want the place named", place, err)
+		}
+	}
+}
+
 // A path may begin with ~/, which is the user's home and not the directory ~.
 func TestPathsFromHome(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"leger.run/leger"
 )
 
 // Text keeps line breaks and tabs, and nothing else that is not printable.
@@ -31,6 +33,27 @@ func Text(s string) string {
 		}
 		return shown(r)
 	}, s)
+}
+
+// Fold puts text of several lines on one, with "; " in the place of the breaks: no part
+// of what somebody else wrote can then pass for a line of the program's own.
+func Fold(s string) string {
+	if !strings.Contains(s, "\n") {
+		return s
+	}
+	var lines []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// Hang does what Fold is for where the lines should stay lines: all but the first begin
+// with so many spaces.
+func Hang(s string, by int) string {
+	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+strings.Repeat(" ", by))
 }
 
 // Line gives printable text on one line, of at most so many bytes; an ellipsis shows
@@ -56,7 +79,7 @@ func Line(s string, most int) string {
 // shown is the one rule. Bytes that are not UTF-8 arrive as U+FFFD already.
 func shown(r rune) rune {
 	switch {
-	case unicode.IsPrint(r):
+	case leger.Printable(r):
 		return r
 	case unicode.Is(unicode.Zs, r): // such as the no-break space
 		return ' '
@@ -144,7 +167,7 @@ func (w *Writer) JSON(v any) error {
 	var b strings.Builder
 	for _, r := range text.String() { // valid UTF-8: encoding/json sees to it
 		switch {
-		case r == '\n' || unicode.IsPrint(r):
+		case r == '\n' || leger.Printable(r):
 			b.WriteRune(r)
 		case r <= 0xffff:
 			_, _ = fmt.Fprintf(&b, `\u%04x`, r)

@@ -196,3 +196,21 @@ func FuzzWriter(f *testing.F) {
 		}
 	})
 }
+
+func TestSeveralLines(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, folded, hung string }{
+		{"one", "one", "one"},
+		{"one\ntwo\n", "one; two", "one\n  two"},
+		{"one\r\n\n  two \n", "one; two", "one\r\n  \n    two "},
+		{"\n", "", ""},
+		{"", "", ""},
+	} {
+		if got := terminal.Fold(c.text); got != c.folded {
+			t.Errorf("Fold(%q) = %q; want %q", c.text, got, c.folded)
+		}
+		if got := terminal.Hang(c.text, 2); got != c.hung {
+			t.Errorf("Hang(%q, 2) = %q; want %q", c.text, got, c.hung)
+		}
+	}
+}

@@ -145,8 +145,9 @@ func verifyMachine(m leger.Machine, audiences []string, now time.Time, text stri
 		return c, errors.New("token speaks for somebody else")
 	case !leger.ValidID(p.ID):
 		return c, errors.New("token id is not a UUID")
-	case len(p.CLIVersion) > leger.MaxClientVersion:
-		return c, errors.New("cli_version is too long")
+	}
+	if _, err := leger.ParseClientVersion(p.CLIVersion); err != nil {
+		return c, err
 	}
 	c.IssuedAt, c.Audience = p.IssuedAt.Time, p.Audience[0]
 	return c, nil

@@ -214,10 +214,8 @@ func (c *Claims) checkOrigin(p payload, audiences []string) error {
 	if c.ExpiresAt.Sub(c.IssuedAt) > life {
 		return errors.New("token lives too long")
 	}
-	if len(c.CLIVersion) > leger.MaxClientVersion {
-		return errors.New("cli_version is too long")
-	}
-	return nil
+	_, err := leger.ParseClientVersion(c.CLIVersion)
+	return err
 }
 
 func (c *Claims) checkIdentity(p payload) error {

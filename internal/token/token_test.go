@@ -205,6 +205,7 @@ func TestRefusals(t *testing.T) {
 		"no tailnet":                  signed(t, map[string]any{"tailnet": ""}),
 		"long device":                 signed(t, map[string]any{"device_id": strings.Repeat("n", 65)}),
 		"long version":                signed(t, map[string]any{"cli_version": strings.Repeat("1", 65)}),
+		"a version to deceive":        signed(t, map[string]any{"cli_version": "1.0\u202e"}),
 		"another audience":            signed(t, map[string]any{"aud": "other"}),
 		"two audiences":               signed(t, map[string]any{"aud": []string{server[0], server[1]}}),
 		"part of an audience":         signed(t, map[string]any{"aud": "https://leger.exampl"}),

@@ -1,5 +1,6 @@
 // From the platform's requests to Go and back.
 
+import pageHeaders from "../build/headers.json";
 import { Ended, instance } from "./instance.mjs";
 
 // One byte more than Go takes (leger.MaxBody), so that it is Go who refuses.
@@ -61,5 +62,6 @@ function failed() {
 		message: "something went wrong on the server",
 		hint: "try again; the Worker's log has the cause",
 	};
-	return Response.json({ success: false, error }, { status: 500, headers: { "Cache-Control": "no-store" } });
+	const headers = { ...pageHeaders, "Cache-Control": "no-store" };
+	return Response.json({ success: false, error }, { status: 500, headers });
 }

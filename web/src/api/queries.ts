@@ -1,6 +1,7 @@
 import { infiniteQueryOptions, QueryClient, queryOptions } from "@tanstack/react-query";
 import { call } from "./client.ts";
 import { ApiError } from "./error.ts";
+import { pages } from "./pages.ts";
 import type { components } from "./schema.d.ts";
 
 type Schemas = components["schemas"];
@@ -72,17 +73,11 @@ export const secretVersionsQuery = (name: string) =>
 /** All of them, page by page: the search looks at every one. */
 export const releasesQuery = queryOptions({
 	queryKey: ["releases"],
-	queryFn: async ({ signal }) => {
-		const all: Release[] = [];
-		let cursor: string | undefined;
-		do {
-			const query = cursor === undefined ? { limit: 500 } : { limit: 500, cursor };
+	queryFn: ({ signal }) =>
+		pages<Release>(async (query) => {
 			const page = await call("get", "/api/releases", { query, signal });
-			all.push(...page.releases);
-			cursor = page.next_cursor;
-		} while (cursor !== undefined);
-		return all;
-	},
+			return { items: page.releases, next: page.next_cursor };
+		}),
 });
 
 export const releaseQuery = (id: string) =>

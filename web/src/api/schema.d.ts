@@ -695,10 +695,11 @@ export interface components {
          *     never connects to it.
          */
         GitURL: string;
-        /** @description A branch or tag that Git accepts. */
+        /** @description A branch or tag that Git accepts, of printable characters. */
         GitBranch: string;
-        /** @description A subdirectory of the repository, relative and clean; empty for its root. */
+        /** @description A subdirectory of the repository, relative and clean, of printable characters; empty for its root. */
         GitPath: string;
+        /** @description Printable characters, tabs and line breaks, which are kept as `\n`. */
         Description: string;
         Health: {
             /** @constant */

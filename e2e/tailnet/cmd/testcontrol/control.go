@@ -40,6 +40,19 @@ type State struct {
 	KeyExpired bool `json:"key_expired"`
 	// Unapproved says that an admin has yet to approve the nodes.
 	Unapproved bool `json:"unapproved"`
+	// Members, when there are any, make the nodes a network: each node is the member of
+	// its host name, and is told of the others.
+	Members map[string]Member `json:"members"`
+}
+
+// Member is one node of a network. Empty fields are those of the State.
+type Member struct {
+	LoginName      string   `json:"login_name"`
+	UserID         int64    `json:"user_id"`
+	MagicDNSSuffix string   `json:"magic_dns_suffix"`
+	Tags           []string `json:"tags"`
+	// Grants are the application capabilities that it has at every other node.
+	Grants tailcfg.PeerCapMap `json:"grants"`
 }
 
 // control is the test server with a State on top.
@@ -130,6 +143,7 @@ func (c *control) completeLogin(w http.ResponseWriter, r *http.Request) {
 func (c *control) serveMap(ctx context.Context, w testcontrol.MapStreamWriter, req *tailcfg.MapRequest) {
 	if !req.Stream {
 		// The node tells about itself and waits for nothing but an answer.
+		c.hear(req)
 		if err := w.SendMapMessage(&tailcfg.MapResponse{}); err != nil {
 			log.Printf("answer %s: %v", req.NodeKey.ShortString(), err)
 		}
@@ -145,7 +159,11 @@ func (c *control) serveMap(ctx context.Context, w testcontrol.MapStreamWriter, r
 			log.Printf("no such node %s: %v", req.NodeKey.ShortString(), err)
 			return
 		}
-		state.describe(response, time.Now())
+		if len(state.Members) > 0 {
+			state.connect(response, time.Now())
+		} else {
+			state.describe(response, time.Now())
+		}
 		if err := w.SendMapMessage(response); err != nil {
 			return // the node hung up
 		}
@@ -162,6 +180,77 @@ func (c *control) serveMap(ctx context.Context, w testcontrol.MapStreamWriter, r
 			}
 		}
 	}
+}
+
+// hear takes what a node tells of itself, and tells the others: they need its keys and
+// the relay that it listens at.
+func (c *control) hear(req *tailcfg.MapRequest) {
+	state, _ := c.current()
+	node := c.upstream.Node(req.NodeKey)
+	if len(state.Members) == 0 || node == nil {
+		return
+	}
+	node.DiscoKey, node.Cap = req.DiscoKey, req.Version
+	if req.Hostinfo != nil {
+		node.Hostinfo = req.Hostinfo.View()
+		if info := req.Hostinfo.NetInfo; info != nil && info.PreferredDERP != 0 {
+			node.HomeDERP = info.PreferredDERP
+		}
+	}
+	c.upstream.UpdateNode(node)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// connect makes the nodes members of one network.
+func (s State) connect(response *tailcfg.MapResponse, now time.Time) {
+	profiles := map[tailcfg.UserID]tailcfg.UserProfile{}
+	s.introduce(response.Node, profiles, now)
+	for _, peer := range response.Peers {
+		member := s.introduce(peer, profiles, now)
+		if len(member.Grants) == 0 {
+			continue
+		}
+		var from []string
+		for _, address := range peer.Addresses {
+			from = append(from, address.Addr().String())
+		}
+		response.PacketFilter = append(response.PacketFilter, tailcfg.FilterRule{
+			SrcIPs: from, CapGrant: []tailcfg.CapGrant{{Dsts: response.Node.Addresses, CapMap: member.Grants}},
+		})
+	}
+	name := strings.TrimSuffix(response.Node.Name, ".")
+	response.Node.CapMap = tailcfg.NodeCapMap{tailcfg.CapabilityHTTPS: nil}
+	response.DNSConfig = &tailcfg.DNSConfig{Proxied: true, Domains: []string{s.MagicDNSSuffix}, CertDomains: []string{name}}
+	response.Domain = s.Tailnet
+	response.UserProfiles = nil
+	for _, profile := range profiles {
+		response.UserProfiles = append(response.UserProfiles, profile)
+	}
+	response.ControlTime = &now
+}
+
+// introduce makes a node the member of its host name.
+func (s State) introduce(node *tailcfg.Node, profiles map[tailcfg.UserID]tailcfg.UserProfile, now time.Time) Member {
+	host := node.Hostinfo.Hostname()
+	member := s.Members[host]
+	owner := tailcfg.UserProfile{ID: tailcfg.UserID(s.UserID), LoginName: s.LoginName}
+	if member.LoginName != "" {
+		owner = tailcfg.UserProfile{ID: tailcfg.UserID(member.UserID), LoginName: member.LoginName}
+	}
+	suffix := s.MagicDNSSuffix
+	if member.MagicDNSSuffix != "" {
+		suffix = member.MagicDNSSuffix
+	}
+	if len(member.Tags) > 0 {
+		owner = taggedDevices()
+	}
+	profiles[owner.ID] = owner
+	node.Name, node.User, node.Tags = host+"."+suffix+".", owner.ID, member.Tags
+	node.MachineAuthorized, node.KeyExpiry = true, now.AddDate(0, 6, 0)
+	return member
 }
 
 // describe puts the state into what the test server made up.

@@ -14,8 +14,8 @@
 //	POST  /rig/login   {"url": "…"} completes the interactive login that
 //	                   "tailscale up" waits for; only with -require-login
 //
-// It serves one node, or several that all have the same owner: nodes are not
-// told how to reach each other. Stopping and logging out need nothing of this
+// It serves one node, or several that all have the same owner and are not told how
+// to reach each other; or, with members in its state, a network of nodes. Stopping and logging out need nothing of this
 // server: "tailscale down" and "tailscale logout" do it.
 package main
 

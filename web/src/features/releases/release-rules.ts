@@ -53,7 +53,8 @@ export function gitBranchProblem(branch: string): string | undefined {
 		branch.endsWith(".") ||
 		branch.includes("..") ||
 		branch.includes("@{") ||
-		/[ ~^:?*[\\\p{Cc}]/u.test(branch) ||
+		/[ ~^:?*[\\]/.test(branch) ||
+		!isPrintable(branch) ||
 		branch.split("/").some((part) => part === "" || part.startsWith(".") || part.endsWith(".lock"));
 	return bad ? "Git has no branch or tag of such a name." : undefined;
 }
@@ -77,6 +78,6 @@ export function gitPathProblem(path: string): string | undefined {
 export function descriptionProblem(text: string): string | undefined {
 	const length = [...text].length;
 	if (length > 500) return `A description has at most 500 characters; this one has ${length}.`;
-	if (!isPrintable(text.replace(/[\n\r\t]/g, ""))) return "There is a character in it that cannot be seen.";
+	if (!isPrintable(text.replace(/\r?\n|\t/g, ""))) return "There is a character in it that cannot be seen.";
 	return undefined;
 }
