@@ -43,7 +43,7 @@ func arrows() map[string][]string {
 		"internal/tailnet":           {""},
 		"internal/localvault":        {"", "internal/safefile", "internal/environ", "internal/lockfile", "internal/procnet", "internal/peercred"},
 		"internal/secretsync":        {"", "internal/safefile", "internal/lockfile"},
-		"internal/deploy":            {"", "internal/quadlet", "internal/safefile", "internal/procnet"},
+		"internal/deploy":            {"", "internal/quadlet", "internal/safefile", "internal/lockfile", "internal/procnet"},
 		"internal/deploy/redteam":    {},
 		"internal/daemon":            {"", "internal/localvault", "internal/podman", "internal/run", "internal/safefile", "internal/terminal", "internal/environ"},
 		"internal/settings":          {"", "internal/client", "internal/environ"},
