@@ -87,7 +87,9 @@ Every variable has a twin with _FILE behind its name that names a file holding
 the value, and is read from a systemd credential of its name
 ($CREDENTIALS_DIRECTORY). A flag wins over the variable, the variable over its
 file, the file over the credential. JWT_SECRET and ENCRYPTION_KEY are made at
-the first start, in the data directory, when they are given nowhere.
+the first start, in the data directory, when they are given nowhere. Files with
+keys must be readable by the server's own user alone, and neither they nor the
+data directory writable by others.
 
 Examples:
   leger-server --data /var/lib/leger --public-url https://leger.example.ts.net
