@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -43,12 +44,29 @@ type Client struct {
 // NewClient makes a Client. It connects at the first call.
 func NewClient(cfg ClientConfig) *Client {
 	return &Client{socket: cfg.Socket, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", cfg.Socket)
-		},
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dialOwn(ctx, cfg.Socket) },
 		DisableCompression: true,
 		IdleConnTimeout:    10 * time.Second,
 	}}}
+}
+
+// dialOwn connects, and makes sure that a process of this user listens, before anything
+// is sent: where others may write to the directory, one of them can put a socket there.
+// Root is nobody else, but legerd does not run as root for a user, and would refuse.
+func dialOwn(ctx context.Context, socket string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	uid, err := peerUID(conn)
+	if err == nil && uid != os.Geteuid() {
+		err = leger.Errorf(leger.CodeForbidden, "it is not your legerd that listens on %s, but a process of another user (uid %d)", socket, uid).
+			WithHint("run leger as the user whose legerd it is; LEGERD_SOCKET must lie where only you may write")
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // Close lets go of idle connections.
@@ -284,6 +302,9 @@ func (c *Client) do(ctx context.Context, method, path string, request any) (code
 func unreached(ctx context.Context, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
+	}
+	if e, ok := errors.AsType[*leger.Error](err); ok {
+		return e
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
