@@ -36,7 +36,7 @@ func arrows() map[string][]string {
 		"internal/peercred":          {},
 		"internal/keysheet":          {""},
 		"internal/safefile":          {""},
-		"internal/podman":            {"", "internal/run", "internal/safefile", "internal/terminal"},
+		"internal/podman":            {"", "internal/peercred", "internal/run", "internal/safefile", "internal/terminal"},
 		"internal/podman/podmantest": {},
 		"internal/systemd":           {"", "internal/lockfile", "internal/run", "internal/terminal"},
 		"internal/gitrepo":           {"", "internal/run", "internal/terminal"},

@@ -19,6 +19,7 @@ import (
 	"github.com/tailscale/setec/types/api"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/peercred"
 )
 
 // maxResponse bounds an answer, in bytes: a listing of 1,000 secrets is far less.
@@ -50,23 +51,16 @@ func NewClient(cfg ClientConfig) *Client {
 	}}}
 }
 
-// dialOwn connects, and makes sure that a process of this user listens, before anything
-// is sent: where others may write to the directory, one of them can put a socket there.
-// Root is nobody else, but legerd does not run as root for a user, and would refuse.
+// dialOwn connects where a process of this user listens: where others may write to the
+// directory, one of them can put a socket there. Root is nobody else, but legerd does not
+// run as root for a user, and would refuse.
 func dialOwn(ctx context.Context, socket string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	if err != nil {
-		return nil, err
-	}
-	uid, err := peerUID(conn)
-	if err == nil && uid != os.Geteuid() {
-		err = leger.Errorf(leger.CodeForbidden, "it is not your legerd that listens on %s, but a process of another user (uid %d)", socket, uid).
+	conn, err := peercred.Dial(ctx, socket, os.Geteuid())
+	if other, ok := errors.AsType[*peercred.StrangerError](err); ok {
+		return nil, leger.Errorf(leger.CodeForbidden, "it is not your legerd that listens on %s, but a process of another user (uid %d)", socket, other.UID).
 			WithHint("run leger as the user whose legerd it is; LEGERD_SOCKET must lie where only you may write")
 	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return conn, err
 }
 
 // Close lets go of idle connections.
