@@ -211,7 +211,8 @@ func dialOwn(ctx context.Context, data, path string) (net.Conn, error) {
 	}
 	conn, err := peercred.Dial(ctx, path, uids...)
 	if _, ok := errors.AsType[*peercred.StrangerError](err); ok {
-		return nil, leger.Errorf(leger.CodeForbidden, "the process that listens on %s is not of the data directory's owner", path)
+		return nil, leger.Errorf(leger.CodeForbidden,
+			"the process that listens on %s is not of the data directory's owner", path)
 	}
 	return conn, err
 }

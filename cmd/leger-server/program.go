@@ -104,7 +104,8 @@ func (p program) main(ctx context.Context) int {
 		return 0
 	}
 	out := terminal.NewWriter(p.stderr)
-	_ = out.Print("leger-server: ", terminal.Hang(leger.WithoutPasswords(err.Error()), len("leger-server: ")), "\n")
+	const name = "leger-server: "
+	_ = out.Print(name, terminal.Hang(leger.WithoutPasswords(err.Error()), len(name)), "\n")
 	var e *leger.Error
 	if errors.As(err, &e) && e.Hint != "" {
 		_ = out.Print("hint: ", terminal.Hang(e.Hint, len("hint: ")), "\n")

@@ -45,7 +45,9 @@ type Client struct {
 // NewClient makes a Client. It connects at the first call.
 func NewClient(cfg ClientConfig) *Client {
 	return &Client{socket: cfg.Socket, http: &http.Client{Transport: &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dialOwn(ctx, cfg.Socket) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialOwn(ctx, cfg.Socket)
+		},
 		DisableCompression: true,
 		IdleConnTimeout:    10 * time.Second,
 	}}}
@@ -57,7 +59,8 @@ func NewClient(cfg ClientConfig) *Client {
 func dialOwn(ctx context.Context, socket string) (net.Conn, error) {
 	conn, err := peercred.Dial(ctx, socket, os.Geteuid())
 	if other, ok := errors.AsType[*peercred.StrangerError](err); ok {
-		return nil, leger.Errorf(leger.CodeForbidden, "it is not your legerd that listens on %s, but a process of another user (uid %d)", socket, other.UID).
+		return nil, leger.Errorf(leger.CodeForbidden,
+			"it is not your legerd that listens on %s, but a process of another user (uid %d)", socket, other.UID).
 			WithHint("run leger as the user whose legerd it is; LEGERD_SOCKET must lie where only you may write")
 	}
 	return conn, err

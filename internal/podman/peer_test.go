@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if socket == "" {
 		os.Exit(m.Run())
 	}
-	ln, err := net.Listen("unix", socket) //nolint:noctx // the process ends it
+	ln, err := net.Listen("unix", socket)
 	if err == nil {
 		err = os.Chmod(socket, 0o666)
 	}
@@ -51,10 +51,10 @@ func TestAnotherUsersSocketIsNotPodmans(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket, program := filepath.Join(dir, "s"), filepath.Join(dir, "test")
-	if err := os.WriteFile(program, self, 0o755); err != nil { //nolint:gosec // another user runs it
+	if err := os.WriteFile(program, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	other := exec.CommandContext(t.Context(), program)

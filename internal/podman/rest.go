@@ -51,8 +51,10 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 	}
 	conn, err := peercred.Dial(ctx, socket, os.Geteuid(), 0)
 	if other, ok := errors.AsType[*peercred.StrangerError](err); ok {
-		return nil, leger.Errorf(leger.CodeForbidden, "it is not your Podman that listens on %s, but a process of another user (uid %d)", socket, other.UID).
-			WithHint("remove that socket, or correct --podman-socket (LEGERD_PODMAN_SOCKET); it must lie where only you may write")
+		return nil, leger.Errorf(leger.CodeForbidden,
+			"it is not your Podman that listens on %s, but a process of another user (uid %d)", socket, other.UID).
+			WithHint("remove that socket, or correct --podman-socket (LEGERD_PODMAN_SOCKET); " +
+				"it must lie where only you may write")
 	}
 	return conn, err
 }

@@ -83,10 +83,12 @@ func (j judged) check(rule Rule) error {
 	}
 	switch {
 	case others&0o022 != 0:
-		return leger.Errorf(leger.CodeInvalid, "%s can be changed by other users of this machine: its mode is %04o", j.path, perm).
+		return leger.Errorf(leger.CodeInvalid,
+			"%s can be changed by other users of this machine: its mode is %04o", j.path, perm).
 			WithHint("%s", j.correct(rule))
 	case rule == Hides && others != 0 && !j.mounted():
-		return leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine: its mode is %04o", j.path, perm).
+		return leger.Errorf(leger.CodeInvalid,
+			"%s can be read by other users of this machine: its mode is %04o", j.path, perm).
 			WithHint("%s", j.correct(rule))
 	}
 	return nil
@@ -103,7 +105,8 @@ func (j judged) ownGroup(rule Rule) bool {
 // mounted reports whether it is a secret that a container was given.
 func (j judged) mounted() bool {
 	clean := filepath.Clean(j.path)
-	return j.owner == 0 && (strings.HasPrefix(clean, "/run/secrets/") || strings.HasPrefix(clean, "/var/run/secrets/"))
+	return j.owner == 0 &&
+		(strings.HasPrefix(clean, "/run/secrets/") || strings.HasPrefix(clean, "/var/run/secrets/"))
 }
 
 // correct is the command after which the rule holds.
@@ -125,7 +128,8 @@ func (j judged) correct(rule Rule) string {
 // quote makes one word of a shell of a path.
 func quote(path string) string {
 	plain := func(r rune) bool {
-		return r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:,@%", r))
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("/._-+=:,@%", r)
 	}
 	if path != "" && !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
 		return path
