@@ -181,7 +181,8 @@ func ParseGitRef(s string) (GitRef, error) {
 		bad = bad || part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock")
 	}
 	if bad {
-		return GitRef{}, Invalid("git_branch", "%s is not a branch or tag name that git accepts and that can be shown", quoteInput(s))
+		return GitRef{}, Invalid("git_branch",
+			"%s is not a branch or tag name that git accepts and that can be shown", quoteInput(s))
 	}
 	return GitRef{s}, nil
 }

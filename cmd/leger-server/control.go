@@ -198,29 +198,21 @@ func readAnswers(dec *json.Decoder, progress func(controlAnswer)) (controlAnswer
 	}
 }
 
-// dialOwn connects, and makes sure that the data directory's owner, or root, is at the
-// other end: another could claim to have done what was asked.
+// dialOwn connects where the data directory's owner, or root, listens: another could
+// claim to have done what was asked.
 func dialOwn(ctx context.Context, data, path string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	info, err := os.Stat(data)
 	if err != nil {
 		return nil, err
 	}
-	var owner uint32
-	info, err := os.Stat(data)
-	if err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			owner = st.Uid
-		}
+	uids := []int{0}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		uids = append(uids, int(st.Uid))
 	}
-	uid := -1
-	if c, ok := conn.(*net.UnixConn); ok && err == nil {
-		uid, err = peercred.UID(c)
+	conn, err := peercred.Dial(ctx, path, uids...)
+	if _, ok := errors.AsType[*peercred.StrangerError](err); ok {
+		return nil, leger.Errorf(leger.CodeForbidden,
+			"the process that listens on %s is not of the data directory's owner", path)
 	}
-	if err == nil && uid != 0 && uid != int(owner) {
-		err = leger.Errorf(leger.CodeForbidden, "the process that listens on %s is not of the data directory's owner", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return conn, err
 }

@@ -100,7 +100,7 @@ func (p program) existingKeys(data string) (k backup.Keys, ring *vault.KeyRing, 
 // previousKeys gives the former keys of the settings and of the data directory together:
 // a key that was named in one of them opens records until somebody takes it out.
 func (p program) previousKeys(data string) (string, error) {
-	given, err := p.lookup("ENCRYPTION_KEY_PREVIOUS")
+	given, err := p.lookupSecret("ENCRYPTION_KEY_PREVIOUS")
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +114,7 @@ func splitKeys(text string) []string {
 }
 
 func (p program) checkGivenSecret() error {
-	given, err := p.lookup("JWT_SECRET")
+	given, err := p.lookupSecret("JWT_SECRET")
 	if err == nil && given != "" {
 		_, err = token.ParseSecret([]byte(given))
 	}
@@ -153,7 +153,7 @@ func (p program) key(name, data, file string, create func() (string, error)) (te
 // path it gives too; "" when it is in neither.
 func (p program) findKey(name, data, file string) (text, path string, err error) {
 	path = filepath.Join(data, file)
-	text, err = p.lookup(name)
+	text, err = p.lookupSecret(name)
 	if err != nil || text != "" {
 		return text, path, err
 	}
@@ -169,9 +169,9 @@ func readKeyFile(path string) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", leger.WrapFile(leger.CodeInvalid, err, "look for %s", path)
-	case info.Mode().Perm()&0o077 != 0:
-		return "", leger.Errorf(leger.CodeInvalid, "%s can be read by other users of this machine", path).
-			WithHint("chmod 600 %s", path)
+	}
+	if err := safefile.CheckInfo(path, info, safefile.Hides); err != nil {
+		return "", err
 	}
 	text, err := environ.ReadFile(path)
 	if err != nil {
@@ -190,7 +190,7 @@ func (p program) backupState(data string, v *vault.Vault) (leger.BackupState, er
 	if err != nil {
 		return leger.BackupState{}, err
 	}
-	given, err := p.lookup(encryptionName)
+	given, err := p.lookupSecret(encryptionName)
 	_, saved := record.KeysAt[v.KeyID()]
 	return leger.BackupState{MadeAt: record.BackupAt, KeysSaved: saved || given != ""}, err
 }

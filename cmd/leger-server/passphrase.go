@@ -11,6 +11,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/backup"
+	"leger.run/leger/internal/safefile"
 )
 
 // encryptFlags say to whom a backup is encrypted.
@@ -38,6 +39,9 @@ func appendTo(list *[]string) func(string) error {
 func (p program) recipients(e encryptFlags) (list []age.Recipient, err error) {
 	texts := e.recipients
 	for _, file := range e.files {
+		if err := guarded(file, safefile.Decides); err != nil {
+			return nil, err
+		}
 		text, err := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
 		if err != nil {
 			return nil, leger.WrapFile(leger.CodeInvalid, err, "read the recipients in %s", file)
@@ -70,7 +74,7 @@ func (p program) recipients(e encryptFlags) (list []age.Recipient, err error) {
 // newPassphrase reads the passphrase of a new backup from the file, else asks twice.
 func (p program) newPassphrase(file string) (leger.Plaintext, error) {
 	if file != "" {
-		return backup.ReadPassphrase(file)
+		return readPassphrase(file)
 	}
 	first, err := p.hidden("Passphrase for the backup: ")
 	if err != nil {
@@ -85,6 +89,13 @@ func (p program) newPassphrase(file string) (leger.Plaintext, error) {
 		return leger.Plaintext{}, leger.Invalid("passphrase", "the two passphrases differ").WithHint("try again")
 	}
 	return leger.NewPlaintext(first), nil
+}
+
+func readPassphrase(file string) (leger.Plaintext, error) {
+	if err := guarded(file, safefile.Hides); err != nil {
+		return leger.Plaintext{}, err
+	}
+	return backup.ReadPassphrase(file)
 }
 
 // unlockFlags say what opens an encrypted backup.
@@ -102,6 +113,9 @@ func (u *unlockFlags) add(set *flag.FlagSet) {
 func (p program) unlock(u unlockFlags) (backup.Unlock, error) {
 	var out backup.Unlock
 	for _, file := range u.identities {
+		if err := guarded(file, safefile.Hides); err != nil {
+			return out, err
+		}
 		text, err := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
 		if err != nil {
 			return out, leger.WrapFile(leger.CodeInvalid, err, "read the identity in %s", file)
@@ -110,7 +124,7 @@ func (p program) unlock(u unlockFlags) (backup.Unlock, error) {
 	}
 	out.Passphrase = func() (leger.Plaintext, error) {
 		if u.passphraseFile != "" {
-			return backup.ReadPassphrase(u.passphraseFile)
+			return readPassphrase(u.passphraseFile)
 		}
 		b, err := p.hidden("Passphrase of the backup: ")
 		return leger.NewPlaintext(b), err

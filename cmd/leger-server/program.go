@@ -100,7 +100,9 @@ Every variable has a twin with _FILE behind its name that names a file holding
 the value, and is read from a systemd credential of its name
 ($CREDENTIALS_DIRECTORY). A flag wins over the variable, the variable over its
 file, the file over the credential. JWT_SECRET and ENCRYPTION_KEY are made at
-the first start, in the data directory, when they are given nowhere.
+the first start, in the data directory, when they are given nowhere. Files with
+keys must be readable by the server's own user alone, and neither they nor the
+data directory writable by others.
 
 Ends with 0 when it is done, 2 for wrong usage or settings, 1 for all else.
 
@@ -118,7 +120,8 @@ func (p program) main(ctx context.Context) int {
 		return 0
 	}
 	out := terminal.NewWriter(p.stderr)
-	_ = out.Print("leger-server: ", terminal.Hang(leger.WithoutPasswords(err.Error()), len("leger-server: ")), "\n")
+	const name = "leger-server: "
+	_ = out.Print(name, terminal.Hang(leger.WithoutPasswords(err.Error()), len(name)), "\n")
 	var e *leger.Error
 	if errors.As(err, &e) && e.Hint != "" {
 		_ = out.Print("hint: ", terminal.Hang(e.Hint, len("hint: ")), "\n")

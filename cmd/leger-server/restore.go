@@ -146,14 +146,14 @@ func (p program) ringFor(data string, keys *backup.Keys) (*vault.KeyRing, error)
 		return ring, err
 	}
 	current, previous := keys.Encryption, keys.Previous
-	given, err := p.lookup("ENCRYPTION_KEY")
+	given, err := p.lookupSecret("ENCRYPTION_KEY")
 	if err != nil {
 		return nil, err
 	}
 	if given != "" {
 		current = leger.NewPlaintext([]byte(given))
 	}
-	if given, err = p.lookup("ENCRYPTION_KEY_PREVIOUS"); err != nil {
+	if given, err = p.lookupSecret("ENCRYPTION_KEY_PREVIOUS"); err != nil {
 		return nil, err
 	}
 	if given != "" {

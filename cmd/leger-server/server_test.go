@@ -219,6 +219,58 @@ func TestFirstStartMakesKeys(t *testing.T) {
 	}
 }
 
+// Who may change the data directory, or what decides in it, has the server's word; who
+// may read a key has the secrets. All of it was accepted without a word.
+func TestFilesOfOthersAreRefused(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	start(t, data, nil).kill()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(strings.Repeat("s", 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--data", data, "--listen", "127.0.0.1:0"}
+	for _, c := range []struct {
+		path string
+		mode os.FileMode
+		env  []string
+		says []string
+	}{
+		{data, 0o777, nil, []string{data + " can be changed by other users of this machine: its mode is 0777", "chmod go-w " + data}},
+		{data, 0o773, nil, []string{"can be changed by other users"}},
+		{filepath.Join(data, "leger.db"), 0o666, nil, []string{"leger.db can be changed by other users", "chmod go-w "}},
+		{filepath.Join(data, "encryption.key"), 0o644, nil, []string{"encryption.key can be read by other users", "chmod 600 "}},
+		{filepath.Join(data, "jwt.secret"), 0o604, nil, []string{"jwt.secret can be read by other users"}},
+		{secret, 0o644, []string{"JWT_SECRET_FILE=" + secret}, []string{secret + " can be read by other users"}},
+		{secret, 0o644, []string{"ENCRYPTION_KEY_FILE=" + secret}, []string{secret + " can be read by other users"}},
+		{secret, 0o644, []string{"ENCRYPTION_KEY_PREVIOUS_FILE=" + secret}, []string{secret + " can be read by other users"}},
+		{secret, 0o602, []string{"LEGER_PUBLIC_URL_FILE=" + secret}, []string{secret + " can be changed by other users"}},
+	} {
+		info, err := os.Stat(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(c.path, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		fails(t, 2, c.env, args, c.says...)
+		if err := os.Chmod(c.path, info.Mode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range [][]string{{"backup", "-"}, {"recovery-sheet"}, {"rekey"}, {"login-link", "--email", "alice@example.com"}} {
+		if err := os.Chmod(data, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		fails(t, 2, nil, append(command, "--data", data), "can be changed by other users")
+	}
+	// Others may look into the directory: what is secret in it says so itself.
+	if err := os.Chmod(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	start(t, data, nil).kill()
+}
+
 // A database without its key, or with another, is not served: new secrets would
 // go under a key that opens only some of them.
 func TestWrongKeysAreRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/environ"
 	"leger.run/leger/internal/httpapi"
+	"leger.run/leger/internal/safefile"
 )
 
 // settings are the choices that are no secrets.
@@ -155,7 +157,29 @@ func (p program) dataDir(flagged string) (string, error) {
 	if data, err = filepath.Abs(data); err != nil {
 		return "", leger.Wrap(leger.CodeInvalid, err, "resolve the data directory")
 	}
-	return data, nil
+	return data, checkData(data)
+}
+
+// checkData refuses a data directory, or a database in it, that others may change: who
+// puts a file of their own in its place has the server's word. Others may look into the
+// directory: what is secret in it has its own rule.
+func checkData(data string) error {
+	for _, path := range []string{data, filepath.Join(data, databaseFile)} {
+		if err := guarded(path, safefile.Holds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guarded holds a file or directory to a rule. One that is not there, or cannot be
+// looked at, is told of by who reads it; pipes and terminals are their opener's.
+func guarded(path string, rule safefile.Rule) error {
+	info, err := os.Stat(path)
+	if err != nil || (!info.Mode().IsRegular() && !info.IsDir()) {
+		return nil //nolint:nilerr // see above
+	}
+	return safefile.CheckInfo(path, info, rule)
 }
 
 func (p program) defaultData() string {
@@ -185,7 +209,22 @@ func (p program) choose(flagged, name, fallback string) (string, error) {
 
 // lookup gives a setting from the environment, "" when it is not there.
 func (p program) lookup(name string) (string, error) {
-	get := func(name string) (string, bool) { return p.getenv(name), true }
-	value, _, err := environ.Lookup(get).Value(name)
-	return value, err
+	found, err := p.find(name)
+	if err != nil {
+		return "", err
+	}
+	return found.Read()
+}
+
+// lookupSecret gives a setting that is secret, "" when it is not there.
+func (p program) lookupSecret(name string) (string, error) {
+	found, err := p.find(name)
+	if err != nil {
+		return "", err
+	}
+	return found.ReadSecret()
+}
+
+func (p program) find(name string) (environ.Source, error) {
+	return environ.Lookup(func(name string) (string, bool) { return p.getenv(name), true }).Find(name)
 }

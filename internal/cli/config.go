@@ -107,6 +107,9 @@ func (a *app) configSet(name, value string) error {
 	if err != nil {
 		return err
 	}
+	if err := settings.CheckFile(path); err != nil {
+		return err // written anew, it would be the user's word
+	}
 	before, err := os.ReadFile(path) //nolint:gosec // the user's own settings file
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return leger.WrapFile(leger.CodeInvalid, err, "read the settings file %s", path)

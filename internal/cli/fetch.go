@@ -10,6 +10,7 @@ import (
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/gitrepo"
 	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/safefile"
 )
 
 // request fetches the release's files and reads them, for the Podman of which
@@ -81,8 +82,12 @@ func (in install) complete(from *deploy.Source) error {
 	if err != nil {
 		return leger.Wrap(leger.CodeInvalid, err, "find out the whole path of %s", in.allowedSigners)
 	}
-	if _, err := os.Stat(abs); err != nil {
+	info, err := os.Stat(abs)
+	if err != nil {
 		return leger.WrapFile(leger.CodeInvalid, err, "read the allowed signers in %s", abs)
+	}
+	if err := safefile.CheckInfo(abs, info, safefile.Decides); err != nil {
+		return err
 	}
 	from.AllowedSigners = abs
 	return nil

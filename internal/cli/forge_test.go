@@ -52,8 +52,15 @@ func TestAServersAnswerForgesNoLine(t *testing.T) {
 	})
 	r.handler.Store(&hostile)
 	for _, args := range [][]string{
-		{"releases", "list"}, {"secrets", "sync"}, {"auth", "status"}, {"status"}, {"doctor"}, {"machines", "list"}, {"auth", "logout"},
-		{"deploy", "status"}, {"secrets", "delete", "x", "--yes"},
+		{"releases", "list"},
+		{"secrets", "sync"},
+		{"auth", "status"},
+		{"status"},
+		{"doctor"},
+		{"machines", "list"},
+		{"auth", "logout"},
+		{"deploy", "status"},
+		{"secrets", "delete", "x", "--yes"},
 	} {
 		s := r.runIn(t.Context(), home, strings.NewReader(""), args...)
 		bad := startsWith(s.stdout+s.stderr, "Signed in.", "leger: all", "warning: run", "hint: curl", "ok     server\n")

@@ -77,16 +77,19 @@ func New(c Config) (*Client, error) {
 // client needs none, and errors end up in logs.
 func parseServer(address string) (*url.URL, error) {
 	base, err := url.Parse(strings.TrimSuffix(address, "/"))
-	good := err == nil && base.Host != "" && (base.Scheme == "https" || base.Scheme == "http") && base.User == nil && base.RawQuery == ""
+	good := err == nil && base.Host != "" && (base.Scheme == "https" || base.Scheme == "http") &&
+		base.User == nil && base.RawQuery == ""
 	switch {
 	case good:
 		return base, nil
 	case strings.Contains(address, "@"):
-		return nil, leger.Invalid("server", "the server address holds a user name or a password, or at least an '@', which it may not").
+		return nil, leger.Invalid("server",
+			"the server address holds a user name or a password, or at least an '@', which it may not").
 			WithHint("leave out what stands before the '@': leger config set server https://…")
 	default:
 		address, _, _ = strings.Cut(address, "?") // what follows may be a token
-		return nil, leger.Invalid("server", "the server address %q is not a URL such as https://leger.example.ts.net", address).
+		return nil, leger.Invalid("server",
+			"the server address %q is not a URL such as https://leger.example.ts.net", address).
 			WithHint("leger config set server https://…")
 	}
 }

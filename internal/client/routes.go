@@ -169,7 +169,8 @@ func (c *Client) pages(page func(q url.Values) (next string, err error)) error {
 		seen[next] = true
 		q.Set("cursor", next)
 	}
-	return leger.Errorf(leger.CodeUnreachable, "%s answered with a list that has no end: its pages lead back to each other", c.base).
+	return leger.Errorf(leger.CodeUnreachable,
+		"%s answered with a list that has no end: its pages lead back to each other", c.base).
 		WithHint("is something between this machine and the server? leger doctor")
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/lockfile"
 	"leger.run/leger/internal/safefile"
 )
 
@@ -25,25 +26,39 @@ func (s store) lock(ctx context.Context, app string) (unlock func(), err error) 
 	if err := safefile.MakeDir(s.dir, 0o700); err != nil {
 		return nil, wrapDisk(err, "make the directory of deployments")
 	}
-	l := flock.New(s.lockFile(), flock.SetPermissions(0o600))
-	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPatience)
-	defer cancel()
-	held, err := l.TryLockContext(patient, lockPatience/10)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return nil, wrapDisk(err, "lock the deployments")
-	}
-	if !held {
+	l, err := s.takeLock(ctx)
+	if _, held := errors.AsType[*lockfile.HeldError](err); held {
 		return nil, leger.Errorf(leger.CodeConflict, "another deployment is under way on this machine").WithHint("wait until it is done, and try again")
+	}
+	if err != nil {
+		return nil, wrapDisk(err, "lock the deployments")
 	}
 	// In place: another file of this name would not be locked.
 	if err := os.WriteFile(s.lockFile(), []byte(app), 0o600); err != nil {
-		_ = l.Unlock()
-		return nil, wrapDisk(err, "lock the deployments")
+		return nil, wrapDisk(errors.Join(err, l.Release()), "lock the deployments")
 	}
 	return func() {
 		_ = os.Truncate(s.lockFile(), 0) // whose it was does not matter once it is free
-		_ = l.Unlock()
+		_ = l.Release()
 	}, nil
+}
+
+// takeLock tries for lockPatience. The directory is locked, too: the directories of
+// releases in it are this package's alone.
+func (s store) takeLock(ctx context.Context) (*lockfile.Lock, error) {
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPatience)
+	defer cancel()
+	for {
+		l, err := lockfile.TryDir(s.lockFile())
+		if _, held := errors.AsType[*lockfile.HeldError](err); !held {
+			return l, err
+		}
+		select {
+		case <-patient.Done():
+			return nil, err
+		case <-time.After(lockPatience / 10):
+		}
+	}
 }
 
 // underWay gives the release that somebody changes at this moment; "" for none.

@@ -3,7 +3,8 @@
 // (systemd.exec(5), LoadCredential=). The order is part of what the programs promise.
 //
 // A file holds the value and perhaps a line break at its end, which is no part of it.
-// What a value means, and whether others may read its file, is up to the caller.
+// Files are held to the rules of package safefile; credentials are systemd's to guard.
+// What a value means is up to the caller.
 package environ
 
 import (
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // MaxFile bounds what a file may hold, in bytes. Keys, URLs and paths are far shorter.
@@ -77,10 +79,18 @@ func (l Lookup) Find(name string) (Source, error) {
 	return s, nil
 }
 
-// Read gives the value.
-func (s Source) Read() (string, error) {
+// Read gives the value. ErrInvalid when others may change its file.
+func (s Source) Read() (string, error) { return s.read(safefile.Decides) }
+
+// ReadSecret gives a value that is secret. ErrInvalid when others may read its file.
+func (s Source) ReadSecret() (string, error) { return s.read(safefile.Hides) }
+
+func (s Source) read(rule safefile.Rule) (string, error) {
 	if s.File == "" {
 		return s.value, nil
+	}
+	if err := s.check(rule); err != nil {
+		return "", err
 	}
 	text, err := ReadFile(s.File)
 	switch {
@@ -91,6 +101,16 @@ func (s Source) Read() (string, error) {
 	default:
 		return "", leger.WrapFile(leger.CodeInvalid, err, "read %s, which %s names", s.File, s.From)
 	}
+}
+
+// check leaves a file that is not there to be told of by who reads it, and pipes and
+// terminals to who opened them.
+func (s Source) check(rule safefile.Rule) error {
+	info, err := os.Stat(s.File)
+	if s.Credential || err != nil || !info.Mode().IsRegular() {
+		return nil //nolint:nilerr // see above
+	}
+	return safefile.CheckInfo(s.File, info, rule)
 }
 
 // ReadFile reads a file without one line break at its end. One that is longer than

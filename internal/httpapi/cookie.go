@@ -25,7 +25,8 @@ func newCookie(publicURL string) (cookie, error) {
 	u, err := url.Parse(publicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || (u.Path != "" && u.Path != "/") {
 		if strings.Contains(publicURL, "@") { // perhaps a password, which no error repeats
-			return cookie{}, leger.Invalid("public_url", "the public URL holds a user name or a password, or at least an '@', which it may not")
+			return cookie{}, leger.Invalid("public_url",
+				"the public URL holds a user name or a password, or at least an '@', which it may not")
 		}
 		return cookie{}, leger.Invalid("public_url", "the public URL %q is not of the form https://host", publicURL)
 	}

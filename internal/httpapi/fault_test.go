@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -228,6 +229,31 @@ func TestGuessesCountForAWholeNetwork(t *testing.T) {
 	}
 }
 
+// A zone may be any text: with another one each time, nobody was slowed down.
+func TestOneAddressHasOneLimit(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, func(conf *httpapi.Config) {
+		conf.Refusals = httpapi.NewTokenBuckets(conf.Now, 0.001, 1)
+	})
+	let := 0
+	for i := range 60 {
+		for _, spelled := range []string{fmt.Sprintf("fe80::1%%%d", i), fmt.Sprintf("[fe80::1]:%d", i+1), "FE80:" + strings.Repeat("0:", 1+i%5) + ":1"} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/user", http.NoBody)
+			r.RemoteAddr = "127.0.0.1:1"
+			r.Header.Set("Authorization", "Bearer wrong")
+			r.Header.Set("X-Forwarded-For", spelled)
+			w := httptest.NewRecorder()
+			s.api.ServeHTTP(w, r)
+			if w.Code != http.StatusTooManyRequests {
+				let++
+			}
+		}
+	}
+	if let != 1 {
+		t.Errorf("%d guesses of one address came through, want 1", let)
+	}
+}
+
 // Whoever sends an X-Forwarded-For does not choose the address it is known by: the
 // proxy's word comes last, in the same line or, as HAProxy does it, in the next.
 func TestForwardedForIsTheProxysWord(t *testing.T) {
@@ -246,6 +272,18 @@ func TestForwardedForIsTheProxysWord(t *testing.T) {
 		"proxy over IPv6":         {"[::1]:1234", []string{"2001:db8::7"}, "2001:db8::7"},
 		"proxy that says nothing": {"127.0.0.1:1234", nil, "127.0.0.1"},
 		"proxy that says rubbish": {"127.0.0.1:1234", []string{"unknown"}, "127.0.0.1"},
+		"proxy with a port":       {"127.0.0.1:1234", []string{"192.0.2.7:5678"}, "192.0.2.7"},
+		"proxy with a port, IPv6": {"127.0.0.1:1234", []string{"[2001:db8::7]:5678"}, "2001:db8::7"},
+		"proxy with brackets":     {"127.0.0.1:1234", []string{"[2001:db8::7]"}, "2001:db8::7"},
+		"proxy over mapped IPv4":  {"[::ffff:127.0.0.1]:1234", []string{"192.0.2.7"}, "192.0.2.7"},
+		"mapped IPv4":             {"127.0.0.1:1234", []string{"::ffff:192.0.2.7"}, "192.0.2.7"},
+		"mapped IPv4 in hex":      {"127.0.0.1:1234", []string{"0:0:0::FFFF:c000:207"}, "192.0.2.7"},
+		"mapped IPv4, direct":     {"[::ffff:192.0.2.7]:1234", nil, "192.0.2.7"},
+		"a zone":                  {"127.0.0.1:1234", []string{"fe80::1%anything"}, "fe80::1"},
+		"a zone, direct":          {"[fe80::1%eth0]:1234", nil, "fe80::1"},
+		"a zone where none is":    {"127.0.0.1:1234", []string{"2001:db8::7%x"}, "2001:db8::7"},
+		"zeros and capitals":      {"127.0.0.1:1234", []string{"2001:0DB8:0:0::0007"}, "2001:db8::7"},
+		"zeros before IPv4":       {"127.0.0.1:1234", []string{"192.000.02.007"}, "127.0.0.1"},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/nothing", nil)
 		r.RemoteAddr, r.Header["X-Forwarded-For"] = tc.remote, tc.lines

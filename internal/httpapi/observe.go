@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -133,33 +132,47 @@ func (a *API) newRequestID() string {
 // private networks, such as a tailnet, each address is a machine's.
 func network(addr string) string {
 	ip, err := netip.ParseAddr(addr)
-	if err != nil || !ip.Is6() || ip.Is4In6() || !ip.IsGlobalUnicast() || ip.IsPrivate() {
+	if err != nil || !ip.Is6() || !ip.IsGlobalUnicast() || ip.IsPrivate() {
 		return addr
 	}
-	prefix, err := ip.WithZone("").Prefix(64)
+	prefix, err := ip.Prefix(64)
 	if err != nil {
 		return addr
 	}
 	return prefix.String()
 }
 
-// clientAddr is the address a request came from. A proxy on this machine
-// (tailscale serve, Caddy) is believed about whom it speaks for; nobody else is.
+// clientAddr is the address a request came from, in the one spelling of it that there
+// is. A proxy on this machine (tailscale serve, Caddy) is believed about whom it speaks
+// for; nobody else is.
 func clientAddr(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
+	addr, ok := parseAddr(r.RemoteAddr)
+	if !ok {
 		return cut(r.RemoteAddr, 64)
 	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil || !addr.IsLoopback() {
-		return host
+	if !addr.IsLoopback() {
+		return addr.String()
 	}
 	// The proxy's word is the last one, whether it adds to the line it was sent or
 	// writes another line below, as HAProxy does.
 	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
-	last := strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])
-	if via, err := netip.ParseAddr(last); err == nil {
+	if via, ok := parseAddr(strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])); ok {
 		return via.String()
 	}
-	return host
+	return addr.String()
+}
+
+// parseAddr reads an address with or without a port. One address is one, however it is
+// written: without the zone, which may be any text, and IPv4 as such (RFC 4291, 2.5.5.2).
+// Otherwise who is to be slowed down would write it another way each time.
+func parseAddr(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
+	if err != nil {
+		with, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = with.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/tailscale/setec/types/api"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/peercred"
 )
 
 // maxResponse bounds an answer, in bytes: a listing of 1,000 secrets is far less.
@@ -44,11 +46,24 @@ type Client struct {
 func NewClient(cfg ClientConfig) *Client {
 	return &Client{socket: cfg.Socket, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", cfg.Socket)
+			return dialOwn(ctx, cfg.Socket)
 		},
 		DisableCompression: true,
 		IdleConnTimeout:    10 * time.Second,
 	}}}
+}
+
+// dialOwn connects where a process of this user listens: where others may write to the
+// directory, one of them can put a socket there. Root is nobody else, but legerd does not
+// run as root for a user, and would refuse.
+func dialOwn(ctx context.Context, socket string) (net.Conn, error) {
+	conn, err := peercred.Dial(ctx, socket, os.Geteuid())
+	if other, ok := errors.AsType[*peercred.StrangerError](err); ok {
+		return nil, leger.Errorf(leger.CodeForbidden,
+			"it is not your legerd that listens on %s, but a process of another user (uid %d)", socket, other.UID).
+			WithHint("run leger as the user whose legerd it is; LEGERD_SOCKET must lie where only you may write")
+	}
+	return conn, err
 }
 
 // Close lets go of idle connections.
@@ -284,6 +299,9 @@ func (c *Client) do(ctx context.Context, method, path string, request any) (code
 func unreached(ctx context.Context, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
+	}
+	if e, ok := errors.AsType[*leger.Error](err); ok {
+		return e
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

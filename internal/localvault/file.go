@@ -16,15 +16,16 @@ func makePrivateDir(dir string) error {
 	if err := safefile.MakeDir(dir, 0o700); err != nil {
 		return leger.WrapFile(leger.CodeUnavailable, err, "make the directory %s", dir)
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return leger.WrapFile(leger.CodeUnavailable, err, "look at the directory %s", dir)
+	return guarded(dir)
+}
+
+// guarded refuses a file or directory of the store that others may change or read.
+func guarded(path string) error {
+	err := safefile.Check(path, safefile.Hides)
+	if leger.CodeOf(err) == leger.CodeInternal {
+		return leger.WrapFile(leger.CodeUnavailable, err, "look at %s", path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return leger.Invalid("data", "others may enter the data directory %s: its mode is %04o", dir, mode).
-			WithHint("chmod 700 '%s'", dir)
-	}
-	return nil
+	return err
 }
 
 // sweep removes what setec left half-written when it was killed. Only who holds the

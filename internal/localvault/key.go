@@ -137,9 +137,10 @@ func readKey(path string, guarded bool) (Key, error) {
 	if err != nil {
 		return Key{}, leger.WrapFile(leger.CodeUnavailable, err, "look at the key file")
 	}
-	if mode := info.Mode().Perm(); guarded && mode&0o077 != 0 {
-		return Key{}, leger.Invalid("key", "others may read the key file %s: its mode is %04o", path, mode).
-			WithHint("chmod 600 '%s'; if the machine has other users, take it for known to them", path)
+	if guarded {
+		if err := safefile.CheckInfo(path, info, safefile.Hides); err != nil {
+			return Key{}, err
+		}
 	}
 	// Longer than any key, so that a wrong file is malformed and not cut to fit.
 	text, err := io.ReadAll(io.LimitReader(f, 4096))

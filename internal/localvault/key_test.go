@@ -138,7 +138,7 @@ func TestLoadKeyRefusals(t *testing.T) {
 		{"not base64", []string{"LEGERD_KEY", "it's a secret"}, leger.ErrInvalid, "base64"},
 		{"too short", []string{"LEGERD_KEY_FILE", short}, leger.ErrInvalid, "base64"},
 		{"too long", []string{"LEGERD_KEY_FILE", long}, leger.ErrInvalid, "base64"},
-		{"others may read it", []string{"LEGERD_KEY_FILE", open}, leger.ErrInvalid, "chmod 600 '" + open + "'"},
+		{"others may read it", []string{"LEGERD_KEY_FILE", open}, leger.ErrInvalid, "chmod 600 " + open},
 		{"no such file", []string{"LEGERD_KEY_FILE", filepath.Join(dir, "none")}, leger.ErrNotFound, ""},
 	} {
 		_, _, err := localvault.LoadKey(source(dir, test.pairs...))

@@ -10,7 +10,7 @@ import (
 
 // lock takes the data directory for this process.
 func lock(dir string) (*lockfile.Lock, error) {
-	held, err := lockfile.Try(filepath.Join(dir, lockFile))
+	held, err := lockfile.TryDir(filepath.Join(dir, lockFile))
 	if other, ok := errors.AsType[*lockfile.HeldError](err); ok {
 		return nil, leger.Errorf(leger.CodeConflict, "the store in %s is in use by %s", dir, other.Holder).
 			WithHint("one legerd per data directory: use the one that runs, or stop it (systemctl --user stop legerd)")

@@ -1,12 +1,14 @@
 package localvault_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -26,6 +28,8 @@ func TestMain(m *testing.M) {
 		os.Exit(serveRole())
 	case "call":
 		os.Exit(callRole())
+	case "impostor":
+		os.Exit(impostorRole())
 	}
 	os.Exit(m.Run())
 }
@@ -51,26 +55,50 @@ func serveRole() int {
 	return 0
 }
 
-// callRole asks the daemon on $SOCKET, or at the address $ADDR, and prints the
-// code of what it got.
+// callRole asks the daemon on $SOCKET, or at the address $ADDR, and prints the status
+// that it got.
 func callRole() int {
-	if addr := os.Getenv("ADDR"); addr != "" {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+addr+"/api/list", http.NoBody)
-		if err != nil {
-			return 1
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if socket := os.Getenv("SOCKET"); socket != "" {
+			network, addr = "unix", socket
 		}
-		req.Header.Set("Sec-X-Tailscale-No-Browsers", "setec")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		_ = resp.Body.Close()
-		fmt.Print(resp.StatusCode)
-		return 0
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}}}
+	addr := cmp.Or(os.Getenv("ADDR"), "legerd")
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+addr+"/api/list", http.NoBody)
+	if err != nil {
+		return 1
 	}
-	_, err := localvault.NewClient(localvault.ClientConfig{Socket: os.Getenv("SOCKET")}).List(context.Background(), leger.UserID{})
-	fmt.Print(leger.CodeOf(err))
+	req.Header.Set("Sec-X-Tailscale-No-Browsers", "setec")
+	resp, err := client.Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	_ = resp.Body.Close()
+	fmt.Print(resp.StatusCode)
+	return 0
+}
+
+// impostorRole listens on $SOCKET, and prints what a caller sends once it is gone.
+func impostorRole() int {
+	ln, err := net.Listen("unix", os.Getenv("SOCKET"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if err := os.Chmod(os.Getenv("SOCKET"), 0o666); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("listening")
+	conn, err := ln.Accept()
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	sent, err := io.ReadAll(conn)
+	fmt.Printf("got %q (%v)\n", sent, err)
 	return 0
 }
 

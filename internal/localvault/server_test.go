@@ -1,6 +1,7 @@
 package localvault_test
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"os"
@@ -30,6 +31,19 @@ func TestSocketIsTheOwnersAlone(t *testing.T) {
 // needs: what refuses them is legerd, not the file system.
 func nobody(t *testing.T, env ...string) string {
 	t.Helper()
+	cmd := asNobody(t, "call", env...)
+	var talk bytes.Buffer
+	cmd.Stderr = &talk
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s%s", err, out, talk.String())
+	}
+	return string(out)
+}
+
+// asNobody is this program in a role, as another user.
+func asNobody(t *testing.T, role string, env ...string) *exec.Cmd {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test runs a process as another user: run it as root")
 	}
@@ -51,15 +65,9 @@ func nobody(t *testing.T, env ...string) string {
 	}
 	cmd := exec.CommandContext(t.Context(), program) // G204: a copy of this very program
 	cmd.Dir = "/"
-	cmd.Env = append([]string{"LOCALVAULT_TEST_ROLE=call"}, env...)
+	cmd.Env = append([]string{"LOCALVAULT_TEST_ROLE=" + role}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	var talk bytes.Buffer
-	cmd.Stderr = &talk
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s%s", err, out, talk.String())
-	}
-	return string(out)
+	return cmd
 }
 
 func worldDir(t *testing.T) string {
@@ -80,11 +88,45 @@ func TestAnotherUserIsRefusedOnTheSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := nobody(t, "SOCKET="+f.socket); got != string(leger.CodeForbidden) {
+	if got := nobody(t, "SOCKET="+f.socket); got != "403" {
 		t.Errorf("another user got %q", got)
 	}
 	if _, err := f.client.List(t.Context(), user(t, 1)); err != nil {
 		t.Errorf("the owner: %v", err)
+	}
+}
+
+// Who could write to the socket's directory put a socket of their own there, got the
+// values, and the sync "succeeded".
+func TestTheClientTellsAnotherUserNothing(t *testing.T) {
+	t.Parallel()
+	dir := worldDir(t)
+	if err := os.Chmod(dir, 0o777); err != nil { // G302: that is the point
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	impostor := asNobody(t, "impostor", "SOCKET="+socket)
+	out, err := impostor.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := impostor.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); line != "listening\n" {
+		t.Fatalf("the impostor says %q (%v)", line, err)
+	}
+	client := localvault.NewClient(localvault.ClientConfig{Socket: socket})
+	err = client.CreateVersion(t.Context(), user(t, 1), name(t, "a"), 1, leger.NewPlaintext([]byte("canary")))
+	if e := codeOf(t, err, leger.ErrForbidden); !strings.Contains(e.Message, "uid 65534") || !strings.Contains(e.Hint, "LEGERD_SOCKET") {
+		t.Errorf("%v (hint %q)", err, e.Hint)
+	}
+	if line, _ := lines.ReadString('\n'); line != "got \"\" (<nil>)\n" {
+		t.Errorf("the impostor %s", line)
+	}
+	if err := impostor.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

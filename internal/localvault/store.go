@@ -108,6 +108,9 @@ func checkFile(path string) error {
 	case err != nil:
 		return leger.WrapFile(leger.CodeUnavailable, err, "read the store")
 	}
+	if err := guarded(path); err != nil {
+		return err
+	}
 	damaged := func(cause error) error {
 		return leger.Wrap(leger.CodeInternal, cause, "the store %s is damaged", path).
 			WithHint("bring it back from a backup; or move it away, restart legerd and run: leger secrets sync")

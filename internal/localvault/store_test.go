@@ -142,6 +142,12 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	// Within one process too.
 	_, err = localvault.Open(localvault.Config{Dir: dir, Key: testKey(7)})
 	wantCode(t, err, leger.ErrConflict)
+	// Somebody tidies up: a second legerd made the lock anew, and was let in.
+	if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = localvault.Open(localvault.Config{Dir: dir, Key: testKey(7)})
+	wantCode(t, err, leger.ErrConflict)
 }
 
 func TestChangedTellsOfLegersSecretsAlone(t *testing.T) {

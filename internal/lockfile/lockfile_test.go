@@ -126,3 +126,61 @@ func TestAnUnknownHolder(t *testing.T) {
 		t.Errorf("a place that cannot be: %v", err)
 	}
 }
+
+// A lock file that is removed while it is held let a second process in: it made the
+// file anew. The directory stays locked.
+func TestARemovedLockFileLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	l, err := lockfile.TryDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held *lockfile.HeldError
+	if _, err := lockfile.TryDir(path); !errors.As(err, &held) || !strings.HasPrefix(held.Holder, fmt.Sprintf("process %d (", os.Getpid())) {
+		t.Errorf("while it is held: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockfile.TryDir(path); !errors.As(err, &held) {
+		t.Errorf("once the file is removed: %v; want it refused", err)
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = lockfile.TryDir(path); err != nil {
+		t.Fatalf("after the release: %v", err)
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockfile.TryDir(filepath.Join(path, "below")); err == nil || errors.As(err, &held) {
+		t.Errorf("a place that cannot be: %v", err)
+	}
+}
+
+// Whoever waits has the file open. When that is removed before the holder ends, the
+// lock it gets is one on nothing, beside that of whoever makes the file anew.
+func TestALockOnARemovedFileIsNone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	_, end := hold(t, path)
+	defer end()
+	l, err := lockfile.Wait(t.Context(), path, func(string) {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+		end()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held *lockfile.HeldError
+	if _, err := lockfile.Try(path); !errors.As(err, &held) {
+		t.Errorf("beside the one who waited: %v; want it refused", err)
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+}

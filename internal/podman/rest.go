@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/peercred"
 )
 
 // maxAnswer bounds what is read of one answer, in bytes: a listing of 1,000
@@ -29,16 +32,31 @@ type rest struct {
 func newREST(socket string) *rest {
 	return &rest{prefix: "/v4.0.0", http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-			if err != nil {
+			conn, err := dial(ctx, socket)
+			if err != nil && !known(err) {
 				return nil, errors.Join(errGone, err)
 			}
-			return conn, nil
+			return conn, err
 		},
 		DisableCompression: true,
 		// Podman stops when nobody has been connected for 5 s: let go of it early.
 		IdleConnTimeout: time.Second,
 	}}}
+}
+
+// dial connects where Podman of this user, or root's, listens: values are sent there.
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	if runtime.GOOS != "linux" { // a machine's Podman, whose user nobody tells
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}
+	conn, err := peercred.Dial(ctx, socket, os.Geteuid(), 0)
+	if other, ok := errors.AsType[*peercred.StrangerError](err); ok {
+		return nil, leger.Errorf(leger.CodeForbidden,
+			"it is not your Podman that listens on %s, but a process of another user (uid %d)", socket, other.UID).
+			WithHint("remove that socket, or correct --podman-socket (LEGERD_PODMAN_SOCKET); " +
+				"it must lie where only you may write")
+	}
+	return conn, err
 }
 
 // wireSecret is a secret as Podman's API and "podman secret inspect" show it.

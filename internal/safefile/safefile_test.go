@@ -243,3 +243,19 @@ func TestRenameAndSyncTree(t *testing.T) {
 		t.Errorf("the file holds %q; want %q", got, "x")
 	}
 }
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	if err := safefile.Check(path, safefile.Hides); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	for mode, want := range map[fs.FileMode]bool{0o600: true, 0o400: true, 0o604: false, 0o606: false} {
+		if err := safefile.Write(path, []byte("k"), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := safefile.Check(path, safefile.Hides); (err == nil) != want {
+			t.Errorf("%v: %v", mode, err)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/safefile"
 )
 
 // FileName is the settings file's name in the user's configuration directory.
@@ -23,8 +24,12 @@ type File struct {
 	Unknown []string          // names that are no setting, sorted
 }
 
-// ReadFile reads a settings file. CodeInvalid, with the line, when it is not valid.
+// ReadFile reads a settings file. CodeInvalid, with the line, when it is not valid; and
+// when others may change it, since it names the program that is run as Podman.
 func ReadFile(path string) (File, error) {
+	if err := CheckFile(path); err != nil {
+		return File{}, err
+	}
 	b, err := os.ReadFile(path) //nolint:gosec // the user's own settings file
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -43,6 +48,16 @@ func ReadFile(path string) (File, error) {
 			WithHint("correct that line, or move the file away")
 	}
 	return c, nil
+}
+
+// CheckFile refuses a settings file that others may change. One that is not there, or
+// cannot be looked at, is told of by who reads it.
+func CheckFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return safefile.CheckInfo(path, info, safefile.Decides)
 }
 
 // Parse reads the text of a settings file.

@@ -135,9 +135,6 @@ func onlyOwner(file string) error {
 		return leger.WrapFile(leger.CodeInvalid, err, "read %s", file)
 	case !info.Mode().IsRegular():
 		return leger.Errorf(leger.CodeInvalid, "%s is not a file", file)
-	case info.Mode().Perm()&0o077 != 0:
-		return leger.Errorf(leger.CodeInvalid, "%s can be read or changed by other users of this machine", file).
-			WithHint("chmod 600 %s", file)
 	}
-	return nil
+	return safefile.CheckInfo(file, info, safefile.Hides)
 }

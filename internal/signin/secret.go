@@ -43,7 +43,7 @@ func SharedSecret(env environ.Lookup, s *settings.Settings) (token.Secret, error
 			return token.Secret{}, err
 		}
 	}
-	text, err := src.Read()
+	text, err := src.ReadSecret()
 	if err != nil {
 		return token.Secret{}, err
 	}

@@ -122,7 +122,7 @@ func (c Config) takeLock() (*lockfile.Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
 		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the data directory %s", filepath.Dir(c.Path))
 	}
-	return Lock(c.Path)
+	return lock(c.Path, lockfile.Try)
 }
 
 // noticeCopy begins a new epoch when the file is a copy that was put back: version
