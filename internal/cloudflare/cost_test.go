@@ -207,7 +207,7 @@ func (p *payer) pay(operation string, do func()) {
 
 // shared is a token made with the shared secret.
 func (p *payer) shared() string {
-	claims, err := token.New(p.now, rand.Reader, p.id, token.IssuerCLI, token.AudienceAccess, "test")
+	claims, err := token.New(p.now, rand.Reader, p.id, token.IssuerCLI, p.url, false, "test")
 	p.must(err)
 	text, err := token.Sign(p.secret, claims)
 	p.must(err)
