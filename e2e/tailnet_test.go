@@ -31,17 +31,16 @@ func TestTailnet(t *testing.T) {
 	}
 	w := &world{t: t, m: rig.Boot(t), seen: &transcript{}}
 	w.m.AddPrograms(program(t, "leger"), program(t, "leger-server"))
-	ctx := t.Context()
-	net := w.m.Tailnet(ctx, map[string]rig.Member{
-		"leger":  {},
+	net := w.m.Tailnet(t.Context(), map[string]rig.Member{
+		"leger":  {Interface: true},
 		"phone":  {},
 		"bobs":   {LoginName: "bob@github", UserID: 456},
 		"ci":     {Tags: []string{"tag:ci"}},
 		"web":    {Tags: []string{"tag:web"}, Grants: grant("alice@github")},
 		"shared": {LoginName: "carol@github", UserID: 789, MagicDNSSuffix: "other.ts.net"},
 	})
-	net.Certify(ctx, "leger")
-	w.m.StartUnit(ctx, rig.Unit{
+	net.Certify(t.Context(), "leger")
+	w.m.StartUnit(t.Context(), rig.Unit{
 		Name:    "leger-server",
 		Command: []string{"leger-server", "--listen", "unix:" + tailnetSocket + ",127.0.0.1:8787", "--data", "/var/lib/leger-server", "--public-url", tailnetServer},
 		Env:     []string{"LEGER_AUTH=tailnet", "LEGER_TAILSCALE_SOCKET=" + net.Node("leger").Socket},
@@ -49,14 +48,9 @@ func TestTailnet(t *testing.T) {
 			"RuntimeDirectory=leger-server", "RuntimeDirectoryMode=0755", "StateDirectory=leger-server", "StateDirectoryMode=0700",
 		},
 	})
-	w.m.Must(ctx, rig.Opts{As: "root"}, "tailscale", "--socket="+net.Node("leger").Socket, "serve", "--bg", "--https=443", "unix:"+tailnetSocket)
-	v := &visitors{world: w, net: net}
-	rig.Eventually(t, time.Minute, "the tailnet reaches the server", func(context.Context) error {
-		if got := v.post("phone", "/health", "-X", "GET"); !strings.Contains(got, "healthy") {
-			return fmt.Errorf("it says %s", got)
-		}
-		return nil
-	})
+	w.m.Must(t.Context(), rig.Opts{As: "root"}, "tailscale", "--socket="+net.Node("leger").Socket, "serve", "--bg", "--https=443", "unix:"+tailnetSocket)
+	v := &visitors{w, net, tailnetServer}
+	v.awaits("/health", "healthy", "-X", "GET")
 
 	t.Run("browsers", func(t *testing.T) {
 		v := v.For(t)
@@ -83,12 +77,36 @@ func TestTailnet(t *testing.T) {
 		if strings.Contains(got, "alice") || !strings.Contains(got, "curl: (7)") {
 			t.Errorf("over the socket: %s", untold(got))
 		}
-		w.m.Must(ctx, rig.Opts{As: "root"}, "chmod", "666", tailnetSocket)
+		w.m.Must(t.Context(), rig.Opts{As: "root"}, "chmod", "666", tailnetSocket)
 		got = v.curl(append(forged, "--unix-socket", tailnetSocket, "http://leger.example.ts.net/api/auth/tailnet")...)
 		if strings.Contains(got, "alice") || !strings.Contains(got, "Tailscale does not say who you are") {
 			t.Errorf("over a socket that is open to all: %s", untold(got))
 		}
-		w.m.Must(ctx, rig.Opts{As: "root"}, "chmod", "600", tailnetSocket)
+		w.m.Must(t.Context(), rig.Opts{As: "root"}, "chmod", "600", tailnetSocket)
+	})
+	t.Run("on the tailnet's own addresses", func(t *testing.T) {
+		v := v.For(t)
+		w.m.StartUnit(t.Context(), rig.Unit{
+			Name:       "leger-server-2",
+			Command:    []string{"leger-server", "--listen", "tailnet:8443", "--data", "/var/lib/leger-server-2"},
+			Env:        []string{"LEGER_AUTH=tailnet", "LEGER_TAILSCALE_SOCKET=" + net.Node("leger").Socket},
+			Properties: []string{"StateDirectory=leger-server-2", "StateDirectoryMode=0700"},
+		})
+		v.at = tailnetServer + ":8443"
+		v.awaits("/health", "healthy", "-X", "GET")
+		v.browser("phone", "alice@github", "example.ts.net")
+		v.browser("bobs", "bob@github", "example.ts.net", "-H", "X-Forwarded-For: "+net.Node("phone").Addr, "-H", "Tailscale-User-Login: alice@github")
+		v.refused("ci", "tagged (tag:ci)")
+		v.refused("phone", "own name", "-H", "Host: leger.example.ts.net")
+		// From the server's own machine it is that machine's owner, whatever headers say.
+		own := net.Node("leger").Addr
+		got := v.curl("--resolve", "leger.example.ts.net:8443:"+own, "-H", "X-Forwarded-For: "+net.Node("bobs").Addr, v.at+"/api/auth/tailnet")
+		if !strings.Contains(got, `"email":"alice@github"`) {
+			t.Errorf("from the server's own machine: %s", untold(got))
+		}
+		if got := v.curl("--resolve", "leger.example.ts.net:8443:127.0.0.1", v.at+"/api/auth/tailnet"); !strings.Contains(got, "curl: (7)") {
+			t.Errorf("it listens elsewhere, too: %s", untold(got))
+		}
 	})
 	t.Run("commands", func(t *testing.T) {
 		v := v.For(t)
@@ -116,14 +134,9 @@ func TestTailnet(t *testing.T) {
 	})
 	t.Run("a node that changes hands", func(t *testing.T) {
 		v := v.For(t)
-		net.For(t).SetMembers(ctx, map[string]rig.Member{"leger": {}, "phone": {LoginName: "mallory@github", UserID: 13}})
+		net.For(t).SetMembers(t.Context(), map[string]rig.Member{"leger": {}, "phone": {LoginName: "mallory@github", UserID: 13}})
 		// What was asked counts for a minute.
-		rig.Eventually(t, 90*time.Second, "the server knows whose phone it is", func(context.Context) error {
-			if got := v.post("phone", "/api/auth/tailnet"); !strings.Contains(got, "mallory@github") {
-				return fmt.Errorf("it says %s", untold(got))
-			}
-			return nil
-		})
+		v.awaits("/api/auth/tailnet", "mallory@github")
 	})
 }
 
@@ -131,25 +144,46 @@ func TestTailnet(t *testing.T) {
 type visitors struct {
 	*world
 	net *rig.Tailnet
+	at  string // the server's address
 }
 
 func (v *visitors) For(t *testing.T) *visitors {
 	w := *v.world
 	w.t, w.m = t, v.m.For(t)
-	return &visitors{&w, v.net}
+	return &visitors{&w, v.net, v.at}
 }
 
 // curl posts as a process of the test user, and gives what it prints.
 func (v *visitors) curl(args ...string) string {
 	v.t.Helper()
-	got := v.m.Run(v.t.Context(), rig.Opts{}, "curl", append([]string{"-sS", "-m", "20", "-X", "POST", "--cacert", rig.CAFile}, args...)...)
+	return v.curlIn(v.t.Context(), args...)
+}
+
+func (v *visitors) curlIn(ctx context.Context, args ...string) string {
+	v.t.Helper()
+	got := v.m.Run(ctx, rig.Opts{}, "curl", append([]string{"-sS", "-m", "20", "-X", "POST", "--cacert", rig.CAFile}, args...)...)
 	return got.Stdout + got.Stderr
 }
 
 // post sends a request from a node.
 func (v *visitors) post(node, path string, args ...string) string {
 	v.t.Helper()
-	return v.curl(append([]string{"--proxy", v.net.Node(node).Proxy, tailnetServer + path}, args...)...)
+	return v.curl(v.to(node, path, args)...)
+}
+
+func (v *visitors) to(node, path string, args []string) []string {
+	return append([]string{"--proxy", v.net.Node(node).Proxy, v.at + path}, args...)
+}
+
+// awaits asks from the phone until the answer has a text.
+func (v *visitors) awaits(path, text string, args ...string) {
+	v.t.Helper()
+	rig.Eventually(v.t, 90*time.Second, path+" says "+text, func(ctx context.Context) error {
+		if got := v.curlIn(ctx, v.to("phone", path, args)...); !strings.Contains(got, text) {
+			return fmt.Errorf("it says %s", untold(got))
+		}
+		return nil
+	})
 }
 
 // browser signs in from a node as a browser does.

@@ -98,7 +98,7 @@ func (d doorman) at(next http.Handler) http.Handler {
 		switch {
 		case a.front == frontTailnet:
 			voucher = addr
-		case a.front == frontSocket && d.isTailscaled(a.uid):
+		case a.front == frontSocket && d.isTailscaled(r.Context(), a.uid):
 			voucher = forwardedFor(r)
 			r.RemoteAddr = netip.AddrPortFrom(voucher, 0).String()
 			r.Header.Del("X-Forwarded-For") // it is the RemoteAddr now
@@ -132,11 +132,11 @@ func forwardedFor(r *http.Request) netip.Addr {
 
 // isTailscaled reports whether a process may speak for others on a unix socket: root's
 // may do anything anyway, and tailscaled's user is who listens on its socket.
-func (d doorman) isTailscaled(uid int) bool {
+func (d doorman) isTailscaled(ctx context.Context, uid int) bool {
 	if uid == 0 {
 		return true
 	}
-	own, err := d.node.UID()
+	own, err := d.node.UID(ctx)
 	return err == nil && uid == own && uid > 0
 }
 

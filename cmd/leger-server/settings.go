@@ -107,12 +107,10 @@ func parseAuth(text string) ([]leger.SignInMethod, error) {
 	var list []leger.SignInMethod
 	for one := range strings.SplitSeq(text, ",") {
 		m := leger.SignInMethod(strings.TrimSpace(one))
-		switch m {
-		case leger.SignInTailnet, leger.SignInSharedSecret, leger.SignInMachine:
-			list = append(list, m)
-		default:
+		if m != leger.SignInTailnet && m != leger.SignInSharedSecret && m != leger.SignInMachine {
 			return nil, leger.Invalid("LEGER_AUTH", "LEGER_AUTH has %q: it takes tailnet and shared-secret, with a comma between", string(m))
 		}
+		list = append(list, m)
 	}
 	tailnet, secret := slices.Contains(list, leger.SignInTailnet), slices.Contains(list, leger.SignInSharedSecret)
 	if !tailnet && !secret {

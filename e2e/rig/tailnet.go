@@ -16,10 +16,13 @@ type Member struct {
 	MagicDNSSuffix string                       `json:"magic_dns_suffix,omitempty"`
 	Tags           []string                     `json:"tags,omitempty"`
 	Grants         map[string][]json.RawMessage `json:"grants,omitempty"`
+	// Interface gives the node a network interface, as on most machines: programs of the
+	// machine can listen on its addresses. One node of a machine may have it.
+	Interface bool `json:"-"`
 }
 
 // Tailnet is a network of several nodes in one machine. Each has a tailscaled of its
-// own in userspace networking: what wants to reach the others as one of the nodes goes
+// own, in userspace networking but for one: what wants to reach the others as one of the nodes goes
 // through that node's proxy.
 type Tailnet struct {
 	control *Tailscale
@@ -49,8 +52,8 @@ func (m *Machine) Tailnet(ctx context.Context, members map[string]Member) *Tailn
 	n := &Tailnet{control: &Tailscale{m: m, url: control.ReadyLine, Control: control}, nodes: map[string]*Node{}}
 	n.SetMembers(ctx, members)
 	port := 1055
-	for name := range members {
-		n.nodes[name] = n.start(ctx, name, port)
+	for name, member := range members {
+		n.nodes[name] = n.start(ctx, name, port, member.Interface)
 		port++
 	}
 	for name, node := range n.nodes {
@@ -74,17 +77,21 @@ func (m *Machine) Tailnet(ctx context.Context, members map[string]Member) *Tailn
 	return n
 }
 
-func (n *Tailnet) start(ctx context.Context, name string, port int) *Node {
+func (n *Tailnet) start(ctx context.Context, name string, port int, withInterface bool) *Node {
 	m := n.control.m
 	m.t.Helper()
 	run := "tailscale-" + name
 	node := &Node{
 		Name: name, Socket: "/run/" + run + "/tailscaled.sock", Proxy: fmt.Sprintf("http://127.0.0.1:%d", port), State: "/var/lib/" + run,
 	}
+	tun := "userspace-networking"
+	if withInterface {
+		tun = "tailscale0"
+	}
 	m.StartUnit(ctx, Unit{
 		Name: "tailscaled-" + name,
 		Command: []string{
-			"tailscaled", "-tun=userspace-networking", "-port=0", "-socket=" + node.Socket, "-statedir=" + node.State,
+			"tailscaled", "-tun=" + tun, "-port=0", "-socket=" + node.Socket, "-statedir=" + node.State,
 			fmt.Sprintf("-outbound-http-proxy-listen=127.0.0.1:%d", port),
 		},
 		Env: []string{
@@ -95,7 +102,7 @@ func (n *Tailnet) start(ctx context.Context, name string, port int) *Node {
 	})
 	eventually(ctx, m.t, tailscaleTimeout, name+" is up", func(ctx context.Context) error {
 		result := m.Root(ctx, Opts{}, "tailscale", "--socket="+node.Socket, "up", "--login-server="+n.control.url,
-			"--hostname="+name, "--timeout=20s")
+			"--hostname="+name, "--netfilter-mode=off", "--timeout=20s")
 		if result.Code != 0 {
 			return fmt.Errorf("%s", result)
 		}

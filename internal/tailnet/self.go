@@ -64,11 +64,15 @@ func (n *Node) Certificate(ctx context.Context, name string) (*tls.Certificate, 
 }
 
 // UID gives the user id that tailscaled runs as: of who listens on its socket.
-func (n *Node) UID() (int, error) {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: n.cfg.Socket, Net: "unix"})
+func (n *Node) UID(ctx context.Context) (int, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", n.cfg.Socket)
 	if err != nil {
-		return -1, explain(context.Background(), err, false)
+		return -1, explain(ctx, err, false)
 	}
 	defer func() { _ = conn.Close() }()
-	return peercred.UID(conn)
+	unix, ok := conn.(*net.UnixConn)
+	if !ok {
+		return -1, leger.Errorf(leger.CodeInternal, "%s is no unix socket", n.cfg.Socket)
+	}
+	return peercred.UID(unix)
 }
