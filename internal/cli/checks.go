@@ -10,6 +10,7 @@ import (
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
 	"leger.run/leger/internal/settings"
+	"leger.run/leger/internal/signin"
 	"leger.run/leger/internal/systemd"
 	"leger.run/leger/internal/tailnet"
 	"leger.run/leger/internal/token"
@@ -87,6 +88,11 @@ func (a *app) checkServer(ctx context.Context) finding {
 	case skew.Abs() > noticed:
 		return warned(check, "%s answers; this machine's clock is %s %s", server, skew.Abs(), aheadOrBehind(skew)).
 			withMend("set the clock: sudo timedatectl set-ntp true")
+	}
+	if _, origin, err := c.AuthMethods(ctx); err == nil {
+		if err := signin.CheckName(c.Server(), origin); err != nil {
+			return failing(check, err)
+		}
 	}
 	return fine(check, "%s, version %s", server, h.Version)
 }
