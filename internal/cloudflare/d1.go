@@ -63,9 +63,9 @@ func unreadable(err error) error {
 }
 
 // Write implements ledger.Engine: one batch, which D1 runs as one transaction. A
-// statement that decides is followed by a guard, unless it is the first and the
-// only one: what follows such a one is right whatever was decided, and no error
-// has to be told from trouble.
+// statement that decides is followed by a guard, unless it is the first and only
+// statements follow that are right whatever was decided: then no error has to be told
+// from trouble.
 func (d *d1) Write(ctx context.Context, _ ledger.Durability, list []ledger.Statement) ([]int64, error) {
 	guarded := needsGuards(list)
 	batch := make([]query, 0, 2*len(list))
@@ -93,9 +93,17 @@ func (*d1) HowToRestore() string {
 	return "go back to before the damage: wrangler d1 time-travel restore leger-db --timestamp=TIME"
 }
 
+// needsGuards: what stands before a statement that decides must be taken back, and what
+// stands after one must not run, when it wrote nothing.
 func needsGuards(list []ledger.Statement) bool {
+	decides := false
 	for i, s := range list {
-		if s.Decides && i > 0 {
+		switch {
+		case s.Decides && i > 0:
+			return true
+		case s.Decides:
+			decides = true
+		case decides && !s.Follows && s.Each == nil:
 			return true
 		}
 	}

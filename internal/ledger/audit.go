@@ -51,7 +51,7 @@ func (s *Store) AuditEvents(ctx context.Context, user leger.UserID, page leger.A
 
 // auditChange writes the event of the change that the last statement made.
 func (s *Store) auditChange(e leger.AuditEvent) Statement {
-	return statement(insertAudit, s.eventValues(e)...)
+	return following(insertAudit, s.eventValues(e)...)
 }
 
 // auditEvent writes an event whatever the last statement did.

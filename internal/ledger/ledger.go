@@ -41,6 +41,10 @@ type Statement struct {
 	Args []driver.Value
 	// Decides: unless this statement writes a row, the list it is in writes nothing.
 	Decides bool
+	// Follows: when the statement before it wrote no row this one does nothing, or what
+	// is right all the same. An engine that learns only afterwards what was decided may
+	// run it then; every other statement it must keep from running.
+	Follows bool
 	// Each takes the rows of a SELECT in a list that writes.
 	Each func(*Row)
 }
@@ -125,6 +129,11 @@ func explain(ctx context.Context, err error, whyNot func(context.Context) error)
 }
 
 func statement(text string, args ...driver.Value) Statement { return Statement{Text: text, Args: args} }
+
+// following is a statement that is right whatever was decided before it.
+func following(text string, args ...driver.Value) Statement {
+	return Statement{Text: text, Args: args, Follows: true}
+}
 
 func deciding(text string, args ...driver.Value) Statement {
 	return Statement{Text: text, Args: args, Decides: true}

@@ -164,7 +164,7 @@ type releaseState struct {
 func (s *Store) putRelease(ctx context.Context, r leger.Release, audit leger.AuditEvent, put Statement, whyNot func(releaseState) error) error {
 	list := []Statement{
 		put,
-		statement(insertReleaseVersion, r.User.String(), r.ID, Timestamp(r.UpdatedAt)),
+		following(insertReleaseVersion, r.User.String(), r.ID, Timestamp(r.UpdatedAt)),
 		s.auditChange(audit),
 	}
 	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error {

@@ -73,10 +73,10 @@ func (s *Store) putSecret(w *leger.SecretWrite) []Statement {
 		deciding(insertVersion, user, name, version,
 			encoded(sealed.Ciphertext), encoded(sealed.Nonce), int64(sealed.EncryptionVersion), sealed.KeyID, updated,
 			int64(leger.MaxSecretsPerUser)),
-		statement(countNew, user, name),
-		statement(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated, encoded(sealed.Nonce)),
+		following(countNew, user, name),
+		following(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated, encoded(sealed.Nonce)),
 		s.auditChange(w.Audit),
-		statement(pruneVersions, user, name, int64(leger.KeptSecretVersions)),
+		following(pruneVersions, user, name, int64(leger.KeptSecretVersions)),
 	}
 }
 
@@ -127,9 +127,9 @@ func staleSecret(name leger.SecretName, current, expect leger.Version, deleted b
 func (s *Store) DeleteSecret(ctx context.Context, user leger.UserID, name leger.SecretName, expect leger.Version, audit leger.AuditEvent) error {
 	list := []Statement{
 		deciding(markDeleted, user.String(), name.String(), int64(expect), Timestamp(s.eventTime(audit))),
-		statement(countDeleted, user.String()),
+		following(countDeleted, user.String()),
 		s.auditChange(audit),
-		statement(forgetVersions, user.String(), name.String()),
+		following(forgetVersions, user.String(), name.String()),
 	}
 	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error { return s.whyNotDeleted(ctx, user, name, expect) })
 	return err
