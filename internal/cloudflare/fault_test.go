@@ -4,9 +4,7 @@ package cloudflare_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -79,29 +77,4 @@ func TestPlatformFailsInTheMiddle(t *testing.T) {
 		}
 	}
 	t.Fatalf("a write takes more than %d operations", stores/2)
-}
-
-// writes is one batch of three secrets.
-func writes(t *testing.T, user leger.UserID, expect leger.Version, value string) []leger.SecretWrite {
-	t.Helper()
-	list := make([]leger.SecretWrite, 3)
-	for i := range list {
-		name, err := leger.ParseSecretName(fmt.Sprintf("secret_%d", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := leger.NewID(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list[i] = leger.SecretWrite{
-			Expect: expect,
-			Sealed: leger.SealedSecret{
-				SecretInfo: leger.SecretInfo{ID: id, User: user, Name: name, Version: expect + 1, CreatedAt: time.Now(), UpdatedAt: time.Now()},
-				Ciphertext: []byte(value), Nonce: []byte("nonce-of-12-"), EncryptionVersion: 1, KeyID: "key1",
-			},
-			Audit: leger.AuditEvent{At: time.Now(), User: user, Action: leger.ActionSecretCreate, Subject: name.String()},
-		}
-	}
-	return list
 }

@@ -204,7 +204,10 @@ func (s *Store) Invite(ctx context.Context, in leger.Invitation, audit leger.Aud
 			Timestamp(in.CreatedAt), Timestamp(in.ExpiresAt), int64(leger.MaxInvitations)),
 		s.auditChange(audit),
 	}
-	_, err = s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error {
+	_, err = s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error {
+		if open, err := s.Invitations(ctx, in.User, in.CreatedAt); err != nil || len(open) < leger.MaxInvitations {
+			return err
+		}
 		return leger.Errorf(leger.CodeConflict, "you have %d open invitations, and no more are made", leger.MaxInvitations).
 			WithHint("withdraw some on the page of machines, or wait: each ends after an hour")
 	})

@@ -186,7 +186,7 @@ func (s *Store) TouchMachine(ctx context.Context, m leger.Machine) error {
 // RevokeMachine implements leger.MachineStore.
 func (s *Store) RevokeMachine(ctx context.Context, user leger.UserID, id string, audit leger.AuditEvent) error {
 	list := []Statement{
-		deciding(deleteMachine, user.String(), id), s.auditChange(audit), statement(deleteReport, user.String(), id),
+		deciding(deleteMachine, user.String(), id), s.auditChange(audit), following(deleteReport, user.String(), id),
 	}
 	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error { return noMachine() })
 	return err

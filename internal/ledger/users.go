@@ -151,7 +151,7 @@ func (s *Store) SetDisplayName(ctx context.Context, id leger.UserID, name string
 // account.
 func (s *Store) SignOutEverywhere(ctx context.Context, id leger.UserID, keep leger.SessionHash, at time.Time, audit leger.AuditEvent) (int, error) {
 	written, err := s.changeUser(ctx, audit, deciding(updateValidAfter, id.String(), Timestamp(at)),
-		statement(rememberSignOut, id.String()), statement(deleteOtherSessions, id.String(), string(keep)))
+		following(rememberSignOut, id.String()), following(deleteOtherSessions, id.String(), string(keep)))
 	if err != nil {
 		return 0, err
 	}
@@ -171,7 +171,14 @@ func (s *Store) DeleteUser(ctx context.Context, id leger.UserID, audit leger.Aud
 	list := []Statement{
 		statement(rememberDeletion, id.String(), Timestamp(after)), deciding(deleteUser, id.String()), s.auditChange(audit),
 	}
-	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error { return noUser() })
+	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error { return s.whyNoUser(ctx, id) })
+	return err
+}
+
+// whyNoUser tells an account that is not there from storage that is away, which D1
+// cannot.
+func (s *Store) whyNoUser(ctx context.Context, id leger.UserID) error {
+	_, err := s.User(ctx, id)
 	return err
 }
 
