@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 
 	"leger.run/leger"
 	"leger.run/leger/internal/backup"
 	"leger.run/leger/internal/lockfile"
+	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/sqlite"
 )
 
@@ -23,7 +23,7 @@ func (d lockedData) release() error { return d.lock.Release() }
 // lockData makes the data directory if need be, takes its lock, and finishes or removes
 // what an interrupted restore left there: nothing else may see the directory before.
 func (p program) lockData(data string) (d lockedData, err error) {
-	if err := os.MkdirAll(data, 0o700); err != nil {
+	if err := safefile.MakeDir(data, 0o700); err != nil {
 		return d, leger.WrapFile(leger.CodeInvalid, err, "make the data directory").WithHint("name another one with --data DIR")
 	}
 	if d.lock, err = sqlite.Lock(filepath.Join(data, databaseFile)); err != nil {

@@ -36,7 +36,7 @@ type keys struct {
 // encryption key is refused: a new key would not open it.
 func (p program) keys(data string) (keys, error) {
 	var k keys
-	if err := os.MkdirAll(data, 0o700); err != nil {
+	if err := safefile.MakeDir(data, 0o700); err != nil {
 		return k, leger.WrapFile(leger.CodeInvalid, err, "make the data directory").WithHint("name another one with --data DIR")
 	}
 	// What is given is checked before anything is made: keys that a failed first start

@@ -241,8 +241,29 @@ func (e *Engine) exchangeData(name string, current *Generation, known []Generati
 	return nil
 }
 
+// makeDataDir makes a directory and those that it is in, and waits until their names are
+// on the disk.
 func makeDataDir(root *os.Root, dir string) error {
-	return root.MkdirAll(filepath.FromSlash(dir), 0o755)
+	local := filepath.FromSlash(dir)
+	if info, err := root.Stat(local); local == "." || (err == nil && info.IsDir()) {
+		return nil
+	}
+	parent := filepath.Dir(local)
+	if err := makeDataDir(root, filepath.ToSlash(parent)); err != nil {
+		return err
+	}
+	if err := root.Mkdir(local, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDataDir(root, parent)
+}
+
+func syncDataDir(root *os.Root, dir string) error {
+	d, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // writeData makes or replaces a file: after a crash it is the old or the new one.
@@ -271,11 +292,7 @@ func writeData(root *os.Root, file string, content leger.File) error {
 	if err := root.Rename(temp, local); err != nil {
 		return err
 	}
-	d, err := root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDataDir(root, dir)
 }
 
 // pruneData removes a directory and those that it is in, as far as nothing is in

@@ -73,7 +73,7 @@ func (d *Directory) Install(_ context.Context, app string, files map[string]lege
 			return err
 		}
 		path := d.Path(app, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: see above
+		if err := safefile.MakeDir(filepath.Dir(path), 0o755); err != nil {
 			return wrapDisk(err, "install the files")
 		}
 		if err := writeNew(path, file); err != nil {

@@ -160,8 +160,12 @@ func (q *Quadlets) settle(app string, files map[string]leger.File) error {
 			return leger.Wrap(leger.CodeUnavailable, err, "install the quadlets")
 		}
 	}
-	if err := safefile.Sync(q.cfg.Dir); err != nil {
-		return leger.Wrap(leger.CodeUnavailable, err, "install the quadlets")
+	// Podman may have made the directory, and those that it is in, at this moment:
+	// ~/.config/containers/systemd.
+	for dir, n := q.cfg.Dir, 0; n < 3; dir, n = filepath.Dir(dir), n+1 {
+		if err := safefile.Sync(dir); err != nil {
+			return leger.Wrap(leger.CodeUnavailable, err, "install the quadlets")
+		}
 	}
 	return nil
 }

@@ -118,13 +118,12 @@ func (s *Set) pulled(services []string) []string {
 }
 
 // atBoot reports whether a user's systemd reaches what [Install] names when the
-// machine boots or the user logs in. Of targets it has few (systemd.special(7),
-// "Units managed by the user service manager"); of units of others nothing is
-// known here.
+// machine boots. Of targets it has few (systemd.special(7), "Units managed by the user
+// service manager"); those of a graphical session come with somebody who logs in at a
+// desktop, which a server never sees. Of units of others nothing is known here.
 func atBoot(unit string) bool {
 	return !strings.HasSuffix(unit, ".target") || slices.Contains([]string{
-		"default.target", "basic.target", "paths.target", "sockets.target", "timers.target", "graphical-session.target",
-		"graphical-session-pre.target", "xdg-desktop-autostart.target",
+		"default.target", "basic.target", "paths.target", "sockets.target", "timers.target",
 	}, unit)
 }
 

@@ -34,6 +34,10 @@ func TestWhatStartsNowAndAtABoot(t *testing.T) {
 			map[string]string{"a.container": plain + hook("WantedBy=multi-user.target"), "b.container": plain + hook("WantedBy=multi-user.target default.target")},
 			"a.service b.service", "a.service b.service", "a.service",
 		},
+		"targets of a desktop, and one that is nowhere": {
+			map[string]string{"a.container": plain + hook("WantedBy=graphical-session.target"), "b.container": plain + hook("WantedBy=graphical.target"), "c.container": plain + hook("WantedBy=no-such.target")},
+			"a.service b.service c.service", "a.service b.service c.service", "a.service b.service c.service",
+		},
 		"wanted by another one of the release": {
 			map[string]string{"a.container": plain + hook("WantedBy=default.target"), "b.container": plain + hook("WantedBy=a.service"), "c.container": plain},
 			"a.service", "a.service b.service", "",

@@ -24,6 +24,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/ledger"
 	"leger.run/leger/internal/lockfile"
+	"leger.run/leger/internal/safefile"
 	"leger.run/leger/migrations"
 )
 
@@ -119,7 +120,7 @@ func (c Config) takeLock() (*lockfile.Lock, error) {
 	if c.Lock != nil {
 		return c.Lock, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
+	if err := safefile.MakeDir(filepath.Dir(c.Path), 0o700); err != nil {
 		return nil, leger.Wrap(leger.CodeUnavailable, err, "make the data directory %s", filepath.Dir(c.Path))
 	}
 	return lock(c.Path, lockfile.Try)

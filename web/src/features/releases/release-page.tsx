@@ -162,7 +162,7 @@ function ReleaseEditor({ release }: { release: Release | undefined }) {
 		<>
 			<CategorySection
 				title="Release Information"
-				description="The server never contacts the repository; the machines that deploy it do, with their own Git credentials."
+				description="The server never contacts the repository; the machines that deploy it do."
 				isDirty={isDirty}
 				saving={isSubmitting}
 				error={
