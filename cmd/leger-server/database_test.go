@@ -1,8 +1,10 @@
 package main_test
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -127,6 +129,40 @@ func TestDamageIsToldAtStart(t *testing.T) {
 	}
 	if list, err := s.client().Secrets(t.Context()); leger.CodeOf(err) != leger.CodeInternal {
 		t.Errorf("the list has %d secrets, %v", len(list), err)
+	}
+	if log := s.output(); !strings.Contains(log, `"level":"ERROR","msg":"request"`) {
+		t.Errorf("the log does not tell of the request that met it:\n%s", log)
+	}
+}
+
+// A page of the file that the disk garbled: the server looks at its start, and serves
+// what can be read.
+func TestAGarbledPageIsToldAtStart(t *testing.T) {
+	t.Parallel()
+	data := dataWithSecret(t)
+	execute(t, data, "PRAGMA wal_checkpoint(TRUNCATE)")
+	path := filepath.Join(data, "leger.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page, size int64
+	row := db.QueryRowContext(t.Context(), `SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = 'idx_users_tailscale_id'`)
+	if err := errors.Join(row.Scan(&page, &size), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := bytes.Repeat([]byte{0xff}, int(size)/2)
+	_, err = f.WriteAt(garbage, (page-1)*size+size/2)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, data, nil)
+	if log := s.output(); !strings.Contains(log, `"level":"ERROR"`) || !strings.Contains(log, "the database is damaged") {
+		t.Errorf("the log does not tell of the damage:\n%s", log)
 	}
 }
 

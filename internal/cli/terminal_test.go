@@ -143,13 +143,15 @@ func TestValuesOnATerminal(t *testing.T) {
 		t.Errorf("stored %q", got)
 	}
 
-	no := openTerminal(t)
-	code = no.start(t.Context(), r, home, "secrets", "get", "key")
-	no.wait("the question", func() bool { return strings.Contains(no.shown(), "[y/N]") })
-	no.press("\n")
-	no.end(code, 1)
-	if strings.Contains(no.shown(), canary) {
-		t.Error("the value was shown without a yes")
+	for _, answer := range []string{"\n", "n\n", "no\n", "ye\n"} {
+		no := openTerminal(t)
+		code = no.start(t.Context(), r, home, "secrets", "get", "key")
+		no.wait("the question", func() bool { return strings.Contains(no.shown(), "[y/N]") })
+		no.press(answer)
+		no.end(code, 1)
+		if strings.Contains(no.shown(), canary) {
+			t.Errorf("the value was shown after %q", answer)
+		}
 	}
 
 	yes := openTerminal(t)

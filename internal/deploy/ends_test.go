@@ -139,6 +139,11 @@ func TestAFailureBelongsToTheDirectoryOfARepository(t *testing.T) {
 	if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrConflict) {
 		t.Errorf("the same again: %v, want conflict", err)
 	}
+	fork := bad
+	fork.Source.URL = "https://example.com/fork"
+	if _, err := install(t.Context(), e, fork); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Errorf("the same commit of a fork: %v, want that it is tried", err)
+	}
 	other := bad
 	other.Source.Path = "apps/two"
 	delete(m.broken, "a.service")

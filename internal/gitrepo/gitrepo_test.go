@@ -93,6 +93,9 @@ func TestALocalRepository(t *testing.T) {
 	}
 	_, err = client.Fetch(t.Context(), gitrepo.Source{Dir: t.TempDir()})
 	wantError(t, "no repository", err, leger.CodeNotFound, "git_url", ".git")
+	if !strings.Contains(err.Error(), "is not the top directory of a Git repository") {
+		t.Errorf("a directory without one: %v", err)
+	}
 }
 
 // wantError holds an error against its code, its field and a part of its hint.
