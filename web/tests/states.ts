@@ -296,6 +296,21 @@ export const states: readonly State[] = [
 			await expect(page.getByText("The link still works.")).toBeVisible();
 		},
 	},
+	{
+		name: "auth-tailnet-refused",
+		path: "/auth-error",
+		act: async (page) => {
+			await page.context().clearCookies();
+			await page.route("**/api/auth/methods", (route) =>
+				route.fulfill({
+					json: { success: true, data: { methods: [{ name: "tailnet" }, { name: "machine" }] } },
+				}),
+			);
+			await page.goto("/signed-out"); // this server asks no Tailscale, and refuses
+			await press("Sign in with Tailscale")(page);
+			await expect(page.getByRole("alert")).toBeVisible();
+		},
+	},
 ];
 
 function failure(code: string, message: string) {
