@@ -56,3 +56,21 @@ func TestKeptTextCanBeShown(t *testing.T) {
 		}
 	}
 }
+
+// A branch that was kept before it had to be printable took the whole list of releases
+// with it.
+func TestABranchFromBeforeIsShown(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, nil)
+	p := newPeople(s.target())
+	for _, name := range []string{"good", "old"} {
+		if res := p.as(t, "alice", http.MethodPost, "/api/releases", `{"name":"`+name+`","git_url":"https://example.com/r"}`); res.status != http.StatusOK {
+			t.Fatalf("create: %d %s", res.status, res.body)
+		}
+	}
+	s.exec(t, `UPDATE releases SET git_branch = 'main' || char(0x202e) WHERE name = 'old'`)
+	res := p.as(t, "alice", http.MethodGet, "/api/releases", "")
+	if res.status != http.StatusOK || !strings.Contains(string(res.body), "good") || !strings.Contains(string(res.body), "main\ufffd") {
+		t.Errorf("%d %s", res.status, res.body)
+	}
+}

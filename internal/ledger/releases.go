@@ -93,7 +93,7 @@ func (s *Store) Release(ctx context.Context, user leger.UserID, id string) (foun
 func release(r *Row, user leger.UserID) leger.Release {
 	return leger.Release{
 		ID: r.Text(), User: user, Name: parsed(r, leger.ParseReleaseName), GitURL: parsed(r, leger.ParseGitURL),
-		GitRef: parsed(r, leger.ParseGitRef), GitPath: parsed(r, leger.ParseGitPath), Description: r.Text(),
+		GitRef: parsed(r, keptRef), GitPath: parsed(r, keptPath), Description: r.Text(),
 		Version: leger.Version(r.Integer()), CreatedAt: r.Time(), UpdatedAt: r.Time(),
 	}
 }
@@ -105,7 +105,7 @@ func (s *Store) ReleaseVersions(ctx context.Context, user leger.UserID, id strin
 	err = s.read(ctx, selectReleaseVersions, []driver.Value{user.String(), id}, func(r *Row) {
 		list = append(list, leger.ReleaseVersion{
 			Version: leger.Version(r.Integer()), Name: parsed(r, leger.ParseReleaseName), GitURL: parsed(r, leger.ParseGitURL),
-			GitRef: parsed(r, leger.ParseGitRef), GitPath: parsed(r, leger.ParseGitPath), Description: r.Text(), CreatedAt: r.Time(),
+			GitRef: parsed(r, keptRef), GitPath: parsed(r, keptPath), Description: r.Text(), CreatedAt: r.Time(),
 		})
 	})
 	if err == nil && len(list) == 0 {
@@ -185,6 +185,11 @@ func (s *Store) putRelease(ctx context.Context, r leger.Release, audit leger.Aud
 	})
 	return err
 }
+
+// keptRef and keptPath read what was kept before it had to be printable: the account's
+// other releases are not to be lost by one.
+func keptRef(s string) (leger.GitRef, error)   { return leger.ParseGitRef(leger.PrintableText(s)) }
+func keptPath(s string) (leger.GitPath, error) { return leger.ParseGitPath(leger.PrintableText(s)) }
 
 func releaseNameTaken(name leger.ReleaseName) error {
 	e := leger.Errorf(leger.CodeConflict, "there is a release named %s already", name).WithHint("choose another name")
