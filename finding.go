@@ -51,6 +51,15 @@ type HostFinding struct {
 	Text    string // one line, which goes on from the subject: "was changed since it was installed"
 }
 
+// GraveFindings are the kinds that say that something is down or will be. The others
+// are worth a look.
+func GraveFindings() []FindingKind {
+	return []FindingKind{
+		FindingInterrupted, FindingRecordDamaged, FindingUnitFailed, FindingUnitUnhealthy, FindingUnitDown,
+		FindingSecretGone,
+	}
+}
+
 var findingKindPattern = regexp.MustCompile(`^[a-z_]{1,32}$`)
 
 // ParseHostHealth takes one of the healths, or "" for none told. ErrInvalid, field

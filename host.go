@@ -57,6 +57,31 @@ type HostDeployment struct {
 	ReportedAt time.Time
 }
 
+// HostSummary is a machine in a list, without what is long.
+type HostSummary struct {
+	// Host has Secrets and Deployments only where they were asked for, and of a
+	// deployment only Release, Version, State, Health and UpdatedAt.
+	Host
+	Counts HostCounts
+}
+
+// HostCounts says how much there is to a machine.
+type HostCounts struct {
+	Secrets       int
+	Deployments   int
+	UnitsDown     int // failed or stopped
+	GraveFindings int // of the kinds of GraveFindings
+	OtherFindings int
+}
+
+// HostPage asks for a user's machines in order of name, then of device id.
+type HostPage struct {
+	Limit       int    // 1 to MaxPageSize
+	After       string // what the page before gave; empty: from the start
+	Secrets     bool   // whether to list those of each machine
+	Deployments bool   // whether to list those of each machine
+}
+
 // HostUnit is one systemd unit of a deployment.
 type HostUnit struct {
 	Name  string // with its suffix: "web.service"
@@ -85,9 +110,14 @@ type HostReport struct {
 // HostStore keeps what machines report. Every method is about one user. Storage
 // trouble is ErrUnavailable.
 type HostStore interface {
-	// Hosts lists the machines in order of name, then of device id; their secrets
-	// and deployments in order of name.
-	Hosts(ctx context.Context, user UserID) ([]Host, error)
+	// Hosts gives a page; next is the After of the following page, "" at the end. A
+	// page ends before the machine with which it would list more than
+	// MaxHostPageItems. Secrets and deployments are in order of name.
+	Hosts(ctx context.Context, user UserID, page HostPage) (list []HostSummary, next string, err error)
+	// Host gives one with all that it reported, in order of name. ErrNotFound.
+	Host(ctx context.Context, user UserID, deviceID string) (Host, error)
+	// HostName gives the name alone. ErrNotFound.
+	HostName(ctx context.Context, user UserID, deviceID string) (string, error)
 	// ReportHost replaces the parts that the report has, all or nothing, and makes
 	// the machine known at its first report; created tells which, and only then the
 	// audit event is written. LastSeen never goes back. The report was validated.

@@ -34,6 +34,9 @@ const (
 	MaxHostDeployments = 200 // of one machine
 	MaxDeploymentUnits = 200 // of one deployment
 	MaxUnitName        = 255 // bytes; systemd's UNIT_NAME_MAX counts the end
+	// MaxHostPageItems bounds the secrets and deployments in a page of machines: at
+	// their longest they are below 1 MB, and one machine with all that it may have fits.
+	MaxHostPageItems = 4000
 	// A machine with as much as it may have would not fit into MaxBody; one that is
 	// merely in great trouble does.
 	MaxDeploymentFindings = 50  // of one deployment

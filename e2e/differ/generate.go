@@ -66,7 +66,7 @@ func makers() []maker {
 		one(7, (*generator).batch),
 		one(6, (*generator).listReleases), one(5, (*generator).showRelease), one(9, (*generator).createRelease),
 		one(8, (*generator).updateRelease), one(2, (*generator).deleteRelease), one(3, (*generator).releaseVersions),
-		one(8, (*generator).reportHost), one(4, (*generator).listHosts), one(2, (*generator).forgetHost),
+		one(8, (*generator).reportHost), one(4, (*generator).listHosts), one(4, (*generator).readHost), one(2, (*generator).forgetHost),
 		one(4, (*generator).audit), one(4, (*generator).user), one(3, (*generator).sessions), one(2, (*generator).endSession),
 		one(4, (*generator).signIn), one(8, (*generator).refused), one(5, (*generator).wrongRoute), one(5, (*generator).wrongMethod),
 		one(4, (*generator).otherSite), one(2, (*generator).open), one(1, (*generator).tooLarge),

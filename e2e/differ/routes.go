@@ -178,7 +178,15 @@ func (g *generator) reportHost() Request {
 	return g.send("PUT", "/api/hosts/"+g.deviceID(), "{"+strings.Join(fields, ",")+"}", g.someone())
 }
 
-func (g *generator) listHosts() Request { return g.ifNoneMatch(g.get("/api/hosts", g.someone())) }
+func (g *generator) listHosts() Request {
+	lists := pick(g, "", "", "?include_secrets=true", "?include_deployments=true",
+		"?include_secrets=true&include_deployments=true", "?include_secrets=1")
+	return g.ifNoneMatch(g.get(g.pageOf("/api/hosts"+lists), g.someone()))
+}
+
+func (g *generator) readHost() Request {
+	return g.ifNoneMatch(g.get("/api/hosts/"+g.deviceID(), g.someone()))
+}
 
 func (g *generator) forgetHost() Request {
 	return Request{Method: "DELETE", Path: "/api/hosts/" + g.deviceID(), Who: g.someone()}

@@ -21,7 +21,8 @@ import (
 	"leger.run/leger/internal/wire"
 )
 
-// hosts asks the server for the machines of who is signed in at home.
+// hosts asks the server for the machines of who is signed in at home, with all that
+// they reported.
 func (r *rig) hosts(home string) []wire.Host {
 	r.t.Helper()
 	c, err := client.New(client.Config{Server: r.api.URL, Token: strings.TrimSpace(r.must(home, "", "auth", "token").stdout)})
@@ -32,7 +33,13 @@ func (r *rig) hosts(home string) []wire.Host {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return list
+	all := make([]wire.Host, len(list))
+	for i, h := range list {
+		if all[i], err = c.Host(context.Background(), h.DeviceID); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return all
 }
 
 // host is the only machine.

@@ -321,7 +321,13 @@ func TestHostsAndForgetting(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method + " " + r.URL.Path {
 		case "GET /api/hosts":
-			answer(t, w, http.StatusOK, `{"success":true,"data":{"hosts":[{"device_id":"n1","name":"box","secrets":[{"name":"a","version":3}],"deployments":[]}]}}`)
+			if r.URL.Query().Get("cursor") == "" {
+				answer(t, w, http.StatusOK, `{"success":true,"data":{"hosts":[{"device_id":"n0","name":"a"}],"next_cursor":"more"}}`)
+				return
+			}
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"hosts":[{"device_id":"n1","name":"box","counts":{"secrets":1}}]}}`)
+		case "GET /api/hosts/n1":
+			answer(t, w, http.StatusOK, `{"success":true,"data":{"device_id":"n1","name":"box","secrets":[{"name":"a","version":3}],"deployments":[]}}`)
 		case "DELETE /api/hosts/n1":
 			answer(t, w, http.StatusOK, `{"success":true,"data":{"deleted":true}}`)
 		default:
@@ -329,8 +335,15 @@ func TestHostsAndForgetting(t *testing.T) {
 		}
 	})
 	list, err := c.Hosts(t.Context())
-	if err != nil || len(list) != 1 || list[0].Name != "box" || list[0].Secrets[0].Version != 3 {
+	if err != nil || len(list) != 2 || list[1].Name != "box" || list[1].Counts.Secrets != 1 {
 		t.Errorf("Hosts = %+v, %v", list, err)
+	}
+	one, err := c.Host(t.Context(), "n1")
+	if err != nil || one.Name != "box" || one.Secrets[0].Version != 3 {
+		t.Errorf("Host = %+v, %v", one, err)
+	}
+	if _, err := c.Host(t.Context(), "n2"); !errors.Is(err, leger.ErrNotFound) {
+		t.Errorf("Host of none: %v", err)
 	}
 	if err := c.ForgetHost(t.Context(), "n1"); err != nil {
 		t.Errorf("ForgetHost: %v", err)

@@ -203,11 +203,27 @@ func (c *Client) DeleteRelease(ctx context.Context, id string, expect leger.Vers
 	return err
 }
 
-// Hosts lists the machines, as they last reported themselves.
-func (c *Client) Hosts(ctx context.Context) ([]wire.Host, error) {
-	var out wire.Hosts
-	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/hosts", out: &out})
-	return out.Hosts, err
+// Hosts lists the machines, as they last reported themselves, without what is long.
+func (c *Client) Hosts(ctx context.Context) ([]wire.HostSummary, error) {
+	var all []wire.HostSummary
+	err := c.pages(func(q url.Values) (next string, err error) {
+		var out wire.Hosts
+		_, err = c.do(ctx, request{method: http.MethodGet, path: "/api/hosts", query: q, out: &out})
+		all = append(all, out.Hosts...)
+		return out.NextCursor, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Host gives one machine with all that it reported. CodeNotFound if it is not on the
+// list.
+func (c *Client) Host(ctx context.Context, deviceID string) (wire.Host, error) {
+	var out wire.Host
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/api/hosts/" + url.PathEscape(deviceID), out: &out})
+	return out, err
 }
 
 // ReportHost says what a machine holds and runs. A list that is nil stays as it

@@ -13,35 +13,62 @@ import (
 	"leger.run/leger/internal/wire"
 )
 
+// hosts gives a page of the list. It leaves out what is long, because a machine may
+// have reported half a megabyte of that.
 func (a *API) hosts(w http.ResponseWriter, r *http.Request, c caller) error {
-	list, err := a.Stores.Hosts(r.Context(), c.user.ID)
+	limit, cursor, err := page(r)
 	if err != nil {
 		return err
 	}
-	out := wire.Hosts{Hosts: make([]wire.Host, len(list))}
+	ask := leger.HostPage{Limit: limit, After: cursor}
+	if ask.Secrets, err = boolParam(r, "include_secrets"); err != nil {
+		return err
+	}
+	if ask.Deployments, err = boolParam(r, "include_deployments"); err != nil {
+		return err
+	}
+	list, next, err := a.Stores.Hosts(r.Context(), c.user.ID, ask)
+	if err != nil {
+		return err
+	}
+	out := wire.Hosts{Hosts: make([]wire.HostSummary, len(list)), NextCursor: cursorOf(next)}
 	for i, h := range list {
-		out.Hosts[i] = wire.HostOf(h)
+		out.Hosts[i] = wire.HostSummaryOf(h, ask.Secrets, ask.Deployments)
 	}
-	etag, err := hostsETag(out)
+	return unlessKnown(w, r, "hosts", out)
+}
+
+// host gives one machine with all that it reported. One that only delivers sees what
+// it said of itself.
+func (a *API) host(w http.ResponseWriter, r *http.Request, c caller) error {
+	device, err := leger.ParseDeviceID(r.PathValue("device_id"))
 	if err != nil {
 		return err
 	}
+	if m := c.machine; m != nil && m.Role != leger.RoleFull && m.ID != device {
+		return a.forbid(r, c, onlyDelivers())
+	}
+	h, err := a.Stores.Host(r.Context(), c.user.ID, device)
+	if err != nil {
+		return err
+	}
+	return unlessKnown(w, r, "host", wire.HostOf(h))
+}
+
+// unlessKnown answers with data, or that the client has it. The tag is of all that is
+// answered: machines have no version that would tell of every change.
+func unlessKnown[T any](w http.ResponseWriter, r *http.Request, kind string, data T) error {
+	h := sha256.New()
+	_, _ = h.Write([]byte(kind + "\n"))
+	if err := json.NewEncoder(h).Encode(data); err != nil {
+		return leger.Wrap(leger.CodeInternal, err, "encode the answer")
+	}
+	etag := `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		return notModified(w, etag)
 	}
 	setETag(w, etag)
-	return ok(w, out)
-}
-
-// hostsETag is of all that is answered: machines have no version that would tell
-// of every change.
-func hostsETag(out wire.Hosts) (string, error) {
-	h := sha256.New()
-	_, _ = h.Write([]byte("hosts\n"))
-	if err := json.NewEncoder(h).Encode(out); err != nil {
-		return "", leger.Wrap(leger.CodeInternal, err, "encode the machines")
-	}
-	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`, nil
+	return ok(w, data)
 }
 
 // reportHost takes what a machine says of itself. A token that was made for one
@@ -182,16 +209,11 @@ func (a *API) forgetHost(w http.ResponseWriter, r *http.Request, c caller) error
 	if err != nil {
 		return err
 	}
-	list, err := a.Stores.Hosts(r.Context(), c.user.ID)
-	if err != nil {
-		return err
-	}
 	e := a.event(r, c)
 	e.Action, e.Subject = leger.ActionHostForget, device
-	for _, h := range list { // afterwards the id means nothing to anybody
-		if h.DeviceID == device {
-			e.Detail = h.Name
-		}
+	// Afterwards the id means nothing to anybody.
+	if e.Detail, err = a.Stores.HostName(r.Context(), c.user.ID, device); err != nil {
+		return err
 	}
 	if err := a.Stores.ForgetHost(r.Context(), c.user.ID, device, e); err != nil {
 		return err

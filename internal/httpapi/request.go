@@ -54,6 +54,9 @@ func ifNoneMatch(r *http.Request, pre vault.Precondition) (vault.Precondition, e
 	return vault.Precondition{Absent: true}, nil
 }
 
+// maxCursor is longer than any that is given: the longest name of a machine, and its id.
+const maxCursor = leger.MaxHostName + 1 + leger.MaxDeviceID
+
 // page reads ?limit= and ?cursor=; the cursor is what the last page gave.
 func page(r *http.Request) (limit int, cursor string, err error) {
 	q := r.URL.Query()
@@ -67,7 +70,7 @@ func page(r *http.Request) (limit int, cursor string, err error) {
 	}
 	if text := q.Get("cursor"); text != "" {
 		b, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil || len(b) == 0 || len(b) > 128 {
+		if err != nil || len(b) == 0 || len(b) > maxCursor {
 			return 0, "", badCursor()
 		}
 		cursor = string(b)

@@ -164,6 +164,7 @@ func (a *API) routes() {
 	user("DELETE /api/invitations/{id}", a.withdrawInvitation)
 
 	user("GET /api/hosts", a.hosts)
+	machine("GET /api/hosts/{device_id}", a.host)
 	machine("PUT /api/hosts/{device_id}", a.reportHost)
 	user("DELETE /api/hosts/{device_id}", a.forgetHost)
 

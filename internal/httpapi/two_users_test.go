@@ -208,6 +208,11 @@ func (g *game) learn(t *testing.T, s *side) {
 			s.machines = append(s.machines, m.ID)
 		}
 	}
+	hosts, _, err := g.store.Hosts(t.Context(), s.id, leger.HostPage{})
+	must(t, err)
+	for _, h := range hosts {
+		s.cursors = append(s.cursors, base64.RawURLEncoding.EncodeToString([]byte(h.Name+"\n"+h.DeviceID)))
+	}
 	sessions, err := g.store.Sessions(t.Context(), s.id, g.api.Now())
 	must(t, err)
 	for _, session := range sessions {
@@ -281,7 +286,7 @@ func (g *game) request(t *testing.T, route string, me, other *side) *http.Reques
 		"{device_id}", device,
 		"{code}", g.pick("nonsense", me.codes...),
 	).Replace(path)
-	query := g.pick("", "", "?limit=1", "?include_values=true", "?name=web", "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
+	query := g.pick("", "", "?limit=1", "?include_values=true", "?include_secrets=true&include_deployments=true", "?name=web", "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
 	if method != http.MethodGet {
 		query = ""
 	}
@@ -359,8 +364,12 @@ func (g *game) stored(t *testing.T, s *side) string {
 		versions, err := g.store.ReleaseVersions(ctx, s.id, release.ID)
 		_, _ = fmt.Fprintf(&b, "%+v %+v %v\n", release, versions, err)
 	}
-	hosts, err := g.store.Hosts(ctx, s.id)
-	_, _ = fmt.Fprintf(&b, "%+v %v\n", hosts, err)
+	hosts, _, err := g.store.Hosts(ctx, s.id, leger.HostPage{Limit: leger.MaxPageSize})
+	must(t, err)
+	for _, summary := range hosts {
+		host, err := g.store.Host(ctx, s.id, summary.DeviceID)
+		_, _ = fmt.Fprintf(&b, "%+v %v\n", host, err)
+	}
 	machines, err := g.store.Machines(ctx, s.id)
 	_, _ = fmt.Fprintf(&b, "%+v %v\n", machines, err)
 	invitations, err := g.store.Invitations(ctx, s.id, g.api.Now())

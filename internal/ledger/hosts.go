@@ -7,83 +7,66 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"time"
 
 	"leger.run/leger"
 )
 
-// One statement reads a machine with its lists, as JSON, so that what is given is
-// one state of the database. The lists are in order of their primary keys by
-// chance only, and are sorted afterwards.
-const selectHosts = `
-SELECT h.device_id, h.name, h.cli_version, h.legerd_version, h.podman_version, h.created_at, h.last_seen,
-       (SELECT json_group_array(json_object('name', s.name, 'version', s.version, 'synced_at', s.synced_at))
-        FROM host_secrets AS s WHERE s.user_uuid = h.user_uuid AND s.device_id = h.device_id),
+const (
+	hostColumns = `h.device_id, h.name, h.cli_version, h.legerd_version, h.podman_version, h.created_at, h.last_seen`
+
+	heldByHost = `
+(SELECT json_group_array(json_object('name', s.name, 'version', s.version, 'synced_at', s.synced_at))
+ FROM host_secrets AS s WHERE s.user_uuid = ?1 AND s.device_id = h.device_id)`
+
+	// One statement reads a machine with its lists, as JSON, so that what is given is
+	// one state of the database. The lists are in order of their primary keys by
+	// chance only, and are sorted afterwards.
+	selectHost = `
+SELECT ` + hostColumns + `,` + heldByHost + `,
        (SELECT json_group_array(json_object('release', d.release, 'version', d.version, 'commit', d.git_commit,
                'state', d.state, 'installed_at', d.installed_at, 'updated_at', d.updated_at, 'units', json(d.units),
                'generation', d.generation, 'health', d.health, 'findings', json(d.findings), 'reported_at', d.reported_at))
-        FROM deployments AS d WHERE d.user_uuid = h.user_uuid AND d.device_id = h.device_id)
-FROM hosts AS h WHERE h.user_uuid = ?1 ORDER BY h.name, h.device_id`
+        FROM deployments AS d WHERE d.user_uuid = ?1 AND d.device_id = h.device_id)
+FROM hosts AS h WHERE h.user_uuid = ?1 AND h.device_id = ?2`
 
-// To report: insertHost, insertAudit, then updateHost, which decides, and those
-// below for the lists that are given. Every statement is right whatever the ones
-// before it did: without the machine they write nothing.
-const (
-	// ?8 is the most machines a user may have.
-	insertHost = `
-INSERT INTO hosts (user_uuid, device_id, name, cli_version, legerd_version, podman_version, created_at, last_seen)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7
-WHERE EXISTS (SELECT 1 FROM users WHERE user_uuid = ?1)
-  AND NOT EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
-  AND (SELECT count(*) FROM hosts WHERE user_uuid = ?1) < ?8`
+	// A page of machines after the name ?2 with the device id ?3. ?4 is the number of
+	// machines, ?5 and ?6 are 1 to list secrets and deployments, ?7 is the most that
+	// are listed, and ?8 the kinds of grave findings in JSON. What a machine lists is
+	// counted before it is read, so that no more is read than is given. Of a machine
+	// that does not fit, and of those after it, the lists are NULL.
+	selectHosts = `
+WITH page AS MATERIALIZED (
+    SELECT * FROM hosts WHERE user_uuid = ?1 AND (name, device_id) > (?2, ?3)
+    ORDER BY name, device_id LIMIT ?4
+), held AS MATERIALIZED (
+    SELECT device_id, count(*) AS secrets FROM host_secrets
+    WHERE user_uuid = ?1 AND device_id IN (SELECT device_id FROM page) GROUP BY device_id
+), installed AS MATERIALIZED (
+    SELECT d.device_id, count(*) AS deployments,
+           sum((SELECT count(*) FROM json_each(d.units)
+                WHERE value ->> 'state' IN ('failed', 'stopped'))) AS down,
+           sum((SELECT count(*) FROM json_each(d.findings)
+                WHERE value ->> 'kind' IN (SELECT value FROM json_each(?8)))) AS grave,
+           sum(json_array_length(d.findings)) AS findings
+    FROM deployments AS d
+    WHERE d.user_uuid = ?1 AND d.device_id IN (SELECT device_id FROM page) GROUP BY d.device_id
+), counted AS (
+    SELECT p.*, coalesce(s.secrets, 0) AS secrets, coalesce(i.deployments, 0) AS deployments,
+           coalesce(i.down, 0) AS down, coalesce(i.grave, 0) AS grave, coalesce(i.findings, 0) AS findings,
+           ?5 * coalesce(s.secrets, 0) + ?6 * coalesce(i.deployments, 0) AS items
+    FROM page AS p LEFT JOIN held AS s USING (device_id) LEFT JOIN installed AS i USING (device_id)
+), fitted AS (
+    SELECT *, sum(items) OVER (ORDER BY name, device_id) AS so_far FROM counted
+)
+SELECT ` + hostColumns + `, h.secrets, h.deployments, h.down, h.grave, h.findings,
+       CASE WHEN h.so_far > ?7 AND h.so_far > h.items THEN NULL WHEN ?5 = 0 THEN '[]' ELSE ` + heldByHost + ` END,
+       CASE WHEN h.so_far > ?7 AND h.so_far > h.items THEN NULL WHEN ?6 = 0 THEN '[]' ELSE
+       (SELECT json_group_array(json_object('release', d.release, 'version', d.version, 'state', d.state,
+               'updated_at', d.updated_at, 'health', d.health))
+        FROM deployments AS d WHERE d.user_uuid = ?1 AND d.device_id = h.device_id) END
+FROM fitted AS h ORDER BY h.name, h.device_id`
 
-	updateHost = `
-UPDATE hosts SET name = ?3,
-    cli_version = coalesce(nullif(?4, ''), cli_version),
-    legerd_version = coalesce(nullif(?5, ''), legerd_version),
-    podman_version = coalesce(nullif(?6, ''), podman_version),
-    last_seen = max(last_seen, ?7)
-WHERE user_uuid = ?1 AND device_id = ?2`
-
-	// ?3 is a JSON array, as D1 takes at most 100 parameters.
-	dropUnheld = `
-DELETE FROM host_secrets WHERE user_uuid = ?1 AND device_id = ?2
-  AND name NOT IN (SELECT value ->> 'name' FROM json_each(?3))`
-
-	// A time that is not given is the one this version was reported with before, or
-	// else ?4.
-	upsertHeld = `
-INSERT INTO host_secrets (user_uuid, device_id, name, version, synced_at)
-SELECT ?1, ?2, r.value ->> 'name', r.value ->> 'version', coalesce(r.value ->> 'synced_at', (
-    SELECT s.synced_at FROM host_secrets AS s
-    WHERE s.user_uuid = ?1 AND s.device_id = ?2 AND s.name = r.value ->> 'name' AND s.version = r.value ->> 'version'), ?4)
-FROM json_each(?3) AS r
-WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
-ON CONFLICT (user_uuid, device_id, name) DO UPDATE SET version = excluded.version, synced_at = excluded.synced_at
-WHERE version <> excluded.version OR synced_at <> excluded.synced_at`
-
-	dropUninstalled = `
-DELETE FROM deployments WHERE user_uuid = ?1 AND device_id = ?2
-  AND release_key NOT IN (SELECT value ->> 'key' FROM json_each(?3))`
-
-	upsertInstalled = `
-INSERT INTO deployments (user_uuid, device_id, release_key, release, version, git_commit, state, installed_at, updated_at, units,
-    generation, health, findings, reported_at)
-SELECT ?1, ?2, r.value ->> 'key', r.value ->> 'release', r.value ->> 'version', r.value ->> 'commit', r.value ->> 'state',
-       coalesce(r.value ->> 'installed_at', (
-           SELECT d.installed_at FROM deployments AS d
-           WHERE d.user_uuid = ?1 AND d.device_id = ?2 AND d.release_key = r.value ->> 'key'), ?4),
-       r.value ->> 'updated_at', r.value -> 'units', r.value ->> 'generation', r.value ->> 'health', r.value -> 'findings', ?4
-FROM json_each(?3) AS r
-WHERE EXISTS (SELECT 1 FROM hosts WHERE user_uuid = ?1 AND device_id = ?2)
-ON CONFLICT (user_uuid, device_id, release_key) DO UPDATE SET
-    release = excluded.release, version = excluded.version, git_commit = excluded.git_commit, state = excluded.state,
-    installed_at = excluded.installed_at, updated_at = excluded.updated_at, units = excluded.units,
-    generation = excluded.generation, health = excluded.health, findings = excluded.findings, reported_at = excluded.reported_at`
-
-	countUser = `SELECT count(*) FROM users WHERE user_uuid = ?1`
-
-	deleteHost = `DELETE FROM hosts WHERE user_uuid = ?1 AND device_id = ?2`
+	selectHostName = `SELECT name FROM hosts WHERE user_uuid = ?1 AND device_id = ?2`
 )
 
 // The lists of a machine as JSON, between Go and SQL. Times are text, as in the
@@ -119,15 +102,91 @@ type (
 	}
 )
 
-// Hosts implements leger.HostStore.
-func (s *Store) Hosts(ctx context.Context, user leger.UserID) (list []leger.Host, err error) {
-	err = s.read(ctx, selectHosts, []driver.Value{user.String()}, func(r *Row) {
-		list = append(list, leger.Host{
-			User: user, DeviceID: r.Text(), Name: r.Text(), CLIVersion: r.Text(), LegerdVersion: r.Text(), PodmanVersion: r.Text(),
-			CreatedAt: r.Time(), LastSeen: r.Time(), Secrets: hostSecrets(r), Deployments: deployments(r),
-		})
+// placeSeparator is between name and device id in what a page is continued from:
+// neither can hold it.
+const placeSeparator = "\n"
+
+// Hosts implements leger.HostStore. A Limit outside 1 to MaxPageSize is moved into it.
+func (s *Store) Hosts(
+	ctx context.Context, user leger.UserID, page leger.HostPage,
+) (list []leger.HostSummary, next string, err error) {
+	grave, err := json.Marshal(leger.GraveFindings())
+	if err != nil {
+		return nil, "", leger.Wrap(leger.CodeInternal, err, "encode the kinds of findings")
+	}
+	limit := pageLimit(page.Limit)
+	name, device, _ := strings.Cut(page.After, placeSeparator)
+	full := false // the page is, and there is a machine that is not on it
+	err = s.read(ctx, selectHosts, []driver.Value{
+		user.String(), name, device, int64(limit + 1), flag(page.Secrets), flag(page.Deployments),
+		int64(leger.MaxHostPageItems), string(grave),
+	}, func(r *Row) {
+		host, fits := hostSummary(r, user)
+		if full = full || !fits || len(list) == limit; !full {
+			list = append(list, host)
+		}
 	})
-	return list, err
+	if err != nil {
+		return nil, "", err
+	}
+	if full && len(list) > 0 {
+		last := list[len(list)-1]
+		next = last.Name + placeSeparator + last.DeviceID
+	}
+	return list, next, nil
+}
+
+func flag(set bool) int64 {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// hostSummary reads a row of selectHosts; fits is whether the page has room for it.
+func hostSummary(r *Row, user leger.UserID) (h leger.HostSummary, fits bool) {
+	h = leger.HostSummary{Host: host(r, user), Counts: leger.HostCounts{
+		Secrets: int(r.Integer()), Deployments: int(r.Integer()), UnitsDown: int(r.Integer()),
+		GraveFindings: int(r.Integer()),
+	}}
+	h.Counts.OtherFindings = int(r.Integer()) - h.Counts.GraveFindings
+	if r.null() {
+		return h, false
+	}
+	h.Secrets = hostSecrets(r)
+	h.Deployments = deployments(r)
+	return h, true
+}
+
+// Host implements leger.HostStore.
+func (s *Store) Host(ctx context.Context, user leger.UserID, deviceID string) (found leger.Host, err error) {
+	err = s.read(ctx, selectHost, []driver.Value{user.String(), deviceID}, func(r *Row) {
+		found = host(r, user)
+		found.Secrets, found.Deployments = hostSecrets(r), deployments(r)
+	})
+	if err == nil && found.DeviceID == "" {
+		err = noHost()
+	}
+	return found, err
+}
+
+// HostName implements leger.HostStore.
+func (s *Store) HostName(ctx context.Context, user leger.UserID, deviceID string) (name string, err error) {
+	err = s.read(ctx, selectHostName, []driver.Value{user.String(), deviceID}, func(r *Row) { name = r.Text() })
+	if err == nil && name == "" {
+		err = noHost()
+	}
+	return name, err
+}
+
+func noHost() error { return leger.Errorf(leger.CodeNotFound, "there is no such machine") }
+
+// host reads hostColumns.
+func host(r *Row, user leger.UserID) leger.Host {
+	return leger.Host{
+		User: user, DeviceID: r.Text(), Name: r.Text(), CLIVersion: r.Text(), LegerdVersion: r.Text(), PodmanVersion: r.Text(),
+		CreatedAt: r.Time(), LastSeen: r.Time(),
+	}
 }
 
 func hostSecrets(r *Row) []leger.HostSecret {
@@ -148,11 +207,9 @@ func deployments(r *Row) []leger.HostDeployment {
 	for i, d := range rows {
 		list[i] = leger.HostDeployment{
 			Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
-			InstalledAt: r.timeOf(d.InstalledAt), UpdatedAt: r.timeOf(d.UpdatedAt), Units: make([]leger.HostUnit, len(d.Units)),
+			InstalledAt: r.maybeTimeOf(d.InstalledAt), UpdatedAt: r.timeOf(d.UpdatedAt), Units: make([]leger.HostUnit, len(d.Units)),
 			Generation: d.Generation, Health: d.Health, Findings: make([]leger.HostFinding, len(d.Findings)),
-		}
-		if d.ReportedAt != "" {
-			list[i].ReportedAt = r.timeOf(d.ReportedAt)
+			ReportedAt: r.maybeTimeOf(d.ReportedAt),
 		}
 		for n, f := range d.Findings {
 			list[i].Findings[n] = leger.HostFinding(f)
@@ -163,102 +220,4 @@ func deployments(r *Row) []leger.HostDeployment {
 	}
 	slices.SortFunc(list, func(a, b leger.HostDeployment) int { return cmp.Compare(a.Release.Key(), b.Release.Key()) })
 	return list
-}
-
-// ReportHost implements leger.HostStore.
-func (s *Store) ReportHost(ctx context.Context, r leger.HostReport, audit leger.AuditEvent) (created bool, err error) {
-	secrets, err := listJSON(secretRows(r.Secrets))
-	if err != nil {
-		return false, err
-	}
-	deployed, err := listJSON(deploymentRows(r.Deployments))
-	if err != nil {
-		return false, err
-	}
-	host := []driver.Value{
-		r.User.String(), r.DeviceID, r.Name, r.CLIVersion, r.LegerdVersion, r.PodmanVersion, Timestamp(r.At),
-	}
-	list := []Statement{
-		statement(insertHost, append(slices.Clone(host), int64(leger.MaxHostsPerUser))...),
-		s.auditChange(audit),
-		deciding(updateHost, host...),
-	}
-	if r.Secrets != nil {
-		list = append(list, replaceList(r, secrets, dropUnheld, upsertHeld)...)
-	}
-	if r.Deployments != nil {
-		list = append(list, replaceList(r, deployed, dropUninstalled, upsertInstalled)...)
-	}
-	written, err := s.decide(ctx, SurvivesProcessEnd, list, func(ctx context.Context) error { return s.whyNotHost(ctx, r.User) })
-	return err == nil && written[0] > 0, err
-}
-
-func (s *Store) whyNotHost(ctx context.Context, user leger.UserID) error {
-	var users int64
-	err := s.read(ctx, countUser, []driver.Value{user.String()}, func(r *Row) { users = r.Integer() })
-	switch {
-	case err != nil:
-		return err
-	case users == 0:
-		return noUser()
-	}
-	return leger.Errorf(leger.CodeConflict, "there are %d machines already, which is the most one account may have", leger.MaxHostsPerUser).
-		WithHint("forget a machine that is not in use any more")
-}
-
-func replaceList(r leger.HostReport, list, remove, upsert string) []Statement {
-	return []Statement{
-		statement(remove, r.User.String(), r.DeviceID, list),
-		statement(upsert, r.User.String(), r.DeviceID, list, Timestamp(r.At)),
-	}
-}
-
-func secretRows(list []leger.HostSecret) []hostSecretJSON {
-	rows := make([]hostSecretJSON, len(list))
-	for i, s := range list {
-		rows[i] = hostSecretJSON{Name: s.Name, Version: s.Version, SyncedAt: maybeTimestamp(s.SyncedAt)}
-	}
-	return rows
-}
-
-func deploymentRows(list []leger.HostDeployment) []deploymentJSON {
-	rows := make([]deploymentJSON, len(list))
-	for i, d := range list {
-		rows[i] = deploymentJSON{
-			Key: d.Release.Key(), Release: d.Release, Version: d.Version, Commit: d.Commit, State: d.State,
-			InstalledAt: maybeTimestamp(d.InstalledAt), UpdatedAt: Timestamp(d.UpdatedAt), Units: make([]unitJSON, len(d.Units)),
-			Generation: d.Generation, Health: d.Health, Findings: make([]findingJSON, len(d.Findings)),
-		}
-		for n, f := range d.Findings {
-			rows[i].Findings[n] = findingJSON(f)
-		}
-		for n, u := range d.Units {
-			rows[i].Units[n] = unitJSON(u)
-		}
-	}
-	return rows
-}
-
-func maybeTimestamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return Timestamp(t)
-}
-
-func listJSON(list any) (string, error) {
-	b, err := json.Marshal(list)
-	if err != nil {
-		return "", leger.Wrap(leger.CodeInternal, err, "encode a machine's report")
-	}
-	return string(b), nil
-}
-
-// ForgetHost implements leger.HostStore.
-func (s *Store) ForgetHost(ctx context.Context, user leger.UserID, deviceID string, audit leger.AuditEvent) error {
-	list := []Statement{deciding(deleteHost, user.String(), deviceID), s.auditChange(audit)}
-	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error {
-		return leger.Errorf(leger.CodeNotFound, "there is no such machine")
-	})
-	return err
 }

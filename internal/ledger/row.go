@@ -102,6 +102,17 @@ func (r *Row) timeOf(text string) time.Time {
 	return t
 }
 
+// maybeTimeOf gives the zero time for no text.
+func (r *Row) maybeTimeOf(text string) time.Time {
+	if text == "" {
+		return time.Time{}
+	}
+	return r.timeOf(text)
+}
+
+// null says whether the next column is NULL, without passing over it.
+func (r *Row) null() bool { return r.next < len(r.Values) && r.Values[r.next] == nil }
+
 // json decodes a column of JSON.
 func (r *Row) json(into any) {
 	if json.Unmarshal([]byte(r.Text()), into) != nil {

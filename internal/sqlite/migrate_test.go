@@ -76,11 +76,11 @@ func TestDeploymentsOfBeforeFindingsStay(t *testing.T) {
 	execSQL(t, path, `INSERT INTO deployments VALUES (?, 'n1', 'web', 'Web', 2, '', 'failed', ?, ?, '[{"name":"web.service","state":"failed"}]')`,
 		user.String(), at, at)
 
-	hosts, err := open(t, sqlite.Config{Path: path}).Hosts(t.Context(), user)
-	if err != nil || len(hosts) != 1 || len(hosts[0].Deployments) != 1 {
-		t.Fatalf("machines: %+v, %v", hosts, err)
+	host, err := open(t, sqlite.Config{Path: path}).Host(t.Context(), user, "n1")
+	if err != nil || len(host.Deployments) != 1 {
+		t.Fatalf("machine: %+v, %v", host, err)
 	}
-	d := hosts[0].Deployments[0]
+	d := host.Deployments[0]
 	if d.State != leger.HostFailed || len(d.Units) != 1 || d.Generation != 0 || d.Health != "" || len(d.Findings) != 0 || !d.ReportedAt.IsZero() {
 		t.Errorf("deployment: %+v", d)
 	}

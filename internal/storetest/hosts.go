@@ -21,6 +21,10 @@ func hostTests() map[string]func(*harness) {
 		"last seen never goes back":                     testLastSeen,
 		"only the first report is audited":              testHostAudit,
 		"machines in order of name":                     testHostOrder,
+		"machines in pages":                             testHostPages,
+		"a list of machines has no more than it needs":  testHostSummary,
+		"a page of machines ends before it is too long": testHostPageItems,
+		"one machine, and its name":                     testOneHost,
 		"another account sees and changes no machine":   testOtherHosts,
 		"a machine is forgotten with all it reported":   testForgetHost,
 		"no more machines than the limit":               testHostLimit,
@@ -86,10 +90,16 @@ func (h *harness) sendReport(r leger.HostReport) leger.HostReport {
 	return r
 }
 
+// hosts gives all machines with all that they reported.
 func (h *harness) hosts(user leger.UserID) []leger.Host {
 	h.Helper()
-	list, err := h.Hosts.Hosts(h.Context(), user)
-	h.must(err)
+	summaries := h.hostPages(user, leger.HostPage{})
+	list := make([]leger.Host, len(summaries))
+	for i, s := range summaries {
+		var err error
+		list[i], err = h.Hosts.Host(h.Context(), user, s.DeviceID)
+		h.must(err)
+	}
 	return list
 }
 

@@ -205,8 +205,7 @@ func testRevokeMachine(h *harness) {
 	list, err := h.Machines.Machines(h.Context(), user)
 	h.must(err)
 	h.same("what stays", list, []leger.Machine{stays})
-	hosts, err := h.Hosts.Hosts(h.Context(), user)
-	h.must(err)
+	hosts := h.hosts(user)
 	h.same("reports", len(hosts), 1)
 	h.same("whose", hosts[0].DeviceID, stays.ID)
 }

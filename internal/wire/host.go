@@ -4,11 +4,46 @@ import "leger.run/leger"
 
 // Hosts is the answer of GET /api/hosts, in order of name.
 type Hosts struct {
-	Hosts []Host `json:"hosts"`
+	Hosts      []HostSummary `json:"hosts"`
+	NextCursor string        `json:"next_cursor,omitempty"`
 }
 
-// Host is a machine as it last reported itself. A version is empty until it was
-// reported.
+// HostSummary is a machine in a list, without what is long. A version is empty until
+// it was reported.
+type HostSummary struct {
+	DeviceID      string     `json:"device_id"`
+	Name          string     `json:"name"`
+	CreatedAt     Time       `json:"created_at"` // of its first report
+	LastSeen      Time       `json:"last_seen"`
+	CLIVersion    string     `json:"cli_version"`
+	LegerdVersion string     `json:"legerd_version"`
+	PodmanVersion string     `json:"podman_version"`
+	Counts        HostCounts `json:"counts"`
+	// In order of name; nil unless asked for.
+	Secrets     []HostSecret            `json:"secrets,omitzero"`
+	Deployments []HostDeploymentSummary `json:"deployments,omitzero"`
+}
+
+// HostCounts says how much there is to a machine.
+type HostCounts struct {
+	Secrets       int `json:"secrets"`
+	Deployments   int `json:"deployments"`
+	UnitsDown     int `json:"units_down"`     // failed or stopped
+	GraveFindings int `json:"grave_findings"` // something is down or will be
+	OtherFindings int `json:"other_findings"`
+}
+
+// HostDeploymentSummary is a release that is installed on a machine, in a list.
+type HostDeploymentSummary struct {
+	Release   leger.ReleaseName `json:"release"`
+	Version   leger.Version     `json:"version"` // 0: installed from a URL or directory of its own
+	State     leger.HostState   `json:"state"`
+	UpdatedAt Time              `json:"updated_at"`
+	Health    leger.HostHealth  `json:"health,omitempty"` // absent when the machine did not tell
+}
+
+// Host is the answer of GET /api/hosts/:device_id: a machine as it last reported
+// itself. A version is empty until it was reported.
 type Host struct {
 	DeviceID      string           `json:"device_id"`
 	Name          string           `json:"name"`
@@ -58,15 +93,43 @@ type HostFinding struct {
 	Text    string            `json:"text"`
 }
 
+// HostSummaryOf converts a machine of a list; secrets and deployments say which of its
+// lists were asked for.
+func HostSummaryOf(h leger.HostSummary, secrets, deployments bool) HostSummary {
+	out := HostSummary{
+		DeviceID: h.DeviceID, Name: h.Name, CreatedAt: At(h.CreatedAt), LastSeen: At(h.LastSeen),
+		CLIVersion: h.CLIVersion, LegerdVersion: h.LegerdVersion, PodmanVersion: h.PodmanVersion,
+		Counts: HostCounts(h.Counts),
+	}
+	if secrets {
+		out.Secrets = secretsOf(h.Host)
+	}
+	if deployments {
+		out.Deployments = make([]HostDeploymentSummary, len(h.Deployments))
+	}
+	for i := range out.Deployments {
+		d := h.Deployments[i]
+		out.Deployments[i] = HostDeploymentSummary{
+			Release: d.Release, Version: d.Version, State: d.State, UpdatedAt: At(d.UpdatedAt), Health: d.Health,
+		}
+	}
+	return out
+}
+
+func secretsOf(h leger.Host) []HostSecret {
+	list := make([]HostSecret, len(h.Secrets))
+	for i, s := range h.Secrets {
+		list[i] = HostSecret{Name: s.Name, Version: s.Version, SyncedAt: At(s.SyncedAt)}
+	}
+	return list
+}
+
 // HostOf converts a machine.
 func HostOf(h leger.Host) Host {
 	out := Host{
 		DeviceID: h.DeviceID, Name: h.Name, CreatedAt: At(h.CreatedAt), LastSeen: At(h.LastSeen),
 		CLIVersion: h.CLIVersion, LegerdVersion: h.LegerdVersion, PodmanVersion: h.PodmanVersion,
-		Secrets: make([]HostSecret, len(h.Secrets)), Deployments: make([]HostDeployment, len(h.Deployments)),
-	}
-	for i, s := range h.Secrets {
-		out.Secrets[i] = HostSecret{Name: s.Name, Version: s.Version, SyncedAt: At(s.SyncedAt)}
+		Secrets: secretsOf(h), Deployments: make([]HostDeployment, len(h.Deployments)),
 	}
 	for i, d := range h.Deployments {
 		out.Deployments[i] = HostDeployment{

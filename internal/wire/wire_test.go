@@ -66,6 +66,7 @@ func shapes(t *testing.T) map[string]any {
 	}
 	installation := wire.InstallationOf(leger.Installation{ID: "b1946ac9-2b4d-4f52-9c1b-0a5b5f1d2c3e", Epoch: 1})
 	bare := leger.Host{DeviceID: "local-0a", Name: "box-2", CreatedAt: made, LastSeen: made}
+	summary := leger.HostSummary{Host: host, Counts: leger.HostCounts{Secrets: 1, Deployments: 2, UnitsDown: 3, GraveFindings: 4, OtherFindings: 5}}
 	machine := leger.Machine{
 		ID: release.ID, Name: "box-1", UnixUser: "me", DeviceID: "nABC", Role: leger.RoleDeliver, Groups: []string{"home", "web"},
 		Key: leger.MachineKeyOf(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))), CLIVersion: "0.2.0",
@@ -120,8 +121,12 @@ func shapes(t *testing.T) map[string]any {
 		"enrolment":       envelope(wire.EnrolmentOf(leger.Enrolment{Code: code, Machine: machine, ExpiresAt: edited})),
 		"invitations":     envelope(wire.Invitations{Invitations: []wire.Invitation{wire.InvitationOf(leger.Invitation{ID: release.ID, Name: "nas", Role: leger.RoleDeliver, Groups: []string{"home"}, CreatedAt: made, ExpiresAt: edited})}}),
 		"invitation_made": envelope(wire.InvitationMade{Invitation: wire.InvitationOf(leger.Invitation{ID: release.ID, Role: leger.RoleFull, CreatedAt: made, ExpiresAt: edited}), Text: "leger-invite-…"}),
-		"hosts":           envelope(wire.Hosts{Hosts: []wire.Host{wire.HostOf(host), wire.HostOf(bare)}}),
-		"host_reported":   envelope(wire.HostReported{DeviceID: "nABC", LastSeen: wire.At(edited), Created: true}),
+		"host":            envelope(wire.HostOf(host)),
+		"host_bare":       envelope(wire.HostOf(bare)),
+		"hosts": envelope(wire.Hosts{Hosts: []wire.HostSummary{
+			wire.HostSummaryOf(summary, false, false), wire.HostSummaryOf(summary, true, true), wire.HostSummaryOf(leger.HostSummary{Host: bare}, true, true),
+		}, NextCursor: "Ym94LTIKbG9jYWwtMGE"}),
+		"host_reported": envelope(wire.HostReported{DeviceID: "nABC", LastSeen: wire.At(edited), Created: true}),
 		"error": wire.Envelope[struct{}]{Error: &wire.Error{
 			Code: leger.CodeConflict, Message: "what happened", Hint: "what to do", Field: "name", Version: 4, RequestID: "0123456789abcdef", RetryAfter: 3,
 		}},

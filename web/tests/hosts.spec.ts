@@ -142,3 +142,47 @@ test("a machine shows what it holds and runs, until it is forgotten", async ({ p
 	await page.goto("/activity");
 	await expect(page.getByText("Forgot the machine box-1")).toBeVisible();
 });
+
+test("of many machines, only those on the screen are loaded whole", async ({ page, signIn, server }) => {
+	const email = await signIn();
+	const name = (n: number) => `box-${String(n).padStart(2, "0")}`;
+	for (let n = 0; n < 40; n++) {
+		await server.report(email, name(n), {
+			secrets: [],
+			deployments: [{ release: "web", state: "active", updated_at: at() }],
+		});
+	}
+	const loaded = new Set<string>();
+	page.on("request", (request) => {
+		const [, device] = /\/api\/hosts\/([^/]+)$/.exec(new URL(request.url()).pathname) ?? [];
+		if (device !== undefined) loaded.add(device);
+	});
+	await page.goto("/hosts");
+	await expect(page.getByRole("region", { name: name(0) })).toContainText("healthy");
+	const last = page.getByRole("region", { name: name(39) });
+	await expect(last).toContainText("0 secrets · 1 release");
+	expect(loaded).toContain(name(0));
+	expect(loaded.size).toBeLessThan(20);
+	await last.scrollIntoViewIfNeeded();
+	await expect(last).toContainText("healthy");
+});
+
+test("a machine that cannot be loaded says so, and is tried again", async ({
+	page,
+	signIn,
+	server,
+	expectComplaints,
+}) => {
+	expectComplaints(/500 \(Internal Server Error\)/);
+	const email = await signIn();
+	const deployment = { release: "web", state: "active", updated_at: at() };
+	await server.report(email, "box-1", { deployments: [deployment] });
+	await page.route("**/api/hosts/box-1", (route) => route.fulfill({ status: 500, body: "" }), { times: 1 });
+	await page.goto("/hosts");
+	const machine = page.getByRole("region", { name: "box-1" });
+	await expect(machine.getByRole("alert")).toBeVisible();
+	await expect(machine).toContainText("0 secrets · 1 release");
+	await machine.getByRole("button", { name: "Try again to load box-1" }).click();
+	await expect(machine).toContainText("healthy");
+	await expect(machine.getByRole("alert")).toHaveCount(0);
+});

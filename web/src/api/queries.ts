@@ -13,6 +13,7 @@ export type Release = Schemas["Release"];
 export type ReleaseVersion = Schemas["ReleaseVersion"];
 export type AuditEvent = Schemas["AuditEvent"];
 export type Host = Schemas["Host"];
+export type HostSummary = Schemas["HostSummary"];
 export type Machine = Schemas["Machine"];
 export type MachineRole = Schemas["MachineRole"];
 export type Invitation = Schemas["Invitation"];
@@ -104,11 +105,41 @@ export const auditQuery = infiniteQueryOptions({
 	getNextPageParam: (page) => page.next_cursor,
 });
 
+/** The machines without what they hold and run: a machine may have much of that. */
 export const hostsQuery = queryOptions({
 	queryKey: ["hosts"],
-	queryFn: async ({ signal }) => (await call("get", "/api/hosts", { signal })).hosts,
+	queryFn: ({ signal }) => allHosts({}, signal),
 	refetchInterval: 30_000,
 });
+
+/** Which machine holds which version of which secret. */
+export const heldSecretsQuery = queryOptions({
+	queryKey: ["hosts", "secrets"],
+	queryFn: ({ signal }) => allHosts({ include_secrets: true }, signal),
+	refetchInterval: 30_000,
+});
+
+/** What is installed on which machine. */
+export const installedQuery = queryOptions({
+	queryKey: ["hosts", "deployments"],
+	queryFn: ({ signal }) => allHosts({ include_deployments: true }, signal),
+	refetchInterval: 30_000,
+});
+
+function allHosts(lists: { include_secrets?: true; include_deployments?: true }, signal: AbortSignal) {
+	return pages<HostSummary>(async (query) => {
+		const page = await call("get", "/api/hosts", { query: { ...query, ...lists }, signal });
+		return { items: page.hosts, next: page.next_cursor };
+	});
+}
+
+/** A machine with all that it reported. */
+export const hostQuery = (device_id: string) =>
+	queryOptions({
+		queryKey: ["hosts", "one", device_id],
+		queryFn: ({ signal }) => call("get", "/api/hosts/{device_id}", { params: { device_id }, signal }),
+		refetchInterval: 30_000,
+	});
 
 /** The machines that sign in with a key of their own. */
 export const machinesQuery = queryOptions({

@@ -605,9 +605,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Machines, in order of name
+         * Machines, in order of name, then of device_id
          * @description Each as it last reported itself: nobody asks it. A machine whose `last_seen`
-         *     is long ago may hold and run something else by now.
+         *     is long ago may hold and run something else by now. The list has no units, no
+         *     texts of findings and, unless it is asked for them, neither secrets nor
+         *     deployments: `GET /api/hosts/{device_id}` gives one machine whole. A page ends
+         *     early, with a `next_cursor`, so as to list at most 4,000 secrets and deployments.
          */
         get: operations["listHosts"];
         put?: never;
@@ -628,7 +631,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /**
+         * A machine with all that it reported
+         * @description A machine that only delivers may ask for itself; for others it is 403.
+         */
+        get: operations["getHost"];
         /**
          * A machine reports what it holds and runs
          * @description For tokens only; a browser session is 403, and so is a token that is another
@@ -1044,6 +1051,47 @@ export interface components {
             /** @description One line that goes on from the subject, as in "was changed since it was installed". */
             text: string;
         }[];
+        /** @description A machine in a list. */
+        HostSummary: {
+            device_id: components["schemas"]["DeviceId"];
+            name: components["schemas"]["HostName"];
+            /** @description When it first reported. */
+            created_at: components["schemas"]["Time"];
+            /** @description When it last reported. */
+            last_seen: components["schemas"]["Time"];
+            /** @description Of leger; empty, as the two below, until it was reported. */
+            cli_version: components["schemas"]["HostVersion"];
+            legerd_version: components["schemas"]["HostVersion"];
+            podman_version: components["schemas"]["HostVersion"];
+            counts: components["schemas"]["HostCounts"];
+            /** @description In order of name; absent without `include_secrets`. */
+            secrets?: components["schemas"]["HostSecret"][];
+            /** @description In order of name; absent without `include_deployments`. */
+            deployments?: components["schemas"]["HostDeploymentSummary"][];
+        };
+        HostCounts: {
+            secrets: number;
+            deployments: number;
+            /** @description Units that are `failed` or `stopped`, as some should be. */
+            units_down: number;
+            /**
+             * @description Those that say that something is down or will be: `interrupted`,
+             *     `record_damaged`, `unit_failed`, `unit_unhealthy`, `unit_down`, `secret_gone`.
+             */
+            grave_findings: number;
+            other_findings: number;
+        };
+        HostDeploymentSummary: {
+            release: components["schemas"]["ReleaseName"];
+            /**
+             * Format: int64
+             * @description Of the release; 0 for one that was installed from a URL or directory of its own.
+             */
+            version: number;
+            state: components["schemas"]["HostState"];
+            updated_at: components["schemas"]["Time"];
+            health?: components["schemas"]["HostHealth"];
+        };
         Host: {
             device_id: components["schemas"]["DeviceId"];
             name: components["schemas"]["HostName"];
@@ -1243,7 +1291,8 @@ export interface components {
         };
         /**
          * @description A browser asked for values or reported a machine, a token of another machine
-         *     reported it, or another site made a browser send the request.
+         *     reported it, a machine that only delivers asked for more than that, or another
+         *     site made a browser send the request.
          */
         Forbidden: {
             headers: {
@@ -2574,7 +2623,16 @@ export interface operations {
     };
     listHosts: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether to list the secrets that each holds. */
+                include_secrets?: boolean;
+                /** @description Whether to list what is installed on each. */
+                include_deployments?: boolean;
+                /** @description How many to give at most. */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
             header?: {
                 /** @description The ETag of an answer that is still at hand. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -2584,7 +2642,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The machines, at most 100. */
+            /** @description A page of machines. */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2594,14 +2652,54 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Success"] & {
                         data?: {
-                            hosts: components["schemas"]["Host"][];
+                            hosts: components["schemas"]["HostSummary"][];
+                            next_cursor?: components["schemas"]["Cursor"];
                         };
                     };
                 };
             };
             304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRequest"];
             401: components["responses"]["InvalidToken"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getHost: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an answer that is still at hand. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The machine's id. */
+                device_id: components["parameters"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The machine. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Host"];
+                    };
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -3,7 +3,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { FileUp, Plus } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { explain } from "#api/error.ts";
-import { hostsQuery, type Secret, secretsQuery } from "#api/queries.ts";
+import { heldSecretsQuery, type Secret, secretsQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { Command } from "#ui/command.tsx";
 import { PageHeader, PageLayout } from "#ui/page.tsx";
@@ -76,7 +76,7 @@ interface SectionsProps {
 }
 
 function Sections({ list, nameField, asked }: SectionsProps) {
-	const hosts = useQuery(hostsQuery).data ?? [];
+	const hosts = useQuery(heldSecretsQuery).data ?? [];
 	const [search, setSearch] = useState("");
 	const secrets = useMemo(() => new Map(list.map((secret) => [secret.name, secret])), [list]);
 	const custom = useMemo(

@@ -1,4 +1,4 @@
-import type { Host, Secret } from "#api/queries.ts";
+import type { HostSummary, Secret } from "#api/queries.ts";
 import { CategorySection } from "#ui/category-section.tsx";
 import { ConflictDialog } from "./conflict-dialog.tsx";
 import { useDrafts } from "./drafts.ts";
@@ -9,7 +9,7 @@ interface Props {
 	/** All custom secrets; those that `matches` leaves out are hidden, not forgotten. */
 	names: readonly string[];
 	matches: (name: string) => boolean;
-	hosts: readonly Host[];
+	hosts: readonly HostSummary[];
 }
 
 export function CustomSection({ secrets, names, matches, hosts }: Props) {

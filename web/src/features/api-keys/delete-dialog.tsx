@@ -2,20 +2,20 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
-import { auditQuery, type Host, type Secret, secretsQuery } from "#api/queries.ts";
+import { auditQuery, type HostSummary, type Secret, secretsQuery } from "#api/queries.ts";
 import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
 interface Props {
 	secret: Secret;
-	hosts: readonly Host[];
+	hosts: readonly HostSummary[];
 	onClose: () => void;
 }
 
 export function DeleteDialog({ secret, hosts, onClose }: Props) {
 	const queries = useQueryClient();
-	const holders = hosts.filter((host) => host.secrets.some((held) => held.name === secret.name));
+	const holders = hosts.filter((host) => host.secrets?.some((held) => held.name === secret.name));
 	const remove = useMutation({
 		mutationFn: () =>
 			call("delete", "/api/secrets/{name}", { params: { name: secret.name }, ifMatch: secret.version }),

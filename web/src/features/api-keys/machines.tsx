@@ -1,4 +1,4 @@
-import type { Host } from "#api/queries.ts";
+import type { HostSummary } from "#api/queries.ts";
 import { Time } from "#ui/time.tsx";
 
 /** Which machines hold which version of a secret. */
@@ -9,13 +9,13 @@ export function Machines({
 }: {
 	name: string;
 	version: number;
-	hosts: readonly Host[];
+	hosts: readonly HostSummary[];
 }) {
 	if (hosts.length === 0) return null;
 	return (
 		<ul className="flex flex-wrap gap-x-3 text-xs text-muted" aria-label={`Machines with ${name}`}>
 			{hosts.map((host) => {
-				const held = host.secrets.find((secret) => secret.name === name);
+				const held = host.secrets?.find((secret) => secret.name === name);
 				const behind = held === undefined || held.version < version;
 				return (
 					<li key={host.device_id}>

@@ -1,5 +1,5 @@
 import { ExternalLink } from "lucide-react";
-import type { Host, Secret } from "#api/queries.ts";
+import type { HostSummary, Secret } from "#api/queries.ts";
 import { CategorySection } from "#ui/category-section.tsx";
 import { FieldGroup } from "#ui/fields.tsx";
 import { ConflictDialog } from "./conflict-dialog.tsx";
@@ -10,7 +10,7 @@ import { SecretRow } from "./secret-row.tsx";
 interface Props {
 	provider: Provider;
 	secrets: ReadonlyMap<string, Secret>;
-	hosts: readonly Host[];
+	hosts: readonly HostSummary[];
 }
 
 export function ProviderSection({ provider, secrets, hosts }: Props) {

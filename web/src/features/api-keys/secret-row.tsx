@@ -1,6 +1,6 @@
 import { History, Trash2 } from "lucide-react";
 import { useState } from "react";
-import type { Host, Secret } from "#api/queries.ts";
+import type { HostSummary, Secret } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { SecretField, TextField } from "#ui/fields.tsx";
 import { Time } from "#ui/time.tsx";
@@ -17,7 +17,7 @@ interface Props {
 	secret: Secret | undefined;
 	field?: ProviderField;
 	drafts: Drafts;
-	hosts: readonly Host[];
+	hosts: readonly HostSummary[];
 	/** Whose section it is: many have an "API Key". */
 	section: string;
 }

@@ -2,12 +2,12 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { flushSync } from "react-dom";
 import { call } from "#api/client.ts";
 import { explain } from "#api/error.ts";
-import { auditQuery, type Host, hostsQuery } from "#api/queries.ts";
+import { auditQuery, type HostSummary, hostsQuery } from "#api/queries.ts";
 import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
 import { focusHeading } from "#ui/page.tsx";
 import { toast } from "#ui/toaster.tsx";
 
-export function ForgetDialog({ host, onClose }: { host: Host; onClose: () => void }) {
+export function ForgetDialog({ host, onClose }: { host: HostSummary; onClose: () => void }) {
 	const queries = useQueryClient();
 	const forget = useMutation({
 		mutationFn: () => call("delete", "/api/hosts/{device_id}", { params: { device_id: host.device_id } }),
@@ -20,7 +20,10 @@ export function ForgetDialog({ host, onClose }: { host: Host; onClose: () => voi
 			focusHeading();
 		},
 		onSettled: () => {
-			void queries.invalidateQueries({ queryKey: hostsQuery.queryKey });
+			void queries.invalidateQueries({
+				queryKey: hostsQuery.queryKey,
+				predicate: ({ queryKey }) => !queryKey.includes(host.device_id), // it is not there to be asked for
+			});
 			void queries.invalidateQueries({ queryKey: auditQuery.queryKey });
 		},
 	});

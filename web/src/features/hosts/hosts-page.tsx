@@ -1,13 +1,21 @@
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { explain } from "#api/error.ts";
-import { type Host, hostsQuery, type Secret, secretsQuery } from "#api/queries.ts";
+import {
+	type Host,
+	type HostSummary,
+	hostQuery,
+	hostsQuery,
+	type Secret,
+	secretsQuery,
+} from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
 import { Command } from "#ui/command.tsx";
 import { PageHeader, PageLayout } from "#ui/page.tsx";
 import { EmptyState, ErrorState, SkeletonRows } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
+import { useInView } from "#ui/use-in-view.ts";
 import { Deployments } from "./deployments.tsx";
 import { ForgetDialog } from "./forget-dialog.tsx";
 
@@ -44,7 +52,10 @@ export function HostsPage() {
 	);
 }
 
-function HostSection({ host, secrets }: { host: Host; secrets: readonly Secret[] }) {
+/** A machine. What it holds and runs is asked for when one comes to see it, as there may be many. */
+function HostSection({ host, secrets }: { host: HostSummary; secrets: readonly Secret[] }) {
+	const { ref, inView } = useInView();
+	const whole = useQuery({ ...hostQuery(host.device_id), enabled: inView });
 	const [forgetting, setForgetting] = useState(false);
 	const versions = [
 		host.cli_version && `leger ${host.cli_version}`,
@@ -67,6 +78,30 @@ function HostSection({ host, secrets }: { host: Host; secrets: readonly Secret[]
 				</Button>
 			}
 		>
+			<div ref={ref} className="flex min-h-32 flex-col gap-4">
+				{whole.data !== undefined ? (
+					<Reported host={whole.data} secrets={secrets} />
+				) : (
+					<Counts host={host}>
+						{whole.isError && (
+							<p role="alert" className="text-danger">
+								{explain(whole.error)}{" "}
+								<Button small busy={whole.isFetching} onClick={() => void whole.refetch()}>
+									Try again<span className="sr-only"> to load {host.name}</span>
+								</Button>
+							</p>
+						)}
+					</Counts>
+				)}
+			</div>
+			{forgetting && <ForgetDialog host={host} onClose={() => setForgetting(false)} />}
+		</CategorySection>
+	);
+}
+
+function Reported({ host, secrets }: { host: Host; secrets: readonly Secret[] }) {
+	return (
+		<>
 			<div className="flex flex-col gap-1">
 				<h3 className="text-sm font-medium">Secrets</h3>
 				<HeldSecrets host={host} secrets={secrets} />
@@ -75,8 +110,24 @@ function HostSection({ host, secrets }: { host: Host; secrets: readonly Secret[]
 				<h3 className="text-sm font-medium">Releases</h3>
 				<Deployments host={host} />
 			</div>
-			{forgetting && <ForgetDialog host={host} onClose={() => setForgetting(false)} />}
-		</CategorySection>
+		</>
+	);
+}
+
+/** What the list tells of a machine, until the rest of it is there. */
+function Counts({ host, children }: { host: HostSummary; children: ReactNode }) {
+	const { secrets, deployments, grave_findings, other_findings } = host.counts;
+	const findings = grave_findings + other_findings;
+	return (
+		<>
+			<p className="text-muted">
+				{secrets === 1 ? "1 secret" : `${secrets} secrets`}
+				{" · "}
+				{deployments === 1 ? "1 release" : `${deployments} releases`}
+				{findings > 0 && ` · ${findings === 1 ? "1 finding" : `${findings} findings`}`}
+			</p>
+			{children}
+		</>
 	);
 }
 

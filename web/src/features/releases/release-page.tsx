@@ -5,7 +5,7 @@ import { useEffect, useState } from "react";
 import { Controller, useWatch } from "react-hook-form";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
-import { auditQuery, hostsQuery, type Release, releaseQuery, releasesQuery } from "#api/queries.ts";
+import { auditQuery, installedQuery, type Release, releaseQuery, releasesQuery } from "#api/queries.ts";
 import { Button, buttonClass } from "#ui/button.tsx";
 import { CategorySection } from "#ui/category-section.tsx";
 import { FieldGroup, TextArea, TextField, URLInput } from "#ui/fields.tsx";
@@ -100,7 +100,7 @@ export function ReleasePage() {
 function ReleaseEditor({ release }: { release: Release | undefined }) {
 	const queries = useQueryClient();
 	const navigate = useNavigate();
-	const hosts = useQuery(hostsQuery).data ?? [];
+	const hosts = useQuery(installedQuery).data ?? [];
 	const form = useReleaseForm(release);
 	const { isDirty, isSubmitting } = form.formState;
 	const [base, setBase] = useState(release?.version);

@@ -3,7 +3,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { Calendar, FolderGit2, GitBranch, Plus, Server, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { explain } from "#api/error.ts";
-import { type Host, hostsQuery, type Release, releasesQuery } from "#api/queries.ts";
+import { type HostSummary, installedQuery, type Release, releasesQuery } from "#api/queries.ts";
 import { Button, buttonClass } from "#ui/button.tsx";
 import { Command } from "#ui/command.tsx";
 import { CopyButton } from "#ui/copy-button.tsx";
@@ -53,7 +53,7 @@ export function ReleasesPage() {
 }
 
 function List({ releases }: { releases: readonly Release[] }) {
-	const hosts = useQuery(hostsQuery).data ?? [];
+	const hosts = useQuery(installedQuery).data ?? [];
 	const [search, setSearch] = useState("");
 	const [deleting, setDeleting] = useState<Release>();
 	if (releases.length === 0) {
@@ -112,7 +112,7 @@ function List({ releases }: { releases: readonly Release[] }) {
 
 interface CardProps {
 	release: Release;
-	hosts: readonly Host[];
+	hosts: readonly HostSummary[];
 	onDelete: () => void;
 }
 

@@ -1,11 +1,11 @@
-import type { Host } from "#api/queries.ts";
+import type { HostSummary } from "#api/queries.ts";
 import { Health, healthOf } from "#ui/health.tsx";
 import { Time } from "#ui/time.tsx";
 
 /** Where a release runs, and at which version. */
-export function RunningOn({ release, hosts }: { release: string; hosts: readonly Host[] }) {
+export function RunningOn({ release, hosts }: { release: string; hosts: readonly HostSummary[] }) {
 	const running = hosts.flatMap((host) =>
-		host.deployments
+		(host.deployments ?? [])
 			.filter((deployment) => deployment.release.toLowerCase() === release.toLowerCase())
 			.map((deployment) => ({ host, deployment })),
 	);
