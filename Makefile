@@ -70,7 +70,7 @@ worker-test-build: web/dist/index.html worker/node_modules/.package-lock.json
 
 .PHONY: worker-test
 worker-test: worker-test-build ## stores and API scripts in workerd, native and Worker compared, load, trouble
-	go test -count=1 -timeout 30m -tags e2e ./internal/cloudflare/... ./e2e/workerd/... ./e2e/worker/...
+	go test -count=1 -timeout 45m -tags e2e ./internal/cloudflare/... ./e2e/workerd/... ./e2e/worker/...
 
 .PHONY: test
 test: go-test web-test ## every test that needs no machine of its own
@@ -105,7 +105,7 @@ check: format-check lint tidy-check shell-check web-check test ## format, lint, 
 .PHONY: e2e
 e2e: build worker ## the whole path on a real machine: systemd, Podman, tailscaled, git (root on Debian)
 	@scripts/need go git node chromium machine
-	go test -count=1 -timeout 30m -tags e2e -v $$(go list -tags e2e ./e2e/... | grep -v -e /e2e/worker)
+	go test -count=1 -timeout 45m -tags e2e -v $$(go list -tags e2e ./e2e/... | grep -v -e /e2e/worker)
 
 # GRAPHS=1-500 MACHINES=2; what is in GRAPHS_LOG has passed and is not run again.
 GRAPHS ?= 1-500
