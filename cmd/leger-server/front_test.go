@@ -144,6 +144,8 @@ func TestUnixSocketForTailscaleServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails(t, 2, env, []string{"--data", filepath.Join(dir, "third")}, "is not a socket")
+	fails(t, 2, env, []string{"--data", filepath.Join(dir, "fourth"), "--listen", "unix:" + filepath.Join(dir, "none", "s")},
+		"no such file or directory", "hint: the directory of the socket must be there")
 }
 
 // Over a loopback port any program of the machine can forge the header: that is refused,

@@ -122,8 +122,12 @@ func onAny(addrs []netip.Addr, open func(netip.Addr) error) (err error) {
 }
 
 func listenHint(f front) string {
-	if f == frontTailnet {
+	switch f {
+	case frontTailnet:
 		return "is tailscaled in userspace networking? then: --listen unix:PATH, and tailscale serve --bg unix:PATH"
+	case frontSocket:
+		return "the directory of the socket must be there, and this user must be able to write to it (systemd: RuntimeDirectory=)"
+	case frontTCP:
 	}
 	return "is another leger-server running? choose another address with --listen"
 }

@@ -53,7 +53,7 @@ type Client struct {
 // must not be sent there.
 func New(c Config) (*Client, error) {
 	if c.Server == "" {
-		return nil, leger.Invalid("server", "leger does not know yet where your server is").
+		return nil, leger.Invalid("server", "no server is set on this machine").
 			WithHint("leger config set server https://…")
 	}
 	base, err := parseServer(c.Server)

@@ -132,8 +132,8 @@ func TestTheWayToSignIn(t *testing.T) {
 	}
 }
 
-// A server takes no token that names another one: who knows it by another name than its
-// own was told "not valid, or no longer", and nothing of names.
+// A server takes no token that names another one. Somebody who reached it by another name
+// was told only that the sign-in was "not valid, or no longer", and not why.
 func TestServerGoesByItsOwnName(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

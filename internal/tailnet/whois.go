@@ -31,8 +31,9 @@ type whoisNode struct {
 	KeyExpiry time.Time
 }
 
-// WhoIs tells whose node an address of the tailnet is. ErrNotFound: Tailscale does not
-// know it, or no longer vouches for it. Other errors are those of Identity.
+// WhoIs tells whose node an address of the tailnet is. ErrNotFound when Tailscale does
+// not know the address, or no longer vouches for its node; ErrForbidden and
+// ErrMissingPart as from Identity, when tailscaled cannot be asked.
 func (n *Node) WhoIs(ctx context.Context, addr netip.Addr) (leger.Peer, error) {
 	if !addr.IsValid() || addr.IsLoopback() || addr.Zone() != "" {
 		return leger.Peer{}, unknownPeer()
