@@ -23,6 +23,7 @@ const (
 	ActionSecretRestore     Action = "secret.restore"
 	ActionSecretDelete      Action = "secret.delete"
 	ActionSecretRead        Action = "secret.read"
+	ActionSecretScope       Action = "secret.scope" // the machines that it is given to changed; detail: to which
 	ActionReleaseCreate     Action = "release.create"
 	ActionReleaseUpdate     Action = "release.update"
 	ActionReleaseDelete     Action = "release.delete"

@@ -83,7 +83,7 @@ type Machine struct {
 	UnixUser   string // whose key it is on the machine
 	DeviceID   string // Tailscale's stable node id as the machine gave it; empty: none
 	Role       MachineRole
-	Groups     []string // in order; notes of their owner, which decide nothing
+	Groups     []string // in order; secrets may be given to a group (see Scope)
 	Key        MachineKey
 	CLIVersion string // that it was last seen with; empty: not told
 	// EnrolledBy is how it proved at its enrolment whose it is.

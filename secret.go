@@ -103,6 +103,7 @@ type SecretInfo struct {
 	// ValueID is ValueIDOf the version's nonce: the same number with another value, as
 	// after a restored backup, has another one.
 	ValueID string
+	Scope   Scope // which machines it is given to
 }
 
 // ValueIDOf names a sealed value by its nonce, which is random, never used twice and
@@ -119,6 +120,13 @@ type SealedSecret struct {
 	KeyID             string
 }
 
+// NoSuchSecret is the error for a secret, or a version of it, that is not there or that
+// whoever asks must not know of: the same for both. ErrNotFound.
+func NoSuchSecret(name SecretName) error {
+	return Errorf(CodeNotFound, "there is no secret %s, or not that version of it", name).
+		WithHint("leger secrets list")
+}
+
 // SecretVersion is one line of a secret's history.
 type SecretVersion struct {
 	Version   Version
@@ -133,7 +141,10 @@ type SecretVersion struct {
 type SecretWrite struct {
 	Sealed SealedSecret
 	Expect Version
-	Audit  AuditEvent
+	// Scope, when not nil, becomes the secret's; nil leaves it as it is, and a new
+	// secret goes to all machines. Sealed.Scope counts for nothing.
+	Scope *Scope
+	Audit AuditEvent
 }
 
 // SecretState is what a writer must know before it seals the next version.
@@ -148,8 +159,9 @@ type SecretState struct {
 type SecretStore interface {
 	// Secrets lists the live secrets in order of name.
 	Secrets(ctx context.Context, user UserID) ([]SecretInfo, error)
-	// SealedSecrets lists the live secrets with their current values, in order of name.
-	SealedSecrets(ctx context.Context, user UserID) ([]SealedSecret, error)
+	// SealedSecrets lists the live secrets with their current values, in order of name:
+	// those whose scope gives them to the machine to, or all when to is nil.
+	SealedSecrets(ctx context.Context, user UserID, to *Machine) ([]SealedSecret, error)
 	// SealedSecret gives the current version, ErrNotFound if there is none.
 	SealedSecret(ctx context.Context, user UserID, name SecretName) (SealedSecret, error)
 	// SealedSecretVersion gives a kept version, ErrNotFound if it is not kept or the secret is deleted.
@@ -163,6 +175,9 @@ type SecretStore interface {
 	// own more than MaxSecretsPerUser (Version is then 0). A returned nil means the
 	// writes survive power loss. All writes are of one user, names unique.
 	PutSecrets(ctx context.Context, writes []SecretWrite) error
+	// SetScope says which machines the secret is given to from now on. ErrNotFound if
+	// there is no live secret.
+	SetScope(ctx context.Context, user UserID, name SecretName, scope Scope, audit AuditEvent) error
 	// DeleteSecret leaves a tombstone and forgets every value. ErrNotFound if there
 	// is no live secret; ErrConflict if expect is not 0 and not the current version.
 	DeleteSecret(ctx context.Context, user UserID, name SecretName, expect Version, audit AuditEvent) error

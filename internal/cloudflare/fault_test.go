@@ -61,7 +61,7 @@ func TestPlatformFailsInTheMiddle(t *testing.T) {
 			return
 		}
 		lost++
-		got, readErr := whole.SealedSecrets(ctx, u.ID)
+		got, readErr := whole.SealedSecrets(ctx, u.ID, nil)
 		if readErr != nil || (len(got) != 0 && len(got) != 3) || (err == nil && len(got) != 3) {
 			t.Errorf("operation %d lost, done: %t: the write gave %v, and %d of 3 secrets are there; %v", number/2, breaking.answer, err, len(got), readErr)
 		}

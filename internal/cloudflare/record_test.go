@@ -1,6 +1,7 @@
 package cloudflare_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestCopyIsNotBelieved(t *testing.T) {
 	} {
 		info, v, m := whole.SecretInfo, value, metadata
 		change(&info, &v, &m)
-		if info == whole.SecretInfo && v == value && m == metadata {
+		if reflect.DeepEqual(info, whole.SecretInfo) && v == value && m == metadata {
 			t.Fatalf("%s: the test changed nothing", what)
 		}
 		if _, ok := cloudflare.Believed(info, v, m); ok {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -34,28 +35,36 @@ func (a *API) secrets(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
-	if wanted := r.Header.Get("If-None-Match"); wanted != "" {
+	wanted := r.Header.Get("If-None-Match")
+	var withheld []leger.SecretName
+	if wanted != "" || c.machine != nil && c.machine.Role == leger.RoleFull {
 		infos, err := a.Vault.List(r.Context(), c.user.ID)
 		if err != nil {
 			return err
 		}
-		if etag := secretsETag("values", in, infos); matches(wanted, etag) {
+		infos, withheld = c.given(infos)
+		if etag := secretsETag("values", in, infos, withheld); wanted != "" && matches(wanted, etag) {
 			w.Header().Set("ETag", etag)
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
-	opened, err := a.Vault.OpenAll(r.Context(), c.user.ID, a.event(r, c))
+	opened, err := a.Vault.OpenAll(r.Context(), c.user.ID, c.machine, a.event(r, c))
 	if err != nil {
 		return err
 	}
-	return a.openedSecrets(w, in, opened)
+	return a.openedSecrets(w, c, in, opened, withheld)
 }
 
-func (a *API) openedSecrets(w http.ResponseWriter, in leger.Installation, opened []vault.Opened) error {
+func (a *API) openedSecrets(
+	w http.ResponseWriter, c caller, in leger.Installation, opened []vault.Opened, withheld []leger.SecretName,
+) error {
 	infos := make([]leger.SecretInfo, len(opened))
-	out := wire.Secrets{Secrets: make([]wire.Secret, len(opened)), Installation: wire.InstallationOf(in)}
+	out := wire.Secrets{
+		Secrets: make([]wire.Secret, len(opened)), Withheld: withheld, Installation: wire.InstallationOf(in),
+	}
 	for i, o := range opened {
+		o.SecretInfo = c.told(o.SecretInfo)
 		infos[i] = o.SecretInfo
 		value := string(o.Value.Reveal())
 		o.Value.Wipe()
@@ -64,10 +73,38 @@ func (a *API) openedSecrets(w http.ResponseWriter, in leger.Installation, opened
 	}
 	// No cache may keep values, not even the caller's own: no-store stays. The leger
 	// command needs none, it remembers the tag itself.
-	w.Header().Set("ETag", secretsETag("values", in, infos))
+	w.Header().Set("ETag", secretsETag("values", in, infos, withheld))
 	return ok(w, out)
 }
 
+// given parts what the caller is given from what is withheld from its machine. The
+// names of the latter are nil for a machine that only delivers: it is not to know of
+// them.
+func (c caller) given(infos []leger.SecretInfo) (given []leger.SecretInfo, withheld []leger.SecretName) {
+	if c.machine == nil {
+		return infos, nil
+	}
+	for _, s := range infos {
+		switch {
+		case s.Scope.Gives(*c.machine):
+			given = append(given, c.told(s))
+		case c.machine.Role == leger.RoleFull:
+			withheld = append(withheld, s.Name)
+		}
+	}
+	return given, withheld
+}
+
+// told is what the caller may know of a secret that it is given: a machine that only
+// delivers is not told who else gets it.
+func (c caller) told(s leger.SecretInfo) leger.SecretInfo {
+	if c.machine != nil && c.machine.Role != leger.RoleFull {
+		s.Scope = leger.Scope{}
+	}
+	return s
+}
+
+// secretInfos gives the names: all of them, but to a machine that only delivers.
 func (a *API) secretInfos(w http.ResponseWriter, r *http.Request, c caller) error {
 	in, err := a.Stores.Installation(r.Context())
 	if err != nil {
@@ -77,7 +114,10 @@ func (a *API) secretInfos(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
-	etag := secretsETag("names", in, infos)
+	if c.machine != nil && c.machine.Role != leger.RoleFull {
+		infos, _ = c.given(infos)
+	}
+	etag := secretsETag("names", in, infos, nil)
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		return notModified(w, etag)
 	}
@@ -97,13 +137,16 @@ func (a *API) secret(w http.ResponseWriter, r *http.Request, c caller) error {
 	if c.session != nil {
 		return a.forbid(r, c, errValuesForCLI())
 	}
-	o, err := a.Vault.Open(r.Context(), c.user.ID, name, a.event(r, c))
+	o, err := a.Vault.Open(r.Context(), c.user.ID, name, c.machine, a.event(r, c))
+	if forbidden, isForbidden := errors.AsType[*leger.Error](err); isForbidden && forbidden.Code == leger.CodeForbidden {
+		return a.forbid(r, c, forbidden)
+	}
 	if err != nil {
 		return err
 	}
 	value := string(o.Value.Reveal())
 	o.Value.Wipe()
-	out := wire.SecretOf(o.SecretInfo)
+	out := wire.SecretOf(c.told(o.SecretInfo))
 	out.Value = &value
 	return ok(w, out)
 }
@@ -135,11 +178,71 @@ func (a *API) putSecret(w http.ResponseWriter, r *http.Request, c caller) error 
 		return err
 	}
 	defer value.Wipe()
-	written, err := a.Vault.Put(r.Context(), c.user.ID, name, value, pre, a.event(r, c))
+	it := vault.Item{Name: name, Value: value}
+	e := a.event(r, c)
+	if body.Scope != nil {
+		if it.Scope, e.Detail, err = a.scopeOf(r, c, *body.Scope); err != nil {
+			return err
+		}
+	}
+	written, err := a.Vault.Put(r.Context(), c.user.ID, it, pre, e)
 	if err != nil {
 		return err
 	}
+	// The value was there already, and no version was written that could take the scope.
+	if it.Scope != nil && !it.Scope.Equal(written.Scope) {
+		if err := a.Vault.SetScope(r.Context(), c.user.ID, name, *it.Scope, e); err != nil {
+			return err
+		}
+	}
 	return ok(w, writtenSecret(written))
+}
+
+// setScope says which machines a secret is given to from now on.
+func (a *API) setScope(w http.ResponseWriter, r *http.Request, c caller) error {
+	name, err := leger.ParseSecretName(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	body, err := decode[wire.Scope](w, r)
+	if err != nil {
+		return err
+	}
+	e := a.event(r, c)
+	scope, detail, err := a.scopeOf(r, c, body)
+	if err != nil {
+		return err
+	}
+	e.Detail = detail
+	if err := a.Vault.SetScope(r.Context(), c.user.ID, name, *scope, e); err != nil {
+		return err
+	}
+	return ok(w, wire.ScopeOf(*scope))
+}
+
+// scopeOf checks a scope that was asked for: its machines are the caller's. detail is
+// how the audit log tells it.
+func (a *API) scopeOf(r *http.Request, c caller, in wire.Scope) (scope *leger.Scope, detail string, err error) {
+	parsed, err := in.Parse()
+	if err != nil {
+		return nil, "", err
+	}
+	called := map[string]string{}
+	if len(parsed.Machines) > 0 {
+		list, err := a.Stores.Machines(r.Context(), c.user.ID)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, m := range list {
+			called[m.ID] = m.Name
+		}
+	}
+	for _, id := range parsed.Machines {
+		if called[id] == "" {
+			return nil, "", leger.Invalid("machines", "one of the machines is not there, or not yours").WithHint("leger machines list")
+		}
+	}
+	return &parsed, cut(parsed.Describe(func(id string) string { return called[id] }), 200), nil
 }
 
 func (a *API) deleteSecret(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -281,14 +384,20 @@ func boolParam(r *http.Request, name string) (bool, error) {
 	}
 }
 
-// secretsETag changes when any name, version, value or identity in the list does,
-// with the installation and its epoch, and with the kind of list. It is known
-// without opening a value.
-func secretsETag(kind string, in leger.Installation, infos []leger.SecretInfo) string {
+// secretsETag changes when any name, version, value, scope or identity in the list does,
+// with what is withheld, with the installation and its epoch, and with the kind of list.
+// It is known without opening a value.
+func secretsETag(kind string, in leger.Installation, infos []leger.SecretInfo, withheld []leger.SecretName) string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%s %s %d\n", kind, in.ID, in.Epoch)
 	for _, s := range infos {
 		_, _ = fmt.Fprintf(h, "%s %d %s %s\n", s.Name, s.Version, s.ID, s.ValueID)
+		if s.Scope.Chosen {
+			_, _ = fmt.Fprintf(h, "machines %q groups %q\n", s.Scope.Machines, s.Scope.Groups)
+		}
+	}
+	for _, name := range withheld {
+		_, _ = fmt.Fprintf(h, "withheld %s\n", name)
 	}
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }

@@ -139,6 +139,7 @@ func (a *API) routes() {
 	machine("GET /api/secrets/{name}", a.secret)
 	user("POST /api/secrets/{name}", a.putSecret)
 	user("DELETE /api/secrets/{name}", a.deleteSecret)
+	user("PUT /api/secrets/{name}/scope", a.setScope)
 	user("GET /api/secrets/{name}/versions", a.secretVersions)
 	user("POST /api/secrets/{name}/restore", a.restoreSecret)
 

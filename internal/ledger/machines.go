@@ -187,6 +187,7 @@ func (s *Store) TouchMachine(ctx context.Context, m leger.Machine) error {
 func (s *Store) RevokeMachine(ctx context.Context, user leger.UserID, id string, audit leger.AuditEvent) error {
 	list := []Statement{
 		deciding(deleteMachine, user.String(), id), s.auditChange(audit), following(deleteReport, user.String(), id),
+		following(leaveScopes, user.String(), id),
 	}
 	_, err := s.decide(ctx, SurvivesPowerLoss, list, func(context.Context) error { return noMachine() })
 	return err

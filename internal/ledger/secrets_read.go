@@ -85,8 +85,9 @@ func holdsValue(s *leger.SealedSecret) bool {
 func SecretsRead(user leger.UserID) Statement { return statement(selectSecrets, user.String()) }
 
 // SealedSecrets implements leger.SecretStore.
-func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.SealedSecret, error) {
+func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID, to *leger.Machine) ([]leger.SealedSecret, error) {
 	var list []leger.SealedSecret
+	listed := 0
 	check := listCheck{store: s}
 	err := s.read(ctx, selectSealedSecrets, []driver.Value{user.String()}, func(r *Row) {
 		if !check.there(r) {
@@ -97,9 +98,12 @@ func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID) ([]leger.S
 			check.torn(sealed.SecretInfo)
 		}
 		check.listed(sealed.SecretInfo)
-		list = append(list, sealed)
+		listed++
+		if to == nil || sealed.Scope.Gives(*to) {
+			list = append(list, sealed)
+		}
 	})
-	if err := check.verdict(err, len(list)); err != nil {
+	if err := check.verdict(err, listed); err != nil {
 		return nil, err
 	}
 	return list, nil
@@ -151,7 +155,7 @@ func (s *Store) whyAbsent(ctx context.Context, user leger.UserID, name leger.Sec
 	if err != nil {
 		return err
 	}
-	return noSecret(name)
+	return leger.NoSuchSecret(name)
 }
 
 // SecretStates implements leger.SecretStore.
@@ -211,7 +215,7 @@ func secretInfo(r *Row, user leger.UserID) leger.SecretInfo {
 	return leger.SecretInfo{
 		ID: r.Text(), User: user, Name: parsed(r, leger.ParseSecretName), Version: leger.Version(r.Integer()),
 		CreatedAt: r.Time(), UpdatedAt: r.Time(), LastAccessed: r.Time(),
-		ValueID: r.Text(),
+		ValueID: r.Text(), Scope: r.scope(),
 	}
 }
 
@@ -221,11 +225,6 @@ func sealedSecret(r *Row, user leger.UserID) leger.SealedSecret {
 		SecretInfo: secretInfo(r, user),
 		Ciphertext: r.bytes(), Nonce: r.bytes(), EncryptionVersion: int(r.Integer()), KeyID: r.Text(),
 	}
-}
-
-func noSecret(name leger.SecretName) error {
-	return leger.Errorf(leger.CodeNotFound, "there is no secret %s, or not that version of it", name).
-		WithHint("leger secrets list")
 }
 
 func namesJSON(names []leger.SecretName) (string, error) {

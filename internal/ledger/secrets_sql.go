@@ -6,7 +6,7 @@ package ledger
 
 const (
 	// infoColumns are read by secretInfo, and with valueColumns by sealedSecret.
-	infoColumns  = `s.secret_id, s.name, s.version, s.created_at, s.updated_at, s.last_accessed, s.value_id`
+	infoColumns  = `s.secret_id, s.name, s.version, s.created_at, s.updated_at, s.last_accessed, s.value_id, s.scope`
 	valueColumns = `v.encrypted_value, v.nonce, v.encryption_version, v.key_id`
 
 	currentVersion = `v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = s.version`
@@ -40,7 +40,7 @@ SELECT EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND dele
 
 	// The time of the version asked for stands in for updated_at.
 	selectSealedVersion = `
-SELECT s.secret_id, s.name, v.version, s.created_at, v.created_at, s.last_accessed, v.nonce AS value_id,
+SELECT s.secret_id, s.name, v.version, s.created_at, v.created_at, s.last_accessed, v.nonce AS value_id, s.scope,
        v.encrypted_value, v.nonce, v.encryption_version, v.key_id
 FROM secrets AS s
 JOIN secret_versions AS v ON v.user_uuid = s.user_uuid AND v.name = s.name AND v.version = ?3
@@ -86,10 +86,11 @@ UPDATE users SET secret_count = secret_count
     + NOT EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL)
 WHERE user_uuid = ?1 AND changes() > 0`
 
-	// A secret that comes back after its deletion is a new one with old numbers.
+	// A secret that comes back after its deletion is a new one with old numbers. ?8 is
+	// the scope that it gets, NULL for the one it has.
 	updateLedger = `
-INSERT INTO secrets (user_uuid, name, version, secret_id, created_at, updated_at, value_id)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE changes() > 0
+INSERT INTO secrets (user_uuid, name, version, secret_id, created_at, updated_at, value_id, scope)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, '') WHERE changes() > 0
 ON CONFLICT (user_uuid, name) DO UPDATE SET
     version = excluded.version,
     value_id = excluded.value_id,
@@ -97,6 +98,7 @@ ON CONFLICT (user_uuid, name) DO UPDATE SET
     secret_id = CASE WHEN deleted_at IS NULL THEN secret_id ELSE excluded.secret_id END,
     created_at = CASE WHEN deleted_at IS NULL THEN created_at ELSE excluded.created_at END,
     last_accessed = CASE WHEN deleted_at IS NULL THEN last_accessed END,
+    scope = CASE WHEN ?8 IS NULL AND deleted_at IS NULL THEN scope ELSE excluded.scope END,
     deleted_at = NULL`
 
 	// ?3 is the number of versions that stay.
@@ -126,6 +128,19 @@ DELETE FROM secret_versions WHERE user_uuid = ?1 AND name = ?2
   AND EXISTS (SELECT 1 FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NOT NULL)`
 
 	selectLiveVersion = `SELECT version FROM secrets WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL`
+)
+
+// To change a secret's scope: setScope decides, insertAudit follows.
+const (
+	setScope = `UPDATE secrets SET scope = ?3 WHERE user_uuid = ?1 AND name = ?2 AND deleted_at IS NULL`
+
+	// ?2 is a machine that is no more. A subquery's JSON is text to json_set, unless
+	// json() says otherwise.
+	leaveScopes = `
+UPDATE secrets SET scope = json_set(scope, '$.machines', json((
+    SELECT json_group_array(value) FROM json_each(secrets.scope, '$.machines') WHERE value <> ?2)))
+WHERE user_uuid = ?1 AND scope <> '' AND EXISTS (
+    SELECT 1 FROM json_each(secrets.scope, '$.machines') WHERE value = ?2)`
 )
 
 // To record a read: insertEvent always, and one of these. Neither touches a row

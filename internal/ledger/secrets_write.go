@@ -22,7 +22,11 @@ func (s *Store) PutSecrets(ctx context.Context, writes []leger.SecretWrite) erro
 	}
 	list := make([]Statement, 0, 5*len(writes))
 	for i := range writes {
-		list = append(list, s.putSecret(&writes[i])...)
+		put, err := s.putSecret(&writes[i])
+		if err != nil {
+			return err
+		}
+		list = append(list, put...)
 	}
 	_, err := s.engine.Write(ctx, SurvivesPowerLoss, list)
 	if undecided, ok := errors.AsType[*UndecidedError](err); ok && undecided.Err != nil {
@@ -65,19 +69,28 @@ func checkWrite(w *leger.SecretWrite, user leger.UserID) error {
 	return nil
 }
 
-func (s *Store) putSecret(w *leger.SecretWrite) []Statement {
+func (s *Store) putSecret(w *leger.SecretWrite) ([]Statement, error) {
 	sealed := &w.Sealed
 	user, name, version := sealed.User.String(), sealed.Name.String(), int64(sealed.Version)
 	updated := Timestamp(sealed.UpdatedAt)
+	var scope driver.Value
+	if w.Scope != nil {
+		text, err := scopeText(*w.Scope)
+		if err != nil {
+			return nil, err
+		}
+		scope = text
+	}
 	return []Statement{
 		deciding(insertVersion, user, name, version,
 			encoded(sealed.Ciphertext), encoded(sealed.Nonce), int64(sealed.EncryptionVersion), sealed.KeyID, updated,
 			int64(leger.MaxSecretsPerUser)),
 		following(countNew, user, name),
-		following(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated, encoded(sealed.Nonce)),
+		following(updateLedger, user, name, version, sealed.ID, Timestamp(sealed.CreatedAt), updated,
+			encoded(sealed.Nonce), scope),
 		s.auditChange(w.Audit),
 		following(pruneVersions, user, name, int64(leger.KeptSecretVersions)),
-	}
+	}, nil
 }
 
 // whyNotPut tells which of insertVersion's conditions do not hold: those of the
@@ -123,6 +136,17 @@ func staleSecret(name leger.SecretName, current, expect leger.Version, deleted b
 	return e
 }
 
+// SetScope implements leger.SecretStore.
+func (s *Store) SetScope(ctx context.Context, user leger.UserID, name leger.SecretName, scope leger.Scope, audit leger.AuditEvent) error {
+	text, err := scopeText(scope)
+	if err != nil {
+		return err
+	}
+	list := []Statement{deciding(setScope, user.String(), name.String(), text), s.auditChange(audit)}
+	_, err = s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error { return s.whyAbsent(ctx, user, name) })
+	return err
+}
+
 // DeleteSecret implements leger.SecretStore.
 func (s *Store) DeleteSecret(ctx context.Context, user leger.UserID, name leger.SecretName, expect leger.Version, audit leger.AuditEvent) error {
 	list := []Statement{
@@ -146,7 +170,7 @@ func (s *Store) whyNotDeleted(ctx context.Context, user leger.UserID, name leger
 	case current == 0:
 		return s.whyAbsent(ctx, user, name)
 	case expect == 0, current == expect:
-		return noSecret(name) // it was not there a moment ago, and came back since
+		return leger.NoSuchSecret(name) // it was not there a moment ago, and came back since
 	}
 	return staleSecret(name, current, expect, false)
 }

@@ -30,7 +30,7 @@ func filled(b *testing.B) (*sqlite.Store, leger.UserID) {
 func BenchmarkSealedSecrets100(b *testing.B) {
 	s, user := filled(b)
 	for b.Loop() {
-		if list, err := s.SealedSecrets(b.Context(), user); err != nil || len(list) != 100 {
+		if list, err := s.SealedSecrets(b.Context(), user, nil); err != nil || len(list) != 100 {
 			b.Fatal(len(list), err)
 		}
 	}
@@ -40,7 +40,7 @@ func BenchmarkSealedSecrets100Parallel(b *testing.B) {
 	s, user := filled(b)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if list, err := s.SealedSecrets(b.Context(), user); err != nil || len(list) != 100 {
+			if list, err := s.SealedSecrets(b.Context(), user, nil); err != nil || len(list) != 100 {
 				b.Error(len(list), err)
 			}
 		}

@@ -122,7 +122,7 @@ func growUntilRefused(t *testing.T, s *sqlite.Store, user leger.UserID, versions
 
 func checkVersions(t *testing.T, s *sqlite.Store, user leger.UserID, want map[string]leger.Version) {
 	t.Helper()
-	list, err := s.SealedSecrets(t.Context(), user)
+	list, err := s.SealedSecrets(t.Context(), user, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

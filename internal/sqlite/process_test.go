@@ -191,7 +191,7 @@ func checkAcknowledged(t *testing.T, path string, acknowledged map[string]bool) 
 			t.Errorf("%q was acknowledged and is there %d times", line, there[line])
 		}
 	}
-	secrets, err := s.SealedSecrets(t.Context(), user)
+	secrets, err := s.SealedSecrets(t.Context(), user, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

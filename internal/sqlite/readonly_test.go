@@ -22,7 +22,7 @@ func TestReadOnlyBesideTheWriter(t *testing.T) {
 	}
 	s := open(t, sqlite.Config{Path: path, ReadOnly: true})
 	user := owner().UserID()
-	list, err := s.SealedSecrets(t.Context(), user)
+	list, err := s.SealedSecrets(t.Context(), user, nil)
 	if err != nil || len(list) == 0 {
 		t.Errorf("%d secrets, %v", len(list), err)
 	}
@@ -40,7 +40,7 @@ func TestReadOnlyBesideTheWriter(t *testing.T) {
 	}
 	_ = server.cmd.Wait() // says that it was killed
 	there := open(t, sqlite.Config{Path: filepath.Join(dir, "copy.db")})
-	if list, err := there.SealedSecrets(t.Context(), user); err != nil || len(list) == 0 {
+	if list, err := there.SealedSecrets(t.Context(), user, nil); err != nil || len(list) == 0 {
 		t.Errorf("in the copy: %d secrets, %v", len(list), err)
 	}
 }

@@ -43,7 +43,7 @@ func TestContradictionsAreDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			execSQL(t, path, `PRAGMA foreign_keys = OFF; `+change)
-			sealed, err := s.SealedSecrets(t.Context(), user)
+			sealed, err := s.SealedSecrets(t.Context(), user, nil)
 			if !errors.Is(err, leger.ErrInternal) {
 				t.Errorf("with values: %d secrets, %v", len(sealed), err)
 			}

@@ -36,7 +36,7 @@ func testNoSecrets(h *harness) {
 	infos, err := h.Secrets.Secrets(h.Context(), user)
 	h.must(err)
 	h.same("secrets", infos, []leger.SecretInfo{})
-	sealed, err := h.Secrets.SealedSecrets(h.Context(), user)
+	sealed, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	h.same("sealed secrets", sealed, []leger.SealedSecret{})
 	_, err = h.Secrets.SealedSecret(h.Context(), user, name)
@@ -57,7 +57,7 @@ func testPutAndRead(h *harness) {
 	infos, err := h.Secrets.Secrets(h.Context(), user)
 	h.must(err)
 	h.same("secrets, by name", infos, []leger.SecretInfo{a.SecretInfo, b.SecretInfo})
-	all, err := h.Secrets.SealedSecrets(h.Context(), user)
+	all, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	h.same("sealed secrets, by name", all, []leger.SealedSecret{a, b})
 	one, err := h.Secrets.SealedSecret(h.Context(), user, b.Name)
@@ -193,7 +193,7 @@ func testPrefixes(h *harness) {
 		}
 	}
 	h.must(h.deleteSecret(user, "a", 0))
-	all, err := h.Secrets.SealedSecrets(h.Context(), user)
+	all, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	var got []string
 	for _, s := range all {
@@ -214,7 +214,7 @@ func testLiteralValues(h *harness) {
 		h.must(err)
 		h.same(name, got, want)
 	}
-	all, err := h.Secrets.SealedSecrets(h.Context(), user)
+	all, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	h.same("number of secrets", len(all), 7)
 }
@@ -232,7 +232,7 @@ func testOtherAccount(h *harness) {
 	h.must(h.Secrets.RecordAccess(h.Context(), other, nil, event(other, leger.ActionSecretRead, "*", 0, 3)))
 	h.must(h.deleteSecret(other, "key", 1))
 
-	all, err := h.Secrets.SealedSecrets(h.Context(), owner)
+	all, err := h.Secrets.SealedSecrets(h.Context(), owner, nil)
 	h.must(err)
 	h.same("the owner's secrets", all, []leger.SealedSecret{want})
 	h.same("the owner's audit log", h.actions(owner), []leger.Action{leger.ActionSignIn, leger.ActionSecretUpdate})
@@ -256,7 +256,7 @@ func testAllOrNothing(h *harness) {
 	h.must(h.Secrets.PutSecrets(h.Context(), []leger.SecretWrite{
 		h.write(user, "a", 0, "new a"), h.write(user, "b", 1, "new b"), h.write(user, "c", 0, "new c"),
 	}))
-	all, err := h.Secrets.SealedSecrets(h.Context(), user)
+	all, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	var got []string
 	for _, s := range all {

@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, group := range map[string]map[string]func(*harness){
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
 		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
-		"Installation": installationTests(), "Machines": machineTests(), "Enrolments": enrolmentTests(),
+		"Installation": installationTests(), "Machines": machineTests(), "Scopes": scopeTests(), "Enrolments": enrolmentTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

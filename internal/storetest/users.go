@@ -239,7 +239,7 @@ func testDeleteUser(h *harness) {
 
 	_, err = h.Sessions.Session(h.Context(), stays.Hash)
 	h.must(err)
-	secrets, err := h.Secrets.SealedSecrets(h.Context(), other)
+	secrets, err := h.Secrets.SealedSecrets(h.Context(), other, nil)
 	h.must(err)
 	h.same("another's secrets", len(secrets), 1)
 	releases, _, err = h.Releases.Releases(h.Context(), other, leger.ReleasePage{Limit: 10})
@@ -249,7 +249,7 @@ func testDeleteUser(h *harness) {
 	_, created, err := h.Users.SignIn(h.Context(), signIn(1, 20), nil)
 	h.must(err)
 	h.same("who comes back is new", created, true)
-	secrets, err = h.Secrets.SealedSecrets(h.Context(), user)
+	secrets, err = h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	h.same("and owns nothing", fmt.Sprint(len(secrets)), "0")
 }

@@ -89,7 +89,7 @@ func testOwnSecrets(h *harness) {
 		}
 		return nil
 	})
-	all, err := h.Secrets.SealedSecrets(h.Context(), user)
+	all, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	h.same("secrets", len(all), writers)
 	for i, s := range all {
@@ -166,7 +166,7 @@ func testOverlappingBatches(h *harness) {
 			}
 		}
 	})
-	all, err := h.Secrets.SealedSecrets(h.Context(), user)
+	all, err := h.Secrets.SealedSecrets(h.Context(), user, nil)
 	h.must(err)
 	for _, s := range all {
 		h.same("version of "+s.Name.String(), s.Version, leger.Version(writers))

@@ -49,7 +49,7 @@ func (s *safe) account(t *testing.T, email string) leger.UserID {
 // put writes a value and gives the outcome.
 func (s *safe) put(t *testing.T, name, value string) vault.Written {
 	t.Helper()
-	w, err := s.Put(t.Context(), s.user, secretName(t, name), text(value), vault.Precondition{}, s.event())
+	w, err := s.Put(t.Context(), s.user, vault.Item{Name: secretName(t, name), Value: text(value)}, vault.Precondition{}, s.event())
 	must(t, err)
 	return w
 }

@@ -77,7 +77,7 @@ func TestRecord(t *testing.T) {
 	s.put(t, "openai_api_key", value)
 	s.put(t, "another", "another value")
 	bob := s.account(t, "bob@example.com")
-	_, err := s.Put(t.Context(), bob, secretName(t, "openai_api_key"), text("bob's value"), vault.Precondition{}, s.event())
+	_, err := s.Put(t.Context(), bob, vault.Item{Name: secretName(t, "openai_api_key"), Value: text("bob's value")}, vault.Precondition{}, s.event())
 	must(t, err)
 
 	own := s.records(t, "user_uuid = ?", s.user.String())
@@ -180,7 +180,7 @@ func TestMovedRecordsStayShut(t *testing.T) {
 			_, err = db.ExecContext(t.Context(), move)
 			must(t, err)
 			must(t, db.Close())
-			o, err := s.Open(t.Context(), s.user, secretName(t, "a"), s.event())
+			o, err := s.Open(t.Context(), s.user, secretName(t, "a"), nil, s.event())
 			if leger.CodeOf(err) != leger.CodeInternal || o.Value.Len() != 0 {
 				t.Errorf("opened to %d bytes, %v", o.Value.Len(), err)
 			}
@@ -201,14 +201,14 @@ func TestRollbackOfLedgerAndValueTogetherOpens(t *testing.T) {
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), `UPDATE secrets SET version = 1 WHERE name = 'a'`)
 	must(t, err)
-	if _, err := s.Open(t.Context(), s.user, secretName(t, "a"), s.event()); leger.CodeOf(err) != leger.CodeInternal {
+	if _, err := s.Open(t.Context(), s.user, secretName(t, "a"), nil, s.event()); leger.CodeOf(err) != leger.CodeInternal {
 		t.Errorf("the version alone was set back: %v", err)
 	}
 	_, err = db.ExecContext(t.Context(), `
 UPDATE secrets SET value_id = (SELECT nonce FROM secret_versions WHERE name = 'a' AND version = 1) WHERE name = 'a'`)
 	must(t, err)
 	must(t, db.Close())
-	o, err := s.Open(t.Context(), s.user, secretName(t, "a"), s.event())
+	o, err := s.Open(t.Context(), s.user, secretName(t, "a"), nil, s.event())
 	must(t, err)
 	if o.Version != 1 || string(o.Value.Reveal()) != "one" {
 		t.Errorf("version %d", o.Version)

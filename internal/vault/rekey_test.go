@@ -148,7 +148,7 @@ func TestNoWriteOutlivesItsKey(t *testing.T) {
 // write puts a value, and then deletes it if asked to, unless ctx ends.
 func (s *safe) write(ctx context.Context, t *testing.T, name, value string, remove bool) {
 	n := secretName(t, name)
-	_, err := s.Put(ctx, s.user, n, text(value), vault.Precondition{}, s.event())
+	_, err := s.Put(ctx, s.user, vault.Item{Name: n, Value: text(value)}, vault.Precondition{}, s.event())
 	if err == nil && remove {
 		err = s.Delete(ctx, s.user, n, vault.Precondition{}, s.event())
 	}

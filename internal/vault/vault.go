@@ -121,11 +121,12 @@ func (v *Vault) List(ctx context.Context, user leger.UserID) ([]leger.SecretInfo
 	return v.Secrets.Secrets(ctx, user)
 }
 
-// OpenAll gives every live secret with its value, and records that they left.
-// One record that does not open fails the call: a list with a gap would look
-// like a deletion to whoever syncs.
-func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, audit leger.AuditEvent) ([]Opened, error) {
-	sealed, err := v.Secrets.SealedSecrets(ctx, user)
+// OpenAll gives every live secret with its value, and records that they left: those
+// whose scope gives them to the machine to, or all when to is nil. One record that does
+// not open fails the call: a list with a gap would look like a deletion to whoever
+// syncs.
+func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, to *leger.Machine, audit leger.AuditEvent) ([]Opened, error) {
+	sealed, err := v.Secrets.SealedSecrets(ctx, user, to)
 	if err != nil {
 		return nil, err
 	}
@@ -141,14 +142,25 @@ func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, audit leger.Audi
 		return out, nil
 	}
 	audit.Action, audit.Subject, audit.Count = leger.ActionSecretRead, "*", len(out)
-	return out, v.Secrets.RecordAccess(ctx, user, nil, audit)
+	var names []leger.SecretName // nil: all of the user's
+	if to != nil {
+		for _, o := range out {
+			names = append(names, o.Name)
+		}
+	}
+	return out, v.Secrets.RecordAccess(ctx, user, names, audit)
 }
 
 // Open gives one secret with its value, and records that it left. CodeNotFound.
-func (v *Vault) Open(ctx context.Context, user leger.UserID, name leger.SecretName, audit leger.AuditEvent) (Opened, error) {
+// CodeForbidden when its scope does not give it to the machine to; a machine that only
+// delivers does not learn that it is there: CodeNotFound. A nil to is given everything.
+func (v *Vault) Open(ctx context.Context, user leger.UserID, name leger.SecretName, to *leger.Machine, audit leger.AuditEvent) (Opened, error) {
 	s, err := v.Secrets.SealedSecret(ctx, user, name)
 	if err != nil {
 		return Opened{}, err
+	}
+	if to != nil && !s.Scope.Gives(*to) {
+		return Opened{}, withheld(name, to)
 	}
 	value, err := v.keys().open(s)
 	if err != nil {
@@ -158,10 +170,26 @@ func (v *Vault) Open(ctx context.Context, user leger.UserID, name leger.SecretNa
 	return Opened{s.SecretInfo, value}, v.Secrets.RecordAccess(ctx, user, []leger.SecretName{name}, audit)
 }
 
-// Put makes value the secret's current version, or leaves it when it is already.
-// CodeConflict when pre does not hold or the user owns too many.
-func (v *Vault) Put(ctx context.Context, user leger.UserID, name leger.SecretName, value leger.Plaintext, pre Precondition, audit leger.AuditEvent) (Written, error) {
-	items := []Item{{Name: name, Value: value}}
+func withheld(name leger.SecretName, to *leger.Machine) error {
+	if to.Role != leger.RoleFull {
+		return leger.NoSuchSecret(name)
+	}
+	return leger.Errorf(leger.CodeForbidden, "secret %s is not given to this machine", name).
+		WithHint("see which machines it goes to, and change that: leger secrets scope %s", name)
+}
+
+// SetScope says which machines the secret is given to from now on. CodeNotFound. The
+// audit event's Detail tells which.
+func (v *Vault) SetScope(ctx context.Context, user leger.UserID, name leger.SecretName, scope leger.Scope, audit leger.AuditEvent) error {
+	audit.Action, audit.Subject = leger.ActionSecretScope, name.String()
+	return v.Secrets.SetScope(ctx, user, name, scope, audit)
+}
+
+// Put makes the item's value the secret's current version, or leaves it when it is
+// already. it.Expect counts for nothing, pre says what must hold. CodeConflict when it
+// does not, or when the user owns too many.
+func (v *Vault) Put(ctx context.Context, user leger.UserID, it Item, pre Precondition, audit leger.AuditEvent) (Written, error) {
+	items := []Item{it}
 	var out Written
 	err := v.retry(ctx, pre, func() error {
 		v.sealing.RLock()
@@ -183,6 +211,10 @@ type Item struct {
 	// Expect, when not nil, is the version that must be current; 0: the secret must
 	// not exist.
 	Expect *leger.Version
+	// Scope, when not nil, says which machines the secret is given to from the version
+	// on that is written. Where none is, because the value is there already, it changes
+	// nothing: see SetScope.
+	Scope *leger.Scope
 }
 
 // PutAll writes all items or none, and gives their outcomes in order. Names must
@@ -241,7 +273,7 @@ func (v *Vault) Restore(ctx context.Context, user leger.UserID, name leger.Secre
 	}
 	defer value.Wipe()
 	audit.Action = leger.ActionSecretRestore
-	return v.Put(ctx, user, name, value, pre, audit)
+	return v.Put(ctx, user, Item{Name: name, Value: value}, pre, audit)
 }
 
 // Delete forgets a secret and every value it had. CodeNotFound, CodeConflict.
@@ -337,6 +369,7 @@ func (v *Vault) next(user leger.UserID, it Item, st leger.SecretState, now time.
 	action := leger.ActionSecretCreate
 	if st.Current != nil {
 		info.ID, info.CreatedAt, info.LastAccessed = st.Current.ID, st.Current.CreatedAt, st.Current.LastAccessed
+		info.Scope = st.Current.Scope
 		action = leger.ActionSecretUpdate
 	} else {
 		id, err := leger.NewID(v.Random)
@@ -344,6 +377,9 @@ func (v *Vault) next(user leger.UserID, it Item, st leger.SecretState, now time.
 			return leger.SecretWrite{}, err
 		}
 		info.ID = id
+	}
+	if it.Scope != nil {
+		info.Scope = *it.Scope
 	}
 	sealed, err := v.keys().seal(v.Random, info, it.Value)
 	if err != nil {
@@ -353,7 +389,7 @@ func (v *Vault) next(user leger.UserID, it Item, st leger.SecretState, now time.
 		audit.Action = action
 	}
 	audit.Subject, audit.Version = it.Name.String(), info.Version
-	return leger.SecretWrite{Sealed: sealed, Expect: st.Version, Audit: audit}, nil
+	return leger.SecretWrite{Sealed: sealed, Expect: st.Version, Scope: it.Scope, Audit: audit}, nil
 }
 
 func (v *Vault) commit(ctx context.Context, p plan) error {

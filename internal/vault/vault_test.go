@@ -34,7 +34,7 @@ func TestPutDecidesVersions(t *testing.T) {
 	if w := s.put(t, "Key", "one"); w.Version != 1 || !w.Created {
 		t.Errorf("another name: %+v", w)
 	}
-	got, err := s.Open(t.Context(), s.user, secretName(t, "key"), s.event())
+	got, err := s.Open(t.Context(), s.user, secretName(t, "key"), nil, s.event())
 	must(t, err)
 	if string(got.Value.Reveal()) != "one" || got.Version != 3 {
 		t.Errorf("opened %q, version %d", got.Value.Reveal(), got.Version)
@@ -60,7 +60,7 @@ func TestPreconditions(t *testing.T) {
 	s := newSafe(t)
 	ctx, name := t.Context(), secretName(t, "key")
 	put := func(pre vault.Precondition) error {
-		_, err := s.Put(ctx, s.user, name, text(fmt.Sprint(pre)), pre, s.event())
+		_, err := s.Put(ctx, s.user, vault.Item{Name: name, Value: text(fmt.Sprint(pre))}, pre, s.event())
 		return err
 	}
 	conflict := func(what string, err error, current leger.Version) {
@@ -97,7 +97,7 @@ func TestRestore(t *testing.T) {
 	s.put(t, "key", "two")
 	w, err := s.Restore(ctx, s.user, name, 1, vault.Precondition{}, s.event())
 	must(t, err)
-	got, err := s.Open(ctx, s.user, name, s.event())
+	got, err := s.Open(ctx, s.user, name, nil, s.event())
 	must(t, err)
 	if w.Version != 3 || !w.Changed || string(got.Value.Reveal()) != "one" {
 		t.Errorf("restored %+v, value %q", w, got.Value.Reveal())
@@ -152,12 +152,12 @@ func TestAudit(t *testing.T) {
 	s.put(t, "key", "one")
 	s.put(t, "key", "two")
 	s.put(t, "key", "two")
-	_, err := s.OpenAll(ctx, s.user, s.event())
+	_, err := s.OpenAll(ctx, s.user, nil, s.event())
 	must(t, err)
-	_, err = s.Open(ctx, s.user, name, s.event())
+	_, err = s.Open(ctx, s.user, name, nil, s.event())
 	must(t, err)
 	must(t, s.Delete(ctx, s.user, name, vault.Precondition{}, s.event()))
-	if list, err := s.OpenAll(ctx, s.user, s.event()); err != nil || len(list) != 0 {
+	if list, err := s.OpenAll(ctx, s.user, nil, s.event()); err != nil || len(list) != 0 {
 		t.Errorf("opened %d, %v", len(list), err)
 	}
 	var got []string
@@ -179,24 +179,24 @@ func TestKeyChange(t *testing.T) {
 	s.put(t, "old", "value")
 	newer := newKey(t)
 	both := s.with(t, newer, s.key)
-	got, err := both.Open(ctx, s.user, secretName(t, "old"), s.event())
+	got, err := both.Open(ctx, s.user, secretName(t, "old"), nil, s.event())
 	must(t, err)
 	if string(got.Value.Reveal()) != "value" {
 		t.Errorf("opened %q", got.Value.Reveal())
 	}
-	if w, err := both.Put(ctx, s.user, secretName(t, "old"), text("value"), vault.Precondition{}, s.event()); err != nil || w.Changed {
+	if w, err := both.Put(ctx, s.user, vault.Item{Name: secretName(t, "old"), Value: text("value")}, vault.Precondition{}, s.event()); err != nil || w.Changed {
 		t.Errorf("the same value under the old key: %+v, %v", w, err)
 	}
 	alone := s.with(t, newer, "")
 	for what, err := range map[string]error{
-		"one": second(alone.Open(ctx, s.user, secretName(t, "old"), s.event())),
-		"all": second(alone.OpenAll(ctx, s.user, s.event())),
+		"one": second(alone.Open(ctx, s.user, secretName(t, "old"), nil, s.event())),
+		"all": second(alone.OpenAll(ctx, s.user, nil, s.event())),
 	} {
 		if !errors.Is(err, leger.ErrInternal) {
 			t.Errorf("opening %s without the key: %v", what, err)
 		}
 	}
-	w, err := alone.Put(ctx, s.user, secretName(t, "old"), text("value"), vault.Precondition{}, s.event())
+	w, err := alone.Put(ctx, s.user, vault.Item{Name: secretName(t, "old"), Value: text("value")}, vault.Precondition{}, s.event())
 	if err != nil || !w.Changed || w.Version != 2 {
 		t.Errorf("written anew: %+v, %v", w, err)
 	}
@@ -214,7 +214,7 @@ func TestManyWriters(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range writers {
 		wg.Go(func() {
-			w, err := s.Put(t.Context(), s.user, secretName(t, "key"), text(fmt.Sprint("value ", i)), vault.Precondition{}, s.event())
+			w, err := s.Put(t.Context(), s.user, vault.Item{Name: secretName(t, "key"), Value: text(fmt.Sprint("value ", i))}, vault.Precondition{}, s.event())
 			if err != nil {
 				t.Error(err)
 			}
@@ -262,7 +262,7 @@ func TestWriteThatIsOvertaken(t *testing.T) {
 				func() { s.put(t, "key", "two") }, func() { s.put(t, "key", "three") },
 			}}
 			v := vault.New(vault.Config{Keys: ring(t, s.key), Secrets: slow, Now: time.Now, Random: rand.Reader})
-			w, err := v.Put(t.Context(), s.user, secretName(t, "key"), text("mine"), pre, s.event())
+			w, err := v.Put(t.Context(), s.user, vault.Item{Name: secretName(t, "key"), Value: text("mine")}, pre, s.event())
 			var e *leger.Error
 			switch {
 			case pre.Version == 0 && (err != nil || w.Version != 4):
@@ -280,7 +280,7 @@ func TestCreationThatIsOvertaken(t *testing.T) {
 	s := newSafe(t)
 	slow := &overtaken{Store: s.store, before: []func(){func() { s.put(t, "key", "theirs") }}}
 	v := vault.New(vault.Config{Keys: ring(t, s.key), Secrets: slow, Now: time.Now, Random: rand.Reader})
-	_, err := v.Put(t.Context(), s.user, secretName(t, "key"), text("mine"), vault.Precondition{Absent: true}, s.event())
+	_, err := v.Put(t.Context(), s.user, vault.Item{Name: secretName(t, "key"), Value: text("mine")}, vault.Precondition{Absent: true}, s.event())
 	var e *leger.Error
 	if !errors.As(err, &e) || e.Code != leger.CodeConflict || e.Version != 1 {
 		t.Errorf("%v", err)
@@ -298,12 +298,12 @@ func TestWriteGivesUp(t *testing.T) {
 	t.Parallel()
 	s := newSafe(t)
 	v := vault.New(vault.Config{Keys: ring(t, s.key), Secrets: forever{s.store}, Now: time.Now, Random: rand.Reader})
-	if _, err := v.Put(t.Context(), s.user, secretName(t, "key"), text("x"), vault.Precondition{}, s.event()); !errors.Is(err, leger.ErrUnavailable) {
+	if _, err := v.Put(t.Context(), s.user, vault.Item{Name: secretName(t, "key"), Value: text("x")}, vault.Precondition{}, s.event()); !errors.Is(err, leger.ErrUnavailable) {
 		t.Errorf("always overtaken: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := v.Put(ctx, s.user, secretName(t, "key"), text("x"), vault.Precondition{}, s.event()); !errors.Is(err, leger.ErrUnavailable) {
+	if _, err := v.Put(ctx, s.user, vault.Item{Name: secretName(t, "key"), Value: text("x")}, vault.Precondition{}, s.event()); !errors.Is(err, leger.ErrUnavailable) {
 		t.Errorf("after the request ended: %v", err)
 	}
 }
@@ -316,9 +316,9 @@ func TestStorageAway(t *testing.T) {
 	ctx, name := t.Context(), secretName(t, "key")
 	for what, err := range map[string]error{
 		"list":     second(s.List(ctx, s.user)),
-		"open all": second(s.OpenAll(ctx, s.user, s.event())),
-		"open":     second(s.Open(ctx, s.user, name, s.event())),
-		"put":      second(s.Put(ctx, s.user, name, text("x"), vault.Precondition{}, s.event())),
+		"open all": second(s.OpenAll(ctx, s.user, nil, s.event())),
+		"open":     second(s.Open(ctx, s.user, name, nil, s.event())),
+		"put":      second(s.Put(ctx, s.user, vault.Item{Name: name, Value: text("x")}, vault.Precondition{}, s.event())),
 		"restore":  second(s.Restore(ctx, s.user, name, 1, vault.Precondition{}, s.event())),
 		"versions": second(s.Versions(ctx, s.user, name)),
 		"delete":   s.Delete(ctx, s.user, name, vault.Precondition{}, s.event()),
@@ -335,10 +335,10 @@ func TestValueLeavesOnlyOnRecord(t *testing.T) {
 	s := newSafe(t)
 	s.put(t, "key", "value")
 	v := vault.New(vault.Config{Keys: ring(t, s.key), Secrets: unrecorded{s.store}, Now: time.Now, Random: rand.Reader})
-	if _, err := v.Open(t.Context(), s.user, secretName(t, "key"), s.event()); !errors.Is(err, leger.ErrUnavailable) {
+	if _, err := v.Open(t.Context(), s.user, secretName(t, "key"), nil, s.event()); !errors.Is(err, leger.ErrUnavailable) {
 		t.Errorf("open: %v", err)
 	}
-	if _, err := v.OpenAll(t.Context(), s.user, s.event()); !errors.Is(err, leger.ErrUnavailable) {
+	if _, err := v.OpenAll(t.Context(), s.user, nil, s.event()); !errors.Is(err, leger.ErrUnavailable) {
 		t.Errorf("open all: %v", err)
 	}
 }
@@ -360,7 +360,7 @@ func TestValuesKeepEveryByte(t *testing.T) {
 		"newlines": "a\nb\r\n", "nul": "a\x00b", "spaces": "  a  ", "null": "<null>", "unicode": "ключ 🔑\u2028", "one": "x", "biggest": string(big),
 	} {
 		s.put(t, name, value)
-		got, err := s.Open(t.Context(), s.user, secretName(t, name), s.event())
+		got, err := s.Open(t.Context(), s.user, secretName(t, name), nil, s.event())
 		must(t, err)
 		if string(got.Value.Reveal()) != value {
 			t.Errorf("%s: %d bytes came back as %d others", name, len(value), got.Value.Len())
@@ -372,7 +372,7 @@ func TestValuesKeepEveryByte(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, store.Close()) }()
 	s.store = store
-	got, err := s.with(t, s.key, "").Open(t.Context(), s.user, secretName(t, "newlines"), s.event())
+	got, err := s.with(t, s.key, "").Open(t.Context(), s.user, secretName(t, "newlines"), nil, s.event())
 	must(t, err)
 	if string(got.Value.Reveal()) != "a\nb\r\n" {
 		t.Errorf("after a restart: %q", got.Value.Reveal())

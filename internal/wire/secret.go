@@ -5,6 +5,9 @@ import "leger.run/leger"
 // Secrets is the answer of GET /api/secrets, in order of name.
 type Secrets struct {
 	Secrets []Secret `json:"secrets"`
+	// Withheld are the names of those that are not given to the machine that asks for
+	// values. One that only delivers is not told.
+	Withheld []leger.SecretName `json:"withheld,omitempty"`
 	Installation
 }
 
@@ -18,16 +21,56 @@ type Secret struct {
 	// ValueID changes whenever the value does, even where the number repeats, and says
 	// nothing about the value. "" from a server that does not know it.
 	ValueID string `json:"value_id,omitempty"`
+	// Scope says which machines it is given to; nil: all. A machine that only delivers is
+	// not told.
+	Scope *Scope `json:"scope,omitempty"`
+}
+
+// Scope says which machines a secret is given to: all, or those that are named and those
+// of the groups; with neither it is none.
+type Scope struct {
+	All      bool     `json:"all,omitempty"`
+	Machines []string `json:"machines,omitzero"` // ids
+	Groups   []string `json:"groups,omitzero"`
+}
+
+// ScopeOf converts a scope.
+func ScopeOf(s leger.Scope) Scope {
+	if !s.Chosen {
+		return Scope{All: true}
+	}
+	return Scope{Machines: append([]string{}, s.Machines...), Groups: append([]string{}, s.Groups...)}
+}
+
+// Parse gives what a client asks for. ErrInvalid.
+func (s *Scope) Parse() (leger.Scope, error) {
+	named := s.Machines != nil || s.Groups != nil
+	switch {
+	case s.All && named:
+		return leger.Scope{}, leger.Invalid("all", "a secret is given to all machines or to chosen ones, not both")
+	case s.All:
+		return leger.Scope{}, nil
+	case !named:
+		return leger.Scope{}, leger.Invalid("all", "say which machines are given the secret: all, or machines and groups")
+	}
+	return leger.ParseScope(s.Machines, s.Groups)
 }
 
 // SecretOf converts what is known without opening the secret.
 func SecretOf(s leger.SecretInfo) Secret {
-	return Secret{Name: s.Name, Version: s.Version, CreatedAt: At(s.CreatedAt), UpdatedAt: At(s.UpdatedAt), ValueID: s.ValueID}
+	out := Secret{Name: s.Name, Version: s.Version, CreatedAt: At(s.CreatedAt), UpdatedAt: At(s.UpdatedAt), ValueID: s.ValueID}
+	if s.Scope.Chosen {
+		scope := ScopeOf(s.Scope)
+		out.Scope = &scope
+	}
+	return out
 }
 
-// SecretPut is the body of POST /api/secrets/:name.
+// SecretPut is the body of POST /api/secrets/:name. Without a scope that of the secret
+// stays, and a new one is given to all machines.
 type SecretPut struct {
 	Value string `json:"value"`
+	Scope *Scope `json:"scope,omitempty"`
 }
 
 // SecretWritten is the answer of POST /api/secrets/:name and …/restore.

@@ -256,6 +256,11 @@ export interface paths {
          *     a browser session is 403 then. If one stored value cannot be opened, or a secret
          *     is missing that the account counts, the whole answer is 500, so that nobody
          *     takes a gap for a deletion.
+         *
+         *     A machine's token is given the values whose scope gives them to the machine, and
+         *     the names of the others as `withheld`. One that only delivers is given neither
+         *     the names nor the scopes: to it there is nothing else. A token of the shared
+         *     secret is given all of them, because whoever has that secret can be anybody.
          */
         get: operations["listSecrets"];
         put?: never;
@@ -304,7 +309,8 @@ export interface paths {
         };
         /**
          * One secret with its value
-         * @description For tokens only; a browser session is 403.
+         * @description For tokens only; a browser session is 403. So is a machine that its scope does not
+         *     give the secret to; to one that only delivers there is no such secret: 404.
          */
         get: operations["showSecret"];
         put?: never;
@@ -312,6 +318,30 @@ export interface paths {
         post: operations["writeSecret"];
         /** Delete a secret and every value it had */
         delete: operations["deleteSecret"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/secrets/{name}/scope": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The secret's name. */
+                name: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say which machines a secret is given to
+         * @description It holds from the next request on. A machine that is not given the secret any more
+         *     loses it with its next sync.
+         */
+        put: operations["setSecretScope"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -911,6 +941,21 @@ export interface components {
             created_at: components["schemas"]["Time"];
             updated_at: components["schemas"]["Time"];
             value_id: components["schemas"]["ValueID"];
+            /**
+             * @description The machines that it is given to; absent: all of them. A machine that only
+             *     delivers is not told.
+             */
+            scope?: components["schemas"]["Scope"];
+        };
+        /**
+         * @description Which of its owner's machines a secret is given to: `all`, or those named and
+         *     those that are in one of the groups. With neither it is none.
+         */
+        Scope: {
+            /** @description All of them, those to come too. Not together with the others. */
+            all?: boolean;
+            machines?: string[];
+            groups?: components["schemas"]["MachineGroups"];
         };
         /**
          * @description Random, and another one with every new value: where a version number repeats with
@@ -920,6 +965,8 @@ export interface components {
         ValueID: string;
         SecretPut: {
             value: components["schemas"]["SecretValue"];
+            /** @description Absent, the scope stays; a new secret is then given to all machines. */
+            scope?: components["schemas"]["Scope"];
         };
         SecretWritten: {
             value_id: components["schemas"]["ValueID"];
@@ -1861,6 +1908,11 @@ export interface operations {
                     "application/json": components["schemas"]["Success"] & {
                         data?: {
                             secrets: components["schemas"]["Secret"][];
+                            /**
+                             * @description Whose values are not given to the machine that asks for
+                             *     values; absent: none, or none that it may know of.
+                             */
+                            withheld?: components["schemas"]["SecretName"][];
                             installation: components["schemas"]["Installation"];
                             epoch: components["schemas"]["Epoch"];
                         };
@@ -2002,6 +2054,45 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setSecretScope: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The secret's name. */
+                name: components["parameters"]["SecretName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Scope"];
+            };
+        };
+        responses: {
+            /** @description The scope. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Scope"];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
