@@ -306,7 +306,8 @@ func (a *app) refusal(plan deploy.Plan, in install) error {
 	}
 	for _, r := range plan.Refusals {
 		if link := newSecretLink(server, r.Secret); link != "" {
-			r.Hint = "create it at " + link + " or with leger secrets set " + r.Secret
+			r.Hint = "create it at " + link + " or with leger secrets set " + r.Secret +
+				"; if there is one, this machine may not be given it: leger secrets scope " + r.Secret
 		}
 		where := ""
 		switch {

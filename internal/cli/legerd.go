@@ -242,7 +242,8 @@ func (r remote) SecretValues(ctx context.Context, etag string) (secretsync.List,
 		return secretsync.List{}, err
 	}
 	list := secretsync.List{
-		Origin: secretsync.Origin{Installation: got.Installation, Epoch: got.Epoch}, ETag: got.ETag, NotModified: got.NotModified,
+		Origin: secretsync.Origin{Installation: got.Installation, Epoch: got.Epoch}, ETag: got.ETag,
+		NotModified: got.NotModified, Withheld: got.Withheld,
 	}
 	for _, s := range got.Secrets {
 		if s.Value == nil {

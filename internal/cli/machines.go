@@ -39,8 +39,8 @@ func (a *app) machinesCmd() *cobra.Command {
 		Use: "set MACHINE", Short: "Say what a machine may do, and which groups it is in",
 		Long: `Say what a machine may do, and which groups it is in. A machine of the role full may
 do whatever you may. One of the role deliver reads your secrets and releases and
-reports itself; it writes nothing else, and signs no browser in. Groups are notes of
-yours: they decide nothing yet.`,
+reports itself; it writes nothing else, and signs no browser in. A secret may be given
+to a group of machines: leger secrets scope.`,
 		Example: `  leger machines set nas --role deliver
   leger machines set nas --groups home,media`,
 		Args: exactArgs("the name or id of a machine"),
@@ -165,18 +165,24 @@ func (a *app) machine(ctx context.Context, text string) (wire.Machine, *client.C
 	if err != nil {
 		return wire.Machine{}, nil, olderThanMachines(err)
 	}
-	named := slices.DeleteFunc(list, func(m wire.Machine) bool { return m.ID != text && m.Name != text })
+	m, err := findMachine(list, text)
+	return m, c, err
+}
+
+// findMachine finds one by its id or its name.
+func findMachine(list []wire.Machine, text string) (wire.Machine, error) {
+	named := slices.DeleteFunc(slices.Clone(list), func(m wire.Machine) bool { return m.ID != text && m.Name != text })
 	switch len(named) {
 	case 0:
-		return wire.Machine{}, nil, leger.Errorf(leger.CodeNotFound, "you have no machine %q", text).WithHint("leger machines list")
+		return wire.Machine{}, leger.Errorf(leger.CodeNotFound, "you have no machine %q", text).WithHint("leger machines list")
 	case 1:
-		return named[0], c, nil
+		return named[0], nil
 	}
 	var ids []string
 	for _, m := range named {
 		ids = append(ids, m.ID+" ("+m.UnixUser+")")
 	}
-	return wire.Machine{}, nil, leger.Errorf(leger.CodeConflict, "you have %d machines that are called %q", len(named), text).
+	return wire.Machine{}, leger.Errorf(leger.CodeConflict, "you have %d machines that are called %q", len(named), text).
 		WithHint("say which by its id: %s", strings.Join(ids, ", "))
 }
 

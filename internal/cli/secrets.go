@@ -47,7 +47,7 @@ it are named first.`,
 		Args:    exactArgs("the name of a secret"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.secretsAdopt(cmd.Context(), args[0]) },
 	}
-	return group("secrets", "Your secrets: on the server, and on this machine", list, a.syncCmd(), a.setCmd(), get, del, adopt)
+	return group("secrets", "Your secrets: on the server, and on this machine", list, a.syncCmd(), a.setCmd(), get, del, a.scopeCmd(), adopt)
 }
 
 func (a *app) secretsList(ctx context.Context) error {
@@ -69,11 +69,16 @@ func (a *app) secretsList(ctx context.Context) error {
 		a.say("You have no secrets yet. leger secrets set NAME makes one.")
 		return nil
 	}
+	called, err := machineNames(ctx, c, list)
+	if err != nil {
+		return err
+	}
 	var rows [][]string
 	for _, s := range list {
-		rows = append(rows, []string{s.Name.String(), fmt.Sprint(s.Version), a.when(s.UpdatedAt.Time)})
+		given := describeScope(s.Scope, called)
+		rows = append(rows, []string{s.Name.String(), fmt.Sprint(s.Version), a.when(s.UpdatedAt.Time), given})
 	}
-	return a.table([]string{"NAME", "VERSION", "CHANGED"}, rows)
+	return a.table([]string{"NAME", "VERSION", "CHANGED", "GIVEN TO"}, rows)
 }
 
 // when shows an instant in local time, to the minute.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/wire"
 )
 
 // setSource says where secrets set takes the value from: never from the command
@@ -19,6 +20,8 @@ type setSource struct {
 	file string // "" is stdin, or the terminal
 	trim bool   // drop one last newline
 	have int64  // --if-version; 0: whatever is there
+
+	scope scopeFlags // which machines it is given to from then on
 }
 
 func (a *app) setCmd() *cobra.Command {
@@ -29,7 +32,10 @@ func (a *app) setCmd() *cobra.Command {
 not shown; several lines may be pasted. Otherwise standard input is taken to its
 end, byte for byte: a newline at the end, which echo adds, is part of the value
 unless --trim drops it. A value never goes on the command line: other users of the
-machine could read it there.`,
+machine could read it there.
+
+A new secret is given to all your machines, unless --machines, --groups or --none says
+otherwise: leger help secrets scope.`,
 		Example: `  leger secrets set openai_key
   leger secrets set openai_key --file key.txt --trim
   pass show openai | leger secrets set openai_key --trim`,
@@ -47,6 +53,7 @@ machine could read it there.`,
 	})
 	set.Flags().StringVar(&src.file, "file", "", "take the value from this file")
 	set.Flags().BoolVar(&src.trim, "trim", false, "drop one newline at the end")
+	src.scope.add(set)
 	set.Flags().Int64Var(&src.have, "if-version", 0, "only if the secret is at this version now")
 	return set
 }
@@ -56,9 +63,21 @@ func (a *app) secretsSet(ctx context.Context, text string, src setSource) error 
 	if err != nil {
 		return err
 	}
+	scoped, err := src.scope.given()
+	if err != nil {
+		return err
+	}
 	_, c, err := a.signedIn()
 	if err != nil {
 		return err
+	}
+	var scope *wire.Scope
+	if scoped { // a machine that is not there is told before the value is asked for
+		named, err := src.scope.scope(ctx, c)
+		if err != nil {
+			return err
+		}
+		scope = &named
 	}
 	raw, err := a.readValue(ctx, name, src)
 	if err != nil {
@@ -70,7 +89,7 @@ func (a *app) secretsSet(ctx context.Context, text string, src setSource) error 
 		return err
 	}
 	defer value.Wipe()
-	out, err := c.SetSecret(ctx, name, value, leger.Version(src.have))
+	out, err := c.SetScopedSecret(ctx, name, value, leger.Version(src.have), scope)
 	if err != nil {
 		return err
 	}

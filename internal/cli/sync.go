@@ -22,7 +22,8 @@ func (a *app) syncCmd() *cobra.Command {
 	sync := &cobra.Command{
 		Use: "sync", Short: "Bring your secrets to this machine's Podman",
 		Long: `Bring your secrets to this machine: new and changed ones are fetched and become
-Podman secrets, deleted ones are removed. Cut anywhere, every secret is at its old
+Podman secrets, deleted ones are removed, and so are those that this machine is not given any more
+(leger secrets scope). Cut anywhere, every secret is at its old
 or its new value, and the next sync finishes the job.
 
 With --restart the units that run with an older value of a secret are restarted,
@@ -53,6 +54,8 @@ type syncJSON struct {
 	DryRun      bool             `json:"dry_run"`
 	NotModified bool             `json:"not_modified"` // the server's side had not changed
 	Secrets     []syncSecretJSON `json:"secrets"`
+	// Withheld are secrets that there are and that this machine is not given.
+	Withheld []leger.SecretName `json:"withheld,omitempty"`
 	// Consent is what the user has to consent to before anything is done; absent when
 	// nothing is.
 	Consent     *consentJSON `json:"consent,omitempty"`
@@ -250,6 +253,7 @@ func (a *app) printSync(f signin.SignIn, out syncJSON, r secretsync.Report, sync
 		}
 		rows = append(rows, []string{x.Name.String(), string(x.Action), versions(x.Step), verdict(x, !r.Begun)})
 	}
+	a.sayWithheld(f, r.Plan.Withheld)
 	if heldBack {
 		a.say("Store a value that works with leger secrets set, or try it again: leger secrets sync --restart --retry")
 	}
@@ -314,7 +318,7 @@ func verdict(x secretsync.Result, nothingDone bool) string {
 func syncReportJSON(f signin.SignIn, r secretsync.Report, dryRun bool, syncErr error) syncJSON {
 	out := syncJSON{
 		Server: f.Server, DryRun: dryRun, NotModified: r.NotModified,
-		Secrets: []syncSecretJSON{}, Error: failureOf(syncErr),
+		Secrets: []syncSecretJSON{}, Withheld: r.Plan.Withheld, Error: failureOf(syncErr),
 	}
 	if p := r.Plan; p.Doubt != "" {
 		out.Consent = &consentJSON{Reason: p.Doubt, Message: p.Why(), Lost: []lossJSON{}}

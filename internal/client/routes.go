@@ -72,6 +72,8 @@ func (c *Client) Secrets(ctx context.Context) ([]wire.Secret, error) {
 // SecretList is the answer with values. The values are the caller's to wipe.
 type SecretList struct {
 	Secrets []wire.Secret
+	// Withheld are those that this machine is not given, as far as it may know of them.
+	Withheld []leger.SecretName
 	// Installation and Epoch say whose data it is and how often that was put back to an
 	// earlier state; empty and 0 from a server that does not tell.
 	Installation string
@@ -92,9 +94,10 @@ func (c *Client) SecretValues(ctx context.Context, etag string) (SecretList, err
 // take every secret for deleted.
 func (c *Client) secrets(ctx context.Context, r request) (SecretList, error) {
 	var out struct {
-		Secrets      *[]wire.Secret `json:"secrets"`
-		Installation string         `json:"installation"`
-		Epoch        int64          `json:"epoch"`
+		Secrets      *[]wire.Secret     `json:"secrets"`
+		Withheld     []leger.SecretName `json:"withheld"`
+		Installation string             `json:"installation"`
+		Epoch        int64              `json:"epoch"`
 	}
 	r.out = &out
 	a, err := c.do(ctx, r)
@@ -107,7 +110,9 @@ func (c *Client) secrets(ctx context.Context, r request) (SecretList, error) {
 		return SecretList{}, leger.Errorf(leger.CodeUnreachable, "%s answered without a list of secrets", c.base).
 			WithHint("is something between this machine and the server? leger doctor")
 	}
-	return SecretList{Secrets: *out.Secrets, Installation: out.Installation, Epoch: out.Epoch, ETag: a.etag}, nil
+	return SecretList{
+		Secrets: *out.Secrets, Withheld: out.Withheld, Installation: out.Installation, Epoch: out.Epoch, ETag: a.etag,
+	}, nil
 }
 
 // Secret gives one secret with its value.
@@ -118,13 +123,32 @@ func (c *Client) Secret(ctx context.Context, name leger.SecretName) (wire.Secret
 }
 
 // SetSecret creates or replaces a secret. expect 0 writes whatever is there;
-// otherwise the secret must be at that version (CodeConflict).
-func (c *Client) SetSecret(ctx context.Context, name leger.SecretName, value leger.Plaintext, expect leger.Version) (wire.SecretWritten, error) {
+// otherwise the secret must be at that version (CodeConflict). Its scope stays, and a
+// new one is given to all machines.
+func (c *Client) SetSecret(
+	ctx context.Context, name leger.SecretName, value leger.Plaintext, expect leger.Version,
+) (wire.SecretWritten, error) {
+	return c.SetScopedSecret(ctx, name, value, expect, nil)
+}
+
+// SetScopedSecret is SetSecret with the machines that the secret is given to from then
+// on; nil: as SetSecret.
+func (c *Client) SetScopedSecret(
+	ctx context.Context, name leger.SecretName, value leger.Plaintext, expect leger.Version, scope *wire.Scope,
+) (wire.SecretWritten, error) {
 	var out wire.SecretWritten
 	_, err := c.do(ctx, request{
 		method: http.MethodPost, path: "/api/secrets/" + name.String(),
-		body: wire.SecretPut{Value: string(value.Reveal())}, ifMatch: expect, out: &out,
+		body: wire.SecretPut{Value: string(value.Reveal()), Scope: scope}, ifMatch: expect, out: &out,
 	})
+	return out, err
+}
+
+// SetScope says which machines a secret is given to. CodeNotFound.
+func (c *Client) SetScope(ctx context.Context, name leger.SecretName, scope wire.Scope) (wire.Scope, error) {
+	var out wire.Scope
+	path := "/api/secrets/" + name.String() + "/scope"
+	_, err := c.do(ctx, request{method: http.MethodPut, path: path, body: scope, out: &out})
 	return out, err
 }
 

@@ -60,7 +60,8 @@ func secretHint(set *quadlet.Set, name string) string {
 			}
 		}
 	}
-	return "create it: leger secrets set " + name + ", then: leger secrets sync"
+	return "create it: leger secrets set " + name + ", then: leger secrets sync; " +
+		"if there is one, this machine may not be given it: leger secrets scope " + name
 }
 
 // unitRefusals finds units of these names that are another's. An alias is a name

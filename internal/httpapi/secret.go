@@ -114,14 +114,17 @@ func (a *API) secretInfos(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
+	given, withheld := c.given(infos)
 	if c.machine != nil && c.machine.Role != leger.RoleFull {
-		infos, _ = c.given(infos)
+		infos = given
 	}
-	etag := secretsETag("names", in, infos, nil)
+	etag := secretsETag("names", in, infos, withheld)
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		return notModified(w, etag)
 	}
-	out := wire.Secrets{Secrets: make([]wire.Secret, len(infos)), Installation: wire.InstallationOf(in)}
+	out := wire.Secrets{
+		Secrets: make([]wire.Secret, len(infos)), Withheld: withheld, Installation: wire.InstallationOf(in),
+	}
 	for i, s := range infos {
 		out.Secrets[i] = wire.SecretOf(s)
 	}

@@ -47,7 +47,7 @@ func (p *Plan) weigh(last, now identity) {
 			p.Lost = append(p.Lost, Loss{Name: s.Name, Version: max(s.From, s.Podman), Replaced: true})
 		}
 	}
-	removed := p.Count(ActionRemoved)
+	removed := p.gone()
 	switch {
 	case len(p.Lost) == 0:
 	case account:
@@ -63,6 +63,18 @@ func (p *Plan) weigh(last, now identity) {
 	}
 }
 
+// gone counts the secrets that the server does not have any more. One that it has and
+// does not give to this machine was taken from it on purpose.
+func (p Plan) gone() int {
+	n := 0
+	for _, s := range p.Steps {
+		if s.Action == ActionRemoved && !s.Withheld {
+			n++
+		}
+	}
+	return n
+}
+
 // Why says it in a sentence without an end: "this is another server …".
 func (p Plan) Why() string {
 	switch p.Doubt {
@@ -73,7 +85,7 @@ func (p Plan) Why() string {
 	case DoubtRestored:
 		return "the server went back to an earlier state: it was restored, or is another server"
 	case DoubtMost:
-		return fmt.Sprintf("%d of the %d secrets on this machine are gone from the server", p.Count(ActionRemoved), p.here)
+		return fmt.Sprintf("%d of the %d secrets on this machine are gone from the server", p.gone(), p.here)
 	}
 	return ""
 }

@@ -207,8 +207,45 @@ func (p *past) refusedThenTaken(t *testing.T, doubt secretsync.Doubt, names stri
 	}
 }
 
-// Who another account's secrets are is not known without Podman: nothing is done
-// that would take their place later.
+// The server says that it has them and does not give them to this machine any more: that
+// was decided there, and a machine that asked first would keep them until somebody came.
+func TestWhatIsWithheldGoesUnasked(t *testing.T) {
+	t.Parallel()
+	p := synced(t)
+	p.serves(t, "a=2:value_of_a")
+	p.srv.values[0] = value(t, "a", 2, "value of a")
+	for n := range strings.FieldsSeq("b c d e") {
+		p.srv.withheld = append(p.srv.withheld, secretName(t, n))
+	}
+	report, err := p.syncer(nil).Sync(t.Context())
+	if err != nil || len(p.st.secrets) != 1 {
+		t.Fatalf("%v; the machine holds %d secrets", err, len(p.st.secrets))
+	}
+	want := "unchanged a 2 -> 2\nremoved   b 2 -> 0 withheld\nremoved   c 2 -> 0 withheld\n" +
+		"removed   d 2 -> 0 withheld\nremoved   e 2 -> 0 withheld\n"
+	if diff := cmp.Diff(want, report.Plan.String()); diff != "" {
+		t.Error(diff)
+	}
+	for _, x := range report.Results[1:] {
+		if x.Reason() != "it is not given to this machine any more" {
+			t.Errorf("%s: %q", x.Name, x.Reason())
+		}
+	}
+
+	// What is gone is another matter, and so is what another server withholds.
+	for withheld, of := range map[string]string{"b": "i", "b c d e": "another"} {
+		p := synced(t)
+		p.srv.origin.Installation = of
+		p.serves(t, "a=2:value_of_a")
+		for n := range strings.FieldsSeq(withheld) {
+			p.srv.withheld = append(p.srv.withheld, secretName(t, n))
+		}
+		if _, err := p.syncer(nil).Sync(t.Context()); !errors.Is(err, leger.ErrConflict) {
+			t.Errorf("%s withheld by %s: %v", withheld, of, err)
+		}
+	}
+}
+
 func TestAnotherAccountWithoutPodman(t *testing.T) {
 	t.Parallel()
 	p := synced(t)

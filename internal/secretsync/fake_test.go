@@ -41,11 +41,12 @@ func value(t testing.TB, name string, v leger.Version, text string) secretsync.V
 
 // server is a server in memory. Its tag changes with its content.
 type server struct {
-	values []secretsync.Value
-	origin secretsync.Origin
-	tag    string
-	err    error
-	asked  []string // the tags that callers sent
+	values   []secretsync.Value
+	withheld []leger.SecretName
+	origin   secretsync.Origin
+	tag      string
+	err      error
+	asked    []string // the tags that callers sent
 }
 
 func (s *server) SecretValues(_ context.Context, etag string) (secretsync.List, error) {
@@ -56,7 +57,7 @@ func (s *server) SecretValues(_ context.Context, etag string) (secretsync.List, 
 	if etag != "" && etag == s.tag {
 		return secretsync.List{ETag: s.tag, NotModified: true}, nil
 	}
-	list := secretsync.List{ETag: s.tag, Origin: s.origin}
+	list := secretsync.List{ETag: s.tag, Origin: s.origin, Withheld: s.withheld}
 	for _, v := range s.values { // the caller wipes its copy
 		v.Value = leger.NewPlaintext(slices.Clone(v.Value.Reveal()))
 		list.Values = append(list.Values, v)

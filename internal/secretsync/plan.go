@@ -36,14 +36,19 @@ type Step struct {
 	// cannot be compared. Podman is its version there, 0 if that is not known.
 	Lost   bool
 	Podman leger.Version
+	// Withheld: the server has it, and does not give it to this machine any more.
+	Withheld bool
 }
 
 // Changes reports whether the step makes the machine hold another value.
 func (s Step) Changes() bool { return s.Action != ActionUnchanged && s.Action != ActionHeldBack }
 
-// Reason tells why a secret is replaced or held back; empty for the other actions.
+// Reason tells why a secret is replaced, held back, or removed though the server has
+// it; empty for the others.
 func (s Step) Reason() string {
 	switch {
+	case s.Withheld:
+		return "it is not given to this machine any more"
 	case s.Action == ActionHeldBack:
 		return fmt.Sprintf("version %d is held back, since a unit did not come up with it", s.To)
 	case s.Action != ActionReplaced:
@@ -64,6 +69,8 @@ type Plan struct {
 	// more. Both are empty where no consent is needed.
 	Doubt Doubt
 	Lost  []Loss
+	// Withheld are the secrets that the server has and this machine is not given.
+	Withheld []leger.SecretName
 
 	here int // secrets on the machine before
 }
@@ -106,6 +113,9 @@ func (p Plan) String() string {
 		if s.Foreign {
 			b.WriteString(" foreign")
 		}
+		if s.Withheld {
+			b.WriteString(" withheld")
+		}
 		if len(s.Drop) > 0 {
 			fmt.Fprintf(&b, " drop %v", s.Drop)
 		}
@@ -122,6 +132,7 @@ type Sides struct {
 	Server    []Value
 	Local     []Held
 	Leftovers []Leftover
+	Withheld  []leger.SecretName // as in List
 	// Same tells for a secret that both sides have whether the value that is active
 	// here is the server's.
 	Same func(leger.SecretName) bool
@@ -135,7 +146,7 @@ func NewPlan(in Sides) Plan {
 	for _, h := range in.Local {
 		held[h.Name] = h
 	}
-	p := Plan{here: len(held)}
+	p := Plan{here: len(held), Withheld: in.Withheld}
 	for _, v := range in.Server {
 		h, there := held[v.Name]
 		delete(held, v.Name)
@@ -146,7 +157,8 @@ func NewPlan(in Sides) Plan {
 		p.Steps = append(p.Steps, step(v, h, there, in.Same))
 	}
 	for name, h := range held {
-		p.Steps = append(p.Steps, Step{Name: name, Action: ActionRemoved, From: h.Active})
+		withheld := slices.Contains(in.Withheld, name)
+		p.Steps = append(p.Steps, Step{Name: name, Action: ActionRemoved, From: h.Active, Withheld: withheld})
 	}
 	p.addLeftovers(in.Leftovers)
 	p.sort()

@@ -51,7 +51,7 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 	for _, v := range list.Values {
 		j.values[v.Name] = v.Value
 	}
-	if j.plan, err = s.plan(ctx, list.Values, held, heldBack, last, j.now); err != nil {
+	if j.plan, err = s.plan(ctx, list, held, heldBack, last, j.now); err != nil {
 		j.wipe()
 		return job{}, stopped(ctx, err, nil)
 	}
@@ -60,8 +60,9 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 
 // plan compares and weighs.
 func (s *Syncer) plan(
-	ctx context.Context, values []Value, held []Held, heldBack map[leger.SecretName]leger.Version, last, now identity,
+	ctx context.Context, list List, held []Held, heldBack map[leger.SecretName]leger.Version, last, now identity,
 ) (Plan, error) {
+	values := list.Values
 	if err := noneTwice(values); err != nil {
 		return Plan{}, err
 	}
@@ -81,7 +82,7 @@ func (s *Syncer) plan(
 		return Plan{}, err
 	}
 	p := NewPlan(Sides{
-		Server: values, Local: held, Leftovers: leftovers, HeldBack: stay,
+		Server: values, Local: held, Leftovers: leftovers, HeldBack: stay, Withheld: list.Withheld,
 		Same: func(n leger.SecretName) bool { return same[n] },
 	})
 	p.weigh(last, now)

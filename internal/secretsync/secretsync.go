@@ -35,16 +35,19 @@ type Origin struct {
 
 // List is what the server answers.
 type List struct {
-	Values []Value // all the user's secrets, opened; the caller wipes them
-	Origin Origin
-	ETag   string
+	Values []Value // those that this machine is given, opened; the caller wipes them
+	// Withheld are secrets that there are and that this machine is not given, as far as
+	// it is told.
+	Withheld []leger.SecretName
+	Origin   Origin
+	ETag     string
 	// NotModified: the tag that was sent still holds. Then there is nothing else.
 	NotModified bool
 }
 
 // Server is where the secrets come from.
 type Server interface {
-	// SecretValues gives all the user's secrets. etag is of an earlier call, or empty.
+	// SecretValues gives the user's secrets, as far as this machine is given them. etag is of an earlier call, or empty.
 	// Any error means that nothing is known of any secret.
 	SecretValues(ctx context.Context, etag string) (List, error)
 }

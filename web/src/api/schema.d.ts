@@ -257,9 +257,9 @@ export interface paths {
          *     is missing that the account counts, the whole answer is 500, so that nobody
          *     takes a gap for a deletion.
          *
-         *     A machine's token is given the values whose scope gives them to the machine, and
-         *     the names of the others as `withheld`. One that only delivers is given neither
-         *     the names nor the scopes: to it there is nothing else. A token of the shared
+         *     A machine's token is given the values whose scope gives them to the machine;
+         *     `withheld` names the others. One that only delivers is given neither names nor
+         *     scopes of those: to it there is nothing else. A token of the shared
          *     secret is given all of them, because whoever has that secret can be anybody.
          */
         get: operations["listSecrets"];
@@ -1909,8 +1909,8 @@ export interface operations {
                         data?: {
                             secrets: components["schemas"]["Secret"][];
                             /**
-                             * @description Whose values are not given to the machine that asks for
-                             *     values; absent: none, or none that it may know of.
+                             * @description Whose values are not given to the machine that asks;
+                             *     absent: none, or none that it may know of.
                              */
                             withheld?: components["schemas"]["SecretName"][];
                             installation: components["schemas"]["Installation"];
