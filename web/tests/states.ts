@@ -101,6 +101,19 @@ export const states: readonly State[] = [
 			await expect(page.getByText("Current")).toBeVisible();
 		},
 	},
+	{
+		name: "api-keys-machines",
+		path: "/api-keys",
+		act: async (page) => {
+			const code = await waitingMachine(page);
+			const terms = { name: "nas", role: "deliver", groups: ["home", "media"] };
+			expect((await page.request.post(`/api/enrolments/${code}`, { data: terms })).ok()).toBe(true);
+			await press("Machines that get openai_api_key")(page);
+			await page.getByRole("radio", { name: "Chosen machines and groups" }).check();
+			await page.getByRole("checkbox", { name: "nas" }).check();
+			await expect(page.getByText("This server accepts its shared secret")).toBeVisible();
+		},
+	},
 	{ name: "api-keys-delete", path: "/api-keys", act: press("Delete openai_api_key") },
 	{ name: "api-keys-import", path: "/api-keys", act: press("Import .env") },
 	{

@@ -9,6 +9,7 @@ export type User = Schemas["User"];
 export type Backup = Schemas["Backup"];
 export type Session = Schemas["Session"];
 export type Secret = Schemas["Secret"];
+export type Scope = Schemas["Scope"];
 export type Release = Schemas["Release"];
 export type ReleaseVersion = Schemas["ReleaseVersion"];
 export type AuditEvent = Schemas["AuditEvent"];

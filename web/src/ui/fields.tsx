@@ -69,6 +69,8 @@ interface TextProps extends Shared {
 	value: string;
 	onChange: (value: string) => void;
 	onBlur?: () => void;
+	/** What Enter does, instead of what it does in the form around. */
+	onEnter?: () => void;
 	placeholder?: string;
 	/** Characters, counted as people do; what is over is shown and refused, not cut off. */
 	maxLength?: number;
@@ -103,6 +105,7 @@ const unaided = {
 export function TextField(props: TextProps) {
 	const { value, onChange, maxLength, showCharCount, mono, placeholder, readOnly, inputMode, onBlur, ref } =
 		props;
+	const { onEnter } = props;
 	const count = showCharCount && maxLength !== undefined && <Counter text={value} most={maxLength} />;
 	return (
 		<Field {...props} aside={count || props.aside}>
@@ -118,6 +121,11 @@ export function TextField(props: TextProps) {
 					value={value}
 					placeholder={placeholder}
 					onBlur={onBlur}
+					onKeyDown={(event) => {
+						if (onEnter === undefined || event.key !== "Enter") return;
+						event.preventDefault();
+						onEnter();
+					}}
 					onChange={(event) => onChange(event.target.value)}
 					className={cx(input, oneLine, mono && "font-mono")}
 				/>

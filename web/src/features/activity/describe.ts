@@ -13,6 +13,7 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"secret.update": (subject) => `Replaced the secret ${subject}`,
 	"secret.restore": (subject) => `Restored the secret ${subject}`,
 	"secret.delete": (subject) => `Deleted the secret ${subject}`,
+	"secret.scope": (subject) => `Changed which machines get ${subject}`,
 	"secret.read": (subject, count) =>
 		subject === "*" ? `Read ${count === 1 ? "1 secret" : `${count} secrets`}` : `Read the secret ${subject}`,
 	"release.create": (subject) => `Created the release ${subject}`,

@@ -144,6 +144,7 @@ function savedNames(entries: [string, Draft][]): string {
 }
 
 function withSecret(list: Secret[], written: Secret): Secret[] {
-	const others = list.filter((secret) => secret.name !== written.name);
-	return [...others, written].sort((a, b) => (a.name < b.name ? -1 : 1));
+	const before = list.find((secret) => secret.name === written.name);
+	const others = list.filter((secret) => secret !== before);
+	return [...others, { ...before, ...written }].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -2,10 +2,12 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type RefObject, useEffect, useRef, useState } from "react";
 import { call } from "#api/client.ts";
 import { explain, hasCode } from "#api/error.ts";
-import { auditQuery, secretsQuery } from "#api/queries.ts";
+import { auditQuery, type Scope, secretsQuery } from "#api/queries.ts";
 import { CategorySection } from "#ui/category-section.tsx";
 import { FieldGroup, SecretField, TextField } from "#ui/fields.tsx";
 import { toast } from "#ui/toaster.tsx";
+import { allMachines } from "./scope.ts";
+import { ScopeFields } from "./scope-fields.tsx";
 import { nameProblem, valueProblem, valueWarning } from "./secret-rules.ts";
 
 interface Props {
@@ -20,6 +22,7 @@ export function NewSecretSection({ nameField, wanted }: Props) {
 	const valueField = useRef<HTMLElement>(null);
 	const [name, setName] = useState("");
 	const [value, setValue] = useState("");
+	const [scope, setScope] = useState<Scope>(allMachines);
 	const [problems, setProblems] = useState<{ name?: string | undefined; value?: string | undefined }>({});
 	const [error, setError] = useState<string>();
 	const [saving, setSaving] = useState(false);
@@ -37,6 +40,7 @@ export function NewSecretSection({ nameField, wanted }: Props) {
 	const clear = () => {
 		setName("");
 		setValue("");
+		setScope(allMachines);
 		setProblems({});
 		setError(undefined);
 	};
@@ -48,7 +52,7 @@ export function NewSecretSection({ nameField, wanted }: Props) {
 		if (found.name !== undefined || found.value !== undefined) return;
 		setSaving(true);
 		try {
-			await call("post", "/api/secrets/{name}", { params: { name }, body: { value }, ifMatch: 0 });
+			await call("post", "/api/secrets/{name}", { params: { name }, body: { value, scope }, ifMatch: 0 });
 			toast.success(`${name} saved`);
 			clear();
 			nameField.current?.focus();
@@ -111,6 +115,12 @@ export function NewSecretSection({ nameField, wanted }: Props) {
 					}
 					multiline
 				/>
+				<details>
+					<summary className="cursor-pointer text-sm font-medium">Which machines get it</summary>
+					<div className="pt-3">
+						<ScopeFields scope={scope} onChange={setScope} />
+					</div>
+				</details>
 			</FieldGroup>
 		</CategorySection>
 	);

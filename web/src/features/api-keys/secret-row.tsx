@@ -1,6 +1,7 @@
-import { History, Trash2 } from "lucide-react";
+import { useQuery } from "@tanstack/react-query";
+import { History, MonitorCheck, Trash2 } from "lucide-react";
 import { useState } from "react";
-import type { HostSummary, Secret } from "#api/queries.ts";
+import { type HostSummary, machinesQuery, type Secret } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { SecretField, TextField } from "#ui/fields.tsx";
 import { Time } from "#ui/time.tsx";
@@ -9,6 +10,7 @@ import type { Drafts } from "./drafts.ts";
 import { HistoryDialog } from "./history-dialog.tsx";
 import { Machines } from "./machines.tsx";
 import type { ProviderField } from "./providers.ts";
+import { ScopeDialog } from "./scope-dialog.tsx";
 import { valueWarning } from "./secret-rules.ts";
 
 interface Props {
@@ -84,7 +86,8 @@ function Stored({
 	drafts,
 	hosts,
 }: Omit<Props, "field"> & { secret: Secret; open: boolean }) {
-	const [dialog, setDialog] = useState<"history" | "delete">();
+	const [dialog, setDialog] = useState<"history" | "delete" | "scope">();
+	const machines = useQuery(machinesQuery).data ?? [];
 	const close = () => setDialog(undefined);
 	const title = label === name ? undefined : label;
 	return (
@@ -98,7 +101,7 @@ function Stored({
 					<span className="size-1.5 rounded-full bg-accent" aria-hidden />
 					Set · version {secret.version} · <Time at={secret.updated_at} />
 				</p>
-				<Machines name={name} version={secret.version} hosts={hosts} />
+				<Machines name={name} version={secret.version} scope={secret.scope} hosts={hosts} />
 			</div>
 			<div className="flex gap-1">
 				<Button
@@ -123,6 +126,16 @@ function Stored({
 					small
 					icon
 					variant="ghost"
+					aria-label={`Machines that get ${name}`}
+					title="Machines"
+					onClick={() => setDialog("scope")}
+				>
+					<MonitorCheck className="size-4" aria-hidden />
+				</Button>
+				<Button
+					small
+					icon
+					variant="ghost"
 					aria-label={`Delete ${name}`}
 					title="Delete"
 					onClick={() => setDialog("delete")}
@@ -131,6 +144,7 @@ function Stored({
 				</Button>
 			</div>
 			{dialog === "history" && <HistoryDialog secret={secret} onClose={close} />}
+			{dialog === "scope" && <ScopeDialog secret={secret} machines={machines} onClose={close} />}
 			{dialog === "delete" && <DeleteDialog secret={secret} hosts={hosts} onClose={close} />}
 		</div>
 	);
