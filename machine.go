@@ -17,7 +17,8 @@ type MachineRole string
 const (
 	// RoleFull: its owner works there. It may do whatever its owner may.
 	RoleFull MachineRole = "full"
-	// RoleDeliver: it reads its owner's values and releases, and reports itself. It writes nothing, reads no audit log, signs no browser in.
+	// RoleDeliver: it reads the values that scopes give it and its owner's releases, and
+	// reports itself. It writes nothing, reads no audit log, signs no browser in.
 	RoleDeliver MachineRole = "deliver"
 )
 

@@ -38,9 +38,9 @@ func (a *app) machinesCmd() *cobra.Command {
 	set := &cobra.Command{
 		Use: "set MACHINE", Short: "Say what a machine may do, and which groups it is in",
 		Long: `Say what a machine may do, and which groups it is in. A machine of the role full may
-do whatever you may. One of the role deliver reads your secrets and releases and
-reports itself; it writes nothing else, and signs no browser in. A secret may be given
-to a group of machines: leger secrets scope.`,
+do whatever you may. One of the role deliver reads the secrets that it is given and
+your releases, and reports itself; it writes nothing else, and signs no browser in. A
+secret may be given to a group of machines: leger secrets scope.`,
 		Example: `  leger machines set nas --role deliver
   leger machines set nas --groups home,media`,
 		Args: exactArgs("the name or id of a machine"),
