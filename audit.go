@@ -16,6 +16,7 @@ const (
 	ActionUserUpdate        Action = "user.update"
 	ActionUserDelete        Action = "user.delete"
 	ActionSessionEnd        Action = "session.end"
+	ActionSessionLink       Action = "session.link" // a browser made a link that signs another one in
 	ActionTokenRevoke       Action = "token.revoke"
 	ActionAccessDenied      Action = "access.denied"
 	ActionSecretCreate      Action = "secret.create"

@@ -34,6 +34,7 @@ type Stores interface {
 	leger.HostStore
 	leger.MachineStore
 	leger.EnrolmentStore
+	leger.LinkStore
 	leger.AuditLog
 	leger.InstallationStore
 	// Ping says whether the storage answers, within ctx.
@@ -132,6 +133,7 @@ func (a *API) routes() {
 	user("GET /api/sessions", a.sessions)
 	user("DELETE /api/sessions", a.signOutEverywhere)
 	user("DELETE /api/sessions/{id}", a.deleteSession)
+	user("POST /api/sessions:link", a.makeLink)
 	user("GET /api/audit", a.audit)
 
 	machine("GET /api/secrets", a.secrets)

@@ -33,6 +33,9 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
 	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
 		return err
 	}
+	if ticket, ok := linkTicket(r); ok {
+		return a.acceptLink(w, r, ticket)
+	}
 	p, err := a.proof(r)
 	if err != nil {
 		return a.refused(r, err)

@@ -246,6 +246,8 @@ func (g *game) learnEnrolment(t *testing.T, s *side, r *http.Request, res answer
 		made := data[wire.InvitationMade](t, res)
 		s.invitations, s.tickets = append(s.invitations, made.ID), append(s.tickets, made.Text)
 		s.marks[made.ID], s.marks[made.Text] = true, true
+	case r.URL.Path == "/api/sessions:link":
+		s.marks[data[wire.SignInLink](t, res).URL] = true
 	case code != r.URL.Path && r.Method != http.MethodGet:
 		s.codes = slices.DeleteFunc(s.codes, func(c string) bool { return c == code })
 	}

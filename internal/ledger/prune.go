@@ -66,6 +66,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (upTo time.Time, err e
 		statement(dropOldEnrolments, Timestamp(upTo)),
 		statement(pruneWrongCodes, Timestamp(upTo.Add(-leger.EnrolmentLifetime))),
 		statement(dropOldInvitations, Timestamp(upTo)),
+		statement(dropOldLinks, Timestamp(upTo)),
 		statement(pruneSignOuts, Timestamp(upTo.Add(-signOutKept))),
 		statement(pruneEvents, Timestamp(kept), Timestamp(upTo.Add(fromTheFuture))))
 }

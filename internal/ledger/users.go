@@ -151,7 +151,8 @@ func (s *Store) SetDisplayName(ctx context.Context, id leger.UserID, name string
 // account.
 func (s *Store) SignOutEverywhere(ctx context.Context, id leger.UserID, keep leger.SessionHash, at time.Time, audit leger.AuditEvent) (int, error) {
 	written, err := s.changeUser(ctx, audit, deciding(updateValidAfter, id.String(), Timestamp(at)),
-		following(rememberSignOut, id.String()), following(deleteOtherSessions, id.String(), string(keep)))
+		following(rememberSignOut, id.String()), following(deleteLinks, id.String()),
+		following(deleteOtherSessions, id.String(), string(keep)))
 	if err != nil {
 		return 0, err
 	}

@@ -29,6 +29,7 @@ type Stores struct {
 	Hosts      leger.HostStore
 	Machines   leger.MachineStore
 	Enrolments leger.EnrolmentStore
+	Links      leger.LinkStore
 	Audit      leger.AuditLog
 
 	Installation leger.InstallationStore
@@ -41,7 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, group := range map[string]map[string]func(*harness){
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
 		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
-		"Installation": installationTests(), "Machines": machineTests(), "Scopes": scopeTests(), "Enrolments": enrolmentTests(),
+		"Installation": installationTests(), "Machines": machineTests(), "Scopes": scopeTests(), "Links": linkTests(), "Enrolments": enrolmentTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,6 +23,13 @@ type ValidateRequest struct {
 	Session *bool `json:"session,omitempty"`
 }
 
+// SignInLink is the answer of POST /api/sessions:link. Whoever opens the URL is signed in
+// as who made it, once.
+type SignInLink struct {
+	URL       string `json:"url"`
+	ExpiresAt Time   `json:"expires_at"`
+}
+
 // Validated is the answer of POST /api/auth/validate.
 type Validated struct {
 	User User `json:"user"`

@@ -101,7 +101,8 @@ export interface paths {
          * @description Checks the token, makes the account at its first sight or refreshes it, and
          *     starts a browser session unless the body says `"session": false`. The token
          *     of a sign-in link works once; an access token works until it expires or is
-         *     revoked.
+         *     revoked. The ticket of a link that another browser made works once, too, and
+         *     makes nothing but a browser session.
          */
         post: operations["signIn"];
         delete?: never;
@@ -201,6 +202,28 @@ export interface paths {
          *     new one. Machines stay enrolled: each is revoked by itself.
          */
         delete: operations["signOutEverywhere"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sessions:link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a link that signs another browser in
+         * @description For browser sessions only; a token is 403. Whoever opens the link is signed in as
+         *     the caller, once, within 2 minutes, and no longer than the caller's own session.
+         *     It ends with that session. At most 10 are open; then 409.
+         */
+        post: operations["handOnSession"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1818,6 +1841,40 @@ export interface operations {
             };
             401: components["responses"]["InvalidToken"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    handOnSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link, which is a secret. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            /** Format: uri */
+                            url: string;
+                            expires_at: components["schemas"]["Time"];
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
