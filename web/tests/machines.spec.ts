@@ -32,7 +32,7 @@ test("a machine that shows a code is compared, approved, changed and revoked", a
 	server,
 }) => {
 	const email = await signIn("/settings");
-	const machines = page.getByRole("region", { name: "Signed-in machines" });
+	const machines = page.getByRole("region", { name: "Signed in" });
 	await expect(machines.getByText("No machine is signed in yet")).toBeVisible();
 	const { data: waits } = await ask(server, "/api/enrolments", newcomer("debian"));
 	await machines.getByRole("link", { name: "Enter a code" }).click();
@@ -92,7 +92,7 @@ test("an invitation is shown once, enrols one machine, and can be withdrawn", as
 	server,
 }) => {
 	await signIn("/settings");
-	const machines = page.getByRole("region", { name: "Signed-in machines" });
+	const machines = page.getByRole("region", { name: "Signed in" });
 	const invite = async (name: string) => {
 		await machines.getByRole("button", { name: "Invite a machine…" }).click();
 		const dialog = page.getByRole("dialog");

@@ -83,20 +83,48 @@ test("a new secret goes to no other machine, not even at first", async ({ page, 
 	await expect(section.getByRole("radio", { name: "All machines" })).toBeChecked();
 });
 
-test("a change that the server refuses is told in the dialog, and nothing is lost", async ({
+test("a secret that was deleted meanwhile says so", async ({ page, signIn, expectComplaints }) => {
+	await signIn();
+	await enrol(page, "nas", []);
+	expectComplaints(/404 \(/);
+	for (const dialog of ["Machines that get password", "History of password"]) {
+		for (const value of ["one", "two"]) {
+			expect((await page.request.post("/api/secrets/password", { data: { value } })).ok()).toBe(true);
+		}
+		await page.reload();
+		await page.getByRole("button", { name: dialog }).click();
+		const open = page.getByRole("dialog", { name: dialog });
+		const act = dialog.startsWith("History")
+			? open.getByRole("button", { name: "Restore version" }).first()
+			: open.getByRole("button", { name: "Save" });
+		await expect(act).toBeVisible();
+		expect((await page.request.delete("/api/secrets/password")).ok()).toBe(true);
+		await act.click();
+		await expect(page.getByText("there is no secret password").first()).toBeVisible();
+		await expect(open).toBeHidden();
+	}
+});
+
+test("a change that the server does not take is told in the dialog, and nothing is lost", async ({
 	page,
 	signIn,
+	expectComplaints,
 }) => {
 	await signIn();
 	await enrol(page, "nas", []);
+	expectComplaints(/503 \(/);
 	expect((await page.request.post("/api/secrets/password", { data: { value: "x" } })).ok()).toBe(true);
 	await page.reload();
 	await page.getByRole("button", { name: "Machines that get password" }).click();
 	const dialog = page.getByRole("dialog", { name: "Machines that get password" });
 	await dialog.getByRole("radio", { name: "Chosen machines and groups" }).check();
 	await dialog.getByRole("checkbox", { name: "nas" }).check();
-	expect((await page.request.delete("/api/secrets/password")).ok()).toBe(true);
+	const body = {
+		success: false,
+		error: { code: "unavailable", message: "the storage is away", request_id: "0" },
+	};
+	await page.route("**/scope", (route) => route.fulfill({ status: 503, json: body }));
 	await dialog.getByRole("button", { name: "Save" }).click();
-	await expect(dialog.getByRole("alert")).toContainText("there is no secret password");
+	await expect(dialog.getByRole("alert")).toContainText("cannot reach its storage");
 	await expect(dialog.getByRole("checkbox", { name: "nas" })).toBeChecked();
 });

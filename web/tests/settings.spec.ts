@@ -1,5 +1,6 @@
+import { decodeQR } from "qr/decode.js";
 import { Server } from "./server.ts";
-import { expect, signInAs, test } from "./world.ts";
+import { api, expect, signInAs, test } from "./world.ts";
 
 test("profile, Leger ID and display name", async ({ page, signIn, context, server }) => {
 	await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.url });
@@ -70,7 +71,7 @@ test("another browser's session is shown and can be ended", async ({ page, signI
 	const there = await other.newPage();
 	await signInAs(there, server, email);
 	await page.goto("/settings");
-	const sessions = page.getByRole("region", { name: "Sessions" });
+	const sessions = page.getByRole("region", { name: "Signed in" });
 	await expect(sessions.getByText("this browser")).toBeVisible();
 	await sessions.getByRole("button", { name: "Sign out Firefox on Linux" }).click();
 	await expect(sessions.getByText("Firefox on Linux")).toBeHidden();
@@ -85,6 +86,76 @@ test("another browser's session is shown and can be ended", async ({ page, signI
 	expect((await page.request.get("/api/user")).status()).toBe(200);
 	await other.close();
 });
+
+test("a browser signs another one in, by a link that works once", async ({
+	page,
+	signIn,
+	server,
+	browser,
+	expectComplaints,
+}) => {
+	const email = await signIn("/settings");
+	await page.getByRole("button", { name: "Sign another browser in…" }).click();
+	const dialog = page.getByRole("dialog", { name: "Sign another browser in" });
+	const link = (await dialog.locator("code").textContent()) ?? "";
+	expect(link).toMatch(/\/auth\?token=leger-link-/);
+	await expect(dialog.getByText(/within 1[0-9][0-9] seconds/)).toBeVisible();
+	// What a phone's camera reads is that link.
+	const image = dialog.getByRole("img", { name: "The link as a QR code" });
+	const path = (await image.locator("path").getAttribute("d")) ?? "";
+	const size = Number((await image.getAttribute("viewBox"))?.split(" ")[2]);
+	expect(decodeQR(picture(path, size, 4))).toBe(link);
+
+	const other = await browser.newContext({
+		baseURL: server.url,
+		userAgent: "Mozilla/5.0 (Android) Firefox/140.0",
+	});
+	const there = await other.newPage();
+	await there.goto(link);
+	await expect(there.getByRole("heading", { level: 1, name: "API Keys & Integrations" })).toBeVisible();
+	expect((await api<{ email: string }>(there, "/api/user")).email).toBe(email);
+	expect(there.url()).not.toContain("leger-link-");
+	const late = await other.newPage();
+	expectComplaints(/401 \(/);
+	await late.goto(link);
+	await expect(late.getByRole("heading", { name: "This link does not work any more" })).toBeVisible();
+
+	await dialog.getByRole("button", { name: "Done" }).click();
+	await page.reload();
+	const signedIn = page.getByRole("region", { name: "Signed in" });
+	await expect(signedIn.getByRole("listitem")).toHaveCount(2);
+	await expect(signedIn.getByRole("listitem").first()).toContainText("this browser");
+	await other.close();
+});
+
+test("a link whose time is over is not shown, and another one is made", async ({ page, signIn }) => {
+	await signIn("/settings");
+	await page.clock.install();
+	await page.getByRole("button", { name: "Sign another browser in…" }).click();
+	const dialog = page.getByRole("dialog", { name: "Sign another browser in" });
+	const first = await dialog.locator("code").textContent();
+	await page.clock.fastForward("02:05");
+	await expect(dialog.getByText("The link's time is over.")).toBeVisible();
+	await expect(dialog.locator("code")).toBeHidden();
+	await page.clock.setSystemTime(new Date());
+	await dialog.getByRole("button", { name: "Make another link" }).click();
+	await expect(dialog.locator("code")).toBeVisible();
+	expect(await dialog.locator("code").textContent()).not.toBe(first);
+});
+
+/** The pixels of a path of squares, each so many pixels wide. */
+function picture(path: string, size: number, scale: number) {
+	const width = size * scale;
+	const data = new Uint8Array(width * width * 4).fill(255);
+	for (const [, x, y] of path.matchAll(/M(\d+) (\d+)/g)) {
+		for (let at = 0; at < scale * scale; at++) {
+			const column = Number(x) * scale + (at % scale);
+			const row = Number(y) * scale + Math.floor(at / scale);
+			data.fill(0, (row * width + column) * 4, (row * width + column) * 4 + 3);
+		}
+	}
+	return { width, height: width, data };
+}
 
 test("deleting the account asks for the e-mail, and then nothing is left", async ({
 	page,

@@ -244,6 +244,14 @@ export const states: readonly State[] = [
 			await press("Change debian")(page);
 		},
 	},
+	{
+		name: "settings-link",
+		path: "/settings",
+		act: async (page) => {
+			await press("Sign another browser in…")(page);
+			await expect(page.getByRole("img", { name: "The link as a QR code" })).toBeVisible();
+		},
+	},
 	{ name: "settings-invite", path: "/settings", act: press("Invite a machine…") },
 	{
 		name: "settings-invitation",

@@ -7,6 +7,7 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"user.update": () => "Changed the profile",
 	"user.delete": () => "Deleted the account",
 	"session.end": () => "Signed a browser out",
+	"session.link": () => "Made a link that signs another browser in",
 	"token.revoke": () => "Signed a command line out",
 	"access.denied": (subject) => `Was refused ${subject || "access"}`,
 	"secret.create": (subject) => `Created the secret ${subject}`,

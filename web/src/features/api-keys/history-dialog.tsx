@@ -25,6 +25,8 @@ export function HistoryDialog({ secret, onClose }: { secret: Secret; onClose: ()
 			);
 			onClose();
 		},
+		// The row goes with the secret, and this dialog with the row.
+		onError: (failure) => hasCode(failure, "not_found") && toast.error(explain(failure)),
 		onSettled: () => {
 			void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });
 			void queries.invalidateQueries({ queryKey: secretVersionsQuery(name).queryKey });

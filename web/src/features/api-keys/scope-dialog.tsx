@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { call } from "#api/client.ts";
-import { explain } from "#api/error.ts";
+import { explain, hasCode } from "#api/error.ts";
 import { auditQuery, type Machine, type Scope, type Secret, secretsQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
 import { Dialog } from "#ui/dialog.tsx";
@@ -28,6 +28,8 @@ export function ScopeDialog({ secret, machines, onClose }: Props) {
 			});
 			onClose();
 		},
+		// The row goes with the secret, and this dialog with the row.
+		onError: (failure) => hasCode(failure, "not_found") && toast.error(explain(failure)),
 		onSettled: () => {
 			void queries.invalidateQueries({ queryKey: secretsQuery.queryKey });
 			void queries.invalidateQueries({ queryKey: auditQuery.queryKey });

@@ -11,7 +11,11 @@ export interface Terms {
 
 const roles: readonly [MachineRole, string, string][] = [
 	["full", "Full", "You work there: it may do whatever you may."],
-	["deliver", "Deliver", "It reads the secrets that it is given and your releases, reports itself, and nothing else."],
+	[
+		"deliver",
+		"Deliver",
+		"It reads the secrets that it is given and your releases, reports itself, and nothing else.",
+	],
 ];
 
 /** What the API takes of them; a name that is empty is the machine's own. */

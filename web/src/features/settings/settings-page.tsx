@@ -11,9 +11,8 @@ import { SkeletonRows } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
 import { DeleteAccountSection } from "./delete-account-section.tsx";
 import { DisplayNameSection } from "./display-name-section.tsx";
-import { MachinesSection } from "./machines-section.tsx";
-import { SessionsSection } from "./sessions-section.tsx";
 import { useSignOut } from "./sign-out.ts";
+import { SignedInSection } from "./signed-in-section.tsx";
 
 export function SettingsPage() {
 	const user = useQuery(userQuery).data;
@@ -38,9 +37,8 @@ export function SettingsPage() {
 					<LegerIdSection user={user} />
 					<DisplayNameSection user={user} />
 					<ThemeSection />
-					<MachinesSection />
+					<SignedInSection />
 					{user.backup && <BackupSection backup={user.backup} />}
-					<SessionsSection />
 					<DeleteAccountSection user={user} />
 				</div>
 			)}

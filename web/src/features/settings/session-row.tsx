@@ -1,49 +1,16 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Globe } from "lucide-react";
 import { call } from "#api/client.ts";
 import { explain } from "#api/error.ts";
 import { auditQuery, type Session, sessionsQuery } from "#api/queries.ts";
 import { Button } from "#ui/button.tsx";
-import { CategorySection } from "#ui/category-section.tsx";
 import { ConfirmDialog } from "#ui/confirm-dialog.tsx";
-import { Spinner } from "#ui/states.tsx";
 import { Time } from "#ui/time.tsx";
 import { toast } from "#ui/toaster.tsx";
 import { useSignOut } from "./sign-out.ts";
 import { describeUserAgent } from "./user-agent.ts";
 
-export function SessionsSection() {
-	const sessions = useQuery(sessionsQuery);
-	const [asking, setAsking] = useState(false);
-	return (
-		<>
-			<CategorySection title="Sessions" description="The browsers that are signed in">
-				{sessions.data !== undefined ? (
-					<ul className="divide-y divide-line border-y border-line">
-						{sessions.data.map((session) => (
-							<SessionRow key={session.id} session={session} />
-						))}
-					</ul>
-				) : sessions.isError ? (
-					<p role="alert" className="flex flex-wrap items-center gap-3 text-danger">
-						{explain(sessions.error)}
-						<Button small onClick={() => void sessions.refetch()}>
-							Try again
-						</Button>
-					</p>
-				) : (
-					<Spinner label="Loading the sessions…" />
-				)}
-				<div>
-					<Button onClick={() => setAsking(true)}>Sign out everywhere else</Button>
-				</div>
-			</CategorySection>
-			{asking && <EverywhereDialog onClose={() => setAsking(false)} />}
-		</>
-	);
-}
-
-function SessionRow({ session }: { session: Session }) {
+export function SessionRow({ session }: { session: Session }) {
 	const queries = useQueryClient();
 	const signOut = useSignOut();
 	const end = useMutation({
@@ -57,7 +24,8 @@ function SessionRow({ session }: { session: Session }) {
 		<li className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2 py-2.5">
 			<div className="min-w-0">
 				<p title={session.user_agent}>
-					{what}
+					<Globe className="mr-2 inline size-4 align-text-bottom text-muted" aria-hidden />
+					<span className="font-medium">{what}</span>
 					{session.current && <span className="text-sm text-accent"> · this browser</span>}
 				</p>
 				<p className="text-sm text-muted">
@@ -77,7 +45,7 @@ function SessionRow({ session }: { session: Session }) {
 	);
 }
 
-function EverywhereDialog({ onClose }: { onClose: () => void }) {
+export function EverywhereDialog({ onClose }: { onClose: () => void }) {
 	const queries = useQueryClient();
 	const end = useMutation({
 		mutationFn: () => call("delete", "/api/sessions"),
