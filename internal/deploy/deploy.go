@@ -190,7 +190,7 @@ type Request struct {
 	Source  Source
 	Set     *quadlet.Set
 	// RefuseFailed asks not to try again what has failed before, or was gone back
-	// from by hand.
+	// from by hand, unless it is what an unfinished deployment left: that goes on.
 	RefuseFailed bool
 
 	consent  Consent
