@@ -114,7 +114,7 @@ func (a *app) releaseData() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, "leger", "releases"), nil
+	return filepath.Join(dir, "releases"), nil
 }
 
 // quadletDir is where Podman's generator looks for the user's quadlets.
