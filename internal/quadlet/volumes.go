@@ -144,7 +144,8 @@ func values(text string) []string {
 	var all []string
 	for _, at := range volumeWord.FindAllStringIndex(text, -1) {
 		rest := strings.TrimLeft(text[at[1]:], `"'`)
-		if after, colon := strings.CutPrefix(rest, ":"); !colon || after != "" && !strings.ContainsRune(" \t\r\n", rune(after[0])) {
+		after, colon := strings.CutPrefix(rest, ":")
+		if isKey := colon && (after == "" || strings.ContainsRune(" \t\r\n", rune(after[0]))); !isKey {
 			all = append(all, text[at[0]:at[1]])
 		}
 	}
