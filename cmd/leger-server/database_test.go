@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	_ "modernc.org/sqlite"
 
 	"leger.run/leger"
+	program "leger.run/leger/cmd/leger-server"
 	"leger.run/leger/internal/sqlite"
 	"leger.run/leger/internal/wire"
 )
@@ -113,19 +116,8 @@ func TestDamageIsToldAtStart(t *testing.T) {
 	if log := s.output(); !strings.Contains(log, `"level":"ERROR"`) || !strings.Contains(log, "the database is damaged") {
 		t.Errorf("the log does not tell of the damage:\n%s", log)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/ready", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	var ready wire.Ready
-	if err := json.NewDecoder(res.Body).Decode(&ready); err != nil || res.StatusCode != http.StatusServiceUnavailable ||
-		!strings.Contains(ready.Checks["storage"], "damaged") {
-		t.Errorf("/ready is %d %+v, %v", res.StatusCode, ready, err)
+	if code, storage := readiness(t, s.url); code != http.StatusServiceUnavailable || !strings.Contains(storage, "damaged") {
+		t.Errorf("/ready is %d, %q", code, storage)
 	}
 	if list, err := s.client().Secrets(t.Context()); leger.CodeOf(err) != leger.CodeInternal {
 		t.Errorf("the list has %d secrets, %v", len(list), err)
@@ -166,7 +158,83 @@ func TestAGarbledPageIsToldAtStart(t *testing.T) {
 	}
 }
 
-// execute runs SQL on the database of a server that is stopped.
+// A database that is damaged while the server runs: nobody asks for what is broken, and
+// the daily look tells of it, in the log and at /ready.
+func TestDamageIsToldWithinADay(t *testing.T) {
+	t.Parallel()
+	data := dataWithSecret(t)
+	var log buffer
+	daily, up, ended := make(chan time.Time), make(chan string, 1), make(chan int, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		ended <- program.Serve(ctx, []string{"--data", data, "--listen", "127.0.0.1:0"}, &log, func(d time.Duration) <-chan time.Time {
+			if d == 24*time.Hour {
+				return daily
+			}
+			return nil
+		}, func(addr string) { up <- addr })
+	}()
+	url := "http://" + <-up
+	look := func() { // the second waits for the first to end
+		daily <- time.Time{}
+		daily <- time.Time{}
+	}
+	look()
+	if code, _ := readiness(t, url); code != http.StatusOK || strings.Contains(log.String(), "ERROR") {
+		t.Fatalf("before: /ready is %d\n%s", code, log.String())
+	}
+	execute(t, data, `UPDATE secrets SET name = 'j'`)
+	look()
+	if code, storage := readiness(t, url); code != http.StatusServiceUnavailable || !strings.Contains(storage, "damaged") {
+		t.Errorf("/ready is %d, %q", code, storage)
+	}
+	if said := log.String(); !strings.Contains(said, `"level":"ERROR"`) || !strings.Contains(said, "the database is damaged") {
+		t.Errorf("the log does not tell of the damage:\n%s", said)
+	}
+	stop()
+	if code := <-ended; code != 0 {
+		t.Errorf("it ended with %d:\n%s", code, log.String())
+	}
+}
+
+// readiness is what /ready says of the server, and of its storage.
+func readiness(t *testing.T, url string) (code int, storage string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/ready", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var ready wire.Ready
+	if err := json.NewDecoder(res.Body).Decode(&ready); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, ready.Checks["storage"]
+}
+
+// buffer takes a log from several goroutines.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// execute runs SQL on the database.
 func execute(t *testing.T, data, text string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(data, "leger.db"))

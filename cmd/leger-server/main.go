@@ -15,7 +15,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := program{
 		args: os.Args[1:], getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		now: time.Now, random: rand.Reader,
+		now: time.Now, every: time.Tick, random: rand.Reader,
 	}
 	code := p.main(ctx)
 	stop()

@@ -23,6 +23,7 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
+	every          func(time.Duration) <-chan time.Time // as time.Tick
 	random         io.Reader
 	// listening, when not nil, is told the address once connections are taken.
 	listening func(addr string)

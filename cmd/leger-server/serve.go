@@ -139,7 +139,7 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 		p.listening(listeners[0].Addr().String())
 	}
 	failed := serveAll(srv, listeners)
-	go upkeep(ctx, store, p.now, log)
+	go p.upkeep(ctx, store, log)
 	select {
 	case err := <-failed:
 		return leger.Wrap(leger.CodeInternal, err, "serve")
@@ -246,17 +246,15 @@ func warnOfPlainHTTP(log *slog.Logger, s settings, self tailnet.Self) {
 
 // upkeep prunes every hour and looks for damage every day. It does neither at once:
 // a start with a wrong clock must not forget anything.
-func upkeep(ctx context.Context, store *sqlite.Store, now func() time.Time, log *slog.Logger) {
-	hourly, daily := time.NewTicker(pruneEvery), time.NewTicker(verifyEvery)
-	defer hourly.Stop()
-	defer daily.Stop()
+func (p program) upkeep(ctx context.Context, store *sqlite.Store, log *slog.Logger) {
+	hourly, daily := p.every(pruneEvery), p.every(verifyEvery)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hourly.C:
-			prune(ctx, store, now(), log)
-		case <-daily.C:
+		case <-hourly:
+			prune(ctx, store, p.now(), log)
+		case <-daily:
 			verify(ctx, store, log)
 		}
 	}

@@ -157,7 +157,11 @@ func (a *app) follow(ctx context.Context, name leger.ReleaseName, d deploy.Deplo
 		return "unchanged", commit, nil
 	}
 	in := install{unattended: true, careful: true, settle: settle, quietJSON: true}.from(d.Generation.Source)
-	return "updated", commit, a.deployRelease(ctx, name, in)
+	err = a.deployRelease(ctx, name, in)
+	if w, ok := errors.AsType[*waitsForUser](err); ok && d.Interrupted {
+		w.reason += ", and the last deployment was not finished"
+	}
+	return "updated", commit, err
 }
 
 // leaveToUser is an error when nobody may decide this but the user.

@@ -129,6 +129,10 @@ func (a *app) removeRelease(ctx context.Context, m *machine, name leger.ReleaseN
 		a.warn("the record of %s was damaged (%v): what is not listed here may be left, see podman ps and leger service list", name, done.Damage)
 	}
 	for _, v := range done.SharedVolumes {
+		if v.Doubt != "" {
+			a.say("The volume %s stays: the release %s may use it, too: %s.", v.Volume, v.Release, v.Doubt)
+			continue
+		}
 		a.say("The volume %s stays: the release %s uses it, too.", v.Volume, v.Release)
 	}
 	for _, v := range done.KeptVolumes {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -50,6 +51,11 @@ func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
 		return nil, errNoTerminal
 	}
 	fd := int(f.Fd())
+	outside := make(chan os.Signal, 2)
+	signal.Notify(outside, syscall.SIGTSTP, syscall.SIGCONT)
+	// Go ignores SIGTSTP for good once it was asked for (runtime.sigdisable), so it is
+	// obeyed by hand from now on. A process asks for one value.
+	defer func() { go stopWhenTold(outside) }()
 	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return nil, errNoTerminal
@@ -65,10 +71,6 @@ func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
 		mode(pasteOff)
 		_ = term.Restore(fd, before)
 	}()
-	// A shell that stopped us from outside has set the terminal to its own taste.
-	resumed := make(chan os.Signal, 1)
-	signal.Notify(resumed, syscall.SIGCONT)
-	defer signal.Stop(resumed)
 
 	var line hiddenLine
 	buf := make([]byte, 4096)
@@ -78,8 +80,15 @@ func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
 		case <-ctx.Done():
 			clear(line.value)
 			return nil, leger.Errorf(leger.CodeInterrupted, "interrupted: nothing was changed")
-		case <-resumed:
+		case sig := <-outside:
+			if sig == syscall.SIGTSTP { // not every shell sees to the terminal itself
+				mode(pasteOff)
+				_ = term.Restore(fd, before)
+				stopUntilContinued()
+			}
+			// Whoever had the terminal meanwhile has set it to their own taste.
 			_, _ = term.MakeRaw(fd)
+			mode(pasteOn)
 		default:
 		}
 		n, err := readWithin(fd, buf, quiet)
@@ -95,6 +104,22 @@ func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
 			return line.result(end, saysMore(buf[i+1:n]) || (end == lineEntered && drain(fd)))
 		}
 	}
+}
+
+func stopWhenTold(signals <-chan os.Signal) {
+	for sig := range signals {
+		if sig == syscall.SIGTSTP {
+			stopUntilContinued()
+		}
+	}
+}
+
+// stopUntilContinued does what SIGTSTP does to those that do not ask for it. The signal
+// goes to this very thread, so that the process is stopped when it is sent.
+func stopUntilContinued() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
 }
 
 var errNoTerminal = leger.Errorf(leger.CodeUnavailable, "the terminal cannot hide what is typed").

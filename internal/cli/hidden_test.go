@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A value of several lines that was pasted at the hidden prompt gave its first line
@@ -59,6 +61,47 @@ func TestNothingTypedAtTheHiddenPromptReachesTheShell(t *testing.T) {
 				t.Errorf("stored %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// Somebody stops leger from outside while it waits at the hidden prompt. Until it goes on
+// the terminal is the shell's, with echo and line editing, which not every shell sees to
+// itself; then the prompt hides again what is typed.
+func TestAStopAtTheHiddenPromptGivesTheTerminalBack(t *testing.T) {
+	t.Parallel()
+	r, home, dir := newRig(t), t.TempDir(), t.TempDir()
+	r.must(home, "", "auth", "login", "--no-browser")
+	x := openTerminal(t)
+	x.shell(r.env(home), dir)
+	x.press("leger secrets set stopped\n")
+	hidden := func() bool { return strings.Contains(x.shown(), "not shown") && !x.echoes() }
+	x.wait("the question without echo", hidden)
+	x.press("on")
+	group, err := unix.IoctlGetInt(int(x.keys.Fd()), unix.TIOCGPGRP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := syscall.Kill(-group, syscall.SIGTSTP); err != nil {
+			t.Fatal(err)
+		}
+		x.wait("a terminal with echo and lines, and pastes without brackets", func() bool {
+			return x.isSane() && strings.LastIndex(x.shown(), "2004l") > strings.LastIndex(x.shown(), "2004h")
+		})
+		was := len(x.shown())
+		x.press("echo al''ive\n")
+		x.wait("the shell's answer", func() bool { return strings.Contains(x.shown()[was:], "alive") })
+		was = len(x.shown())
+		x.press("fg\n")
+		x.wait("the prompt again", func() bool { return hidden() && strings.Contains(x.shown()[was:], "2004h") })
+	}
+	x.press("e\r")
+	x.wait("the outcome", func() bool { return strings.Contains(x.shown(), "version 1 now") && x.isSane() })
+	if _, after, _ := strings.Cut(x.shown(), "not shown"); strings.Contains(after, "one") {
+		t.Errorf("the value was shown: %q", x.shown())
+	}
+	if got := r.must(home, "", "secrets", "get", "stopped").stdout; got != "one" {
+		t.Errorf("stored %q", got)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/settings"
 	"leger.run/leger/internal/systemd"
 )
@@ -60,7 +61,7 @@ func (a *app) openMachine(settle ...time.Duration) (*machine, error) {
 	m := &machine{
 		config: deploy.Config{
 			StateDir: filepath.Join(dir, "deployments"), DataDir: releaseData, Units: units,
-			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir)},
+			Installers: []deploy.Installer{quadlets, deploy.NewDirectory(quadletDir, safefile.Disk{})},
 			Secrets:    podmanSecrets{client}, Generator: quadlets, Volumes: quadlets, Podman: client,
 			Verifier: systemd.Verifier{Runner: runner, Env: env},
 			Sockets:  deploy.NewProcSockets("/proc"),
@@ -114,7 +115,7 @@ func (a *app) releaseData() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, "leger", "releases"), nil
+	return filepath.Join(dir, "releases"), nil
 }
 
 // quadletDir is where Podman's generator looks for the user's quadlets.

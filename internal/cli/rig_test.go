@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -328,15 +329,29 @@ func (r *rig) startTailscaled() {
 	r.t.Cleanup(func() { _ = srv.Close() })
 }
 
-// setTailscale takes a state's name, as in tailnet's fixtures.
+// setTailscale takes a state's name, as in tailnet's recordings, or one that cannot be
+// recorded: it is made of a running node.
 func (r *rig) setTailscale(state string) {
 	r.t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "tailnet", "testdata", state+".json"))
+	edits := map[string][2]string{
+		"starting":  {`"BackendState": "Running"`, `"BackendState": "Starting"`},
+		"user-zero": {`"UserID": 123456789`, `"UserID": 0`},
+	}
+	name, edit := state, edits[state]
+	if edit[0] != "" {
+		name = "running"
+	}
+	b, err := os.ReadFile(filepath.Join("..", "tailnet", "testdata", "1.102.5", name+".json"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	// The fixture's key is valid until 2026; these tests run on the real clock.
-	b = bytes.ReplaceAll(b, []byte(`"KeyExpiry":"2026-`), []byte(`"KeyExpiry":"2126-`))
+	text := string(b)
+	if edit[0] != "" {
+		text = strings.ReplaceAll(text, edit[0], edit[1])
+	}
+	// The recorded key is valid until 2027, the expired one until 2026; these tests run on
+	// the real clock.
+	b = []byte(strings.NewReplacer(`"KeyExpiry": "2027-`, `"KeyExpiry": "2127-`, `"KeyExpiry": "2026-`, `"KeyExpiry": "2020-`).Replace(text))
 	r.tailscale.Store(&b)
 }
 

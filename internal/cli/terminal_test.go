@@ -67,13 +67,19 @@ func (x *terminal) shown() string {
 	return x.screen.String()
 }
 
-func (x *terminal) echoes() bool {
+func (x *terminal) echoes() bool { return x.has(unix.ECHO) }
+
+// isSane reports whether it is as a shell leaves it to a command: it echoes, and keeps
+// lines and the keys of signals to itself.
+func (x *terminal) isSane() bool { return x.has(unix.ECHO | unix.ICANON | unix.ISIG) }
+
+func (x *terminal) has(flags uint32) bool {
 	x.t.Helper()
 	s, err := unix.IoctlGetTermios(int(x.tty.Fd()), unix.TCGETS)
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	return s.Lflag&unix.ECHO != 0
+	return s.Lflag&flags == flags
 }
 
 // wait waits for a condition.

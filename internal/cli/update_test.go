@@ -249,6 +249,34 @@ func TestAuto(t *testing.T) {
 	wantIn(t, string(log), "--user enable --quiet leger-deploy-auto.timer", "--user disable --quiet --now leger-deploy-auto.timer")
 }
 
+// Neither a commit nor what was before it comes up: the timer leaves that to the user, and
+// does not stop and start the services at each run. The same command by hand goes on.
+func TestAutoDoesNotGoRoundInCircles(t *testing.T) {
+	t.Parallel()
+	h := installedApp(t)
+	h.standin("systemctl", "#!/bin/sh\n")
+	h.leger(0, "deploy", "auto", "on", "app")
+	h.commit(map[string]string{"web.container": web("Label=a=b"), "bad.container": noSecret("")})
+	h.units.broken["bad.service"], h.units.broken["web.service"] = true, true
+	s := h.leger(7, "deploy", "auto", "run", "--settle", "50ms")
+	wantIn(t, s.stderr, "what was there before could not be put back")
+	starts := 0
+	h.units.onStart = func() { starts++ }
+	s = h.leger(5, "deploy", "auto", "run", "--json", "--settle", "50ms")
+	wantIn(t, s.stdout, `"outcome": "waiting"`)
+	wantIn(t, s.stderr, "has failed here before", "was not finished", "hint: read what it brings, and install it if it is meant: leger deploy update app")
+	if starts != 0 {
+		t.Errorf("%d units were started", starts)
+	}
+	wantIn(t, h.leger(7, "deploy", "status", "app").stderr, "interrupted")
+
+	delete(h.units.broken, "web.service") // its user has seen to it
+	wantIn(t, h.leger(7, "deploy", "update", "app").stderr, "bad.service did not come up", "generation 1 is installed again")
+	h.leger(0, "deploy", "status", "app")
+	wantIn(t, h.leger(5, "deploy", "update", "app").stderr, "has failed on this machine", "--retry")
+	h.leger(5, "deploy", "auto", "run")
+}
+
 // A changed secret restarts what uses it and nothing else; a value that does not
 // work is taken back.
 func TestSyncRestartsDependents(t *testing.T) {

@@ -99,3 +99,46 @@ func TestACommandNamesItsScriptWhereItIs(t *testing.T) {
 		t.Errorf("installed: %v", got)
 	}
 }
+
+// Who removes a release is told what stays of it, and where: volumes, those that
+// others need and why, and what containers wrote into the release's own directories.
+func TestRemoveSaysWhatStays(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	files := map[string]string{"web.container": noSecret("Volume=./data:/data\nVolume=cache:/c\nVolume=shared:/s"), "data/seed": "1"}
+	h.installDirectory("app", files)
+	h.installDirectory("other", map[string]string{"b.container": noSecret("PodmanArgs=-v shared:/s")})
+	dir := filepath.Join(h.home, ".local", "share", "leger", "releases", "app")
+	written := func() { // by a container
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "data", "db"), []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written()
+	s := h.leger(0, "deploy", "remove", "app", "--yes").stderr
+	wantIn(t, s, "app is removed", "What its containers wrote stays in "+dir+": podman unshare rm -r "+dir+"\n",
+		"The volume cache stays, with what is in it: podman volume rm cache\n", "The volume shared stays: the release other uses it, too.\n")
+
+	// The same for a program; and what is not certain has its reason.
+	h.installDirectory("app", files)
+	written()
+	h.installDirectory("other", map[string]string{"b.container": noSecret("Volume=sha%H:/s")})
+	var out struct {
+		KeptVolumes   []string            `json:"kept_volumes"`
+		SharedVolumes []deploy.KeptVolume `json:"shared_volumes"`
+		KeptData      []string            `json:"kept_data"`
+	}
+	told := h.leger(0, "deploy", "remove", "app", "--yes", "--json")
+	if err := json.Unmarshal([]byte(told.stdout), &out); err != nil {
+		t.Fatal(err)
+	}
+	want := deploy.KeptVolume{Volume: "shared", Release: "other", Doubt: "what %H in b.container names is known to the machine alone"}
+	if !slices.Equal(out.KeptVolumes, []string{"cache", "shared"}) || !slices.Equal(out.KeptData, []string{dir}) || !slices.Equal(out.SharedVolumes, []deploy.KeptVolume{want}) {
+		t.Errorf("told %+v", out)
+	}
+	wantIn(t, told.stderr, "The volume shared stays: the release other may use it, too: "+want.Doubt+".\n")
+
+	// What is empty is no array that is missing.
+	wantIn(t, h.leger(0, "deploy", "remove", "other", "--yes", "--json").stdout, `"kept_data": []`)
+}

@@ -42,7 +42,7 @@ func (e *Engine) SetAuto(release leger.ReleaseName, on bool) error {
 		return notInstalled(release)
 	}
 	if on {
-		return writeJSON(e.store.auto(name), autoFile{Since: e.cfg.Clock.Now().UTC()})
+		return e.store.writeJSON(e.store.auto(name), autoFile{Since: e.cfg.Clock.Now().UTC()})
 	}
 	if err := os.Remove(e.store.auto(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrapDisk(err, "note that the release is not updated by itself")
@@ -74,7 +74,7 @@ func (e *Engine) SetWaiting(release leger.ReleaseName, w *Waiting) error {
 		w = &now
 	}
 	f.Waiting = w
-	return writeJSON(e.store.auto(name), f)
+	return e.store.writeJSON(e.store.auto(name), f)
 }
 
 // Waiting gives what was left to the user since generation current was installed;

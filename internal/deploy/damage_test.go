@@ -146,6 +146,44 @@ func TestRemoveWithVolumesLeavesThoseOfOthers(t *testing.T) {
 	}
 }
 
+// Another release has the volume as an argument for Podman, as a claim, or by a name
+// that systemd makes: its data stays, and the reason is told. Nothing else is kept.
+func TestRemoveWithVolumesLeavesWhatOthersMayMean(t *testing.T) {
+	t.Parallel()
+	const container = "[Container]\nImage=x:1\n"
+	for what, tc := range map[string]struct {
+		other []string
+		kept  bool
+		doubt string
+	}{
+		"an argument":    {[]string{"b.container", container + "PodmanArgs=-v cache:/x\n"}, true, ""},
+		"a claim":        {[]string{"b.kube", "[Kube]\nYaml=b.yaml\n", "b.yaml", "spec: {volumes: [{persistentVolumeClaim: {claimName: cache}}]}\n"}, true, ""},
+		"a specifier":    {[]string{"b.container", container + "Volume=%H:/x\n"}, true, "what %H in b.container names is known to the machine alone"},
+		"others of its":  {[]string{"b.container", container + "Volume=theirs:/x\nPodmanArgs=-v web-%H:/y\n"}, false, ""},
+		"damaged record": {[]string{"b.container", container}, true, "its recorded files cannot be read"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m, dir := newMachine(), t.TempDir()
+			e := m.engine(dir)
+			mustInstall(t, e, request(t, "App", "c", "a.container", container+"Volume=cache:/c\n"))
+			mustInstall(t, e, request(t, "Other", "c", tc.other...))
+			if what == "damaged record" {
+				spoil(t, dir, "other", filepath.Join("generations", "1", "files", "b.container"))
+			}
+			m.volumes["cache"] = true
+			removed, err := e.Remove(t.Context(), releaseName(t, "App"), deploy.RemoveOptions{Volumes: true}, nil)
+			var want []deploy.KeptVolume
+			if tc.kept {
+				want = []deploy.KeptVolume{{Volume: "cache", Release: "Other", Doubt: tc.doubt}}
+			}
+			if err != nil || m.volumes["cache"] != tc.kept || !slices.Equal(removed.SharedVolumes, want) {
+				t.Errorf("removed %+v, %v; volumes %v", removed, err, m.volumes)
+			}
+		})
+	}
+}
+
 const (
 	plainV1 = "[Container]\nImage=x:1\n"
 	plainV2 = plainV1 + "Label=a=b\n"

@@ -15,7 +15,6 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/quadlet"
-	"leger.run/leger/internal/safefile"
 )
 
 // What containers may write lies in a directory per release, outside of where
@@ -202,7 +201,7 @@ func (e *Engine) exchangeData(name string, current *Generation, known []Generati
 	if e.cfg.DataDir == "" {
 		return leger.Errorf(leger.CodeInternal, "there is no directory for what the containers of %s write", next.Release)
 	}
-	if err := safefile.MakeDir(filepath.Join(e.cfg.DataDir, name), 0o700); err != nil {
+	if err := e.cfg.Disk.MakeDir(filepath.Join(e.cfg.DataDir, name), 0o700); err != nil {
 		return wrapDisk(err, "make the directory for the release's data")
 	}
 	root, err := e.openData(name)
@@ -211,7 +210,7 @@ func (e *Engine) exchangeData(name string, current *Generation, known []Generati
 	}
 	defer func() { _ = root.Close() }()
 	for _, dir := range next.DataDirs {
-		if err := makeDataDir(root, dir); err != nil {
+		if err := e.makeDataDir(root, dir); err != nil {
 			return wrapDisk(err, "make the directory "+dir+" for the release's data")
 		}
 	}
@@ -219,10 +218,12 @@ func (e *Engine) exchangeData(name string, current *Generation, known []Generati
 	for file := range all {
 		switch dataAction(lookAtData(root, file).mark, want[file], settled[file], ours[file]) {
 		case Add, Change:
-			err = writeData(root, file, files[file])
+			err = e.writeData(root, file, files[file])
 		case Drop:
-			err = root.Remove(filepath.FromSlash(file))
-			pruneData(root, path.Dir(file), next.DataDirs)
+			if err = root.Remove(filepath.FromSlash(file)); err == nil {
+				err = e.syncDataDir(root, path.Dir(file)) // or it comes back, and is nobody's
+			}
+			e.pruneData(root, path.Dir(file), next.DataDirs)
 		case Mend, Rename:
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -231,10 +232,10 @@ func (e *Engine) exchangeData(name string, current *Generation, known []Generati
 	}
 	for _, g := range known {
 		for _, dir := range g.DataDirs {
-			pruneData(root, dir, next.DataDirs)
+			e.pruneData(root, dir, next.DataDirs)
 		}
 	}
-	if err := safefile.Sync(root.Name()); err != nil {
+	if err := e.cfg.Disk.Sync(root.Name()); err != nil {
 		return wrapDisk(err, "write the release's data")
 	}
 	_ = os.Remove(root.Name()) // nothing is in it, or it stays
@@ -243,34 +244,34 @@ func (e *Engine) exchangeData(name string, current *Generation, known []Generati
 
 // makeDataDir makes a directory and those that it is in, and waits until their names are
 // on the disk.
-func makeDataDir(root *os.Root, dir string) error {
+func (e *Engine) makeDataDir(root *os.Root, dir string) error {
 	local := filepath.FromSlash(dir)
 	if info, err := root.Stat(local); local == "." || (err == nil && info.IsDir()) {
 		return nil
 	}
 	parent := filepath.Dir(local)
-	if err := makeDataDir(root, filepath.ToSlash(parent)); err != nil {
+	if err := e.makeDataDir(root, filepath.ToSlash(parent)); err != nil {
 		return err
 	}
 	if err := root.Mkdir(local, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDataDir(root, parent)
+	return e.syncDataDir(root, parent)
 }
 
-func syncDataDir(root *os.Root, dir string) error {
+func (e *Engine) syncDataDir(root *os.Root, dir string) error {
 	d, err := root.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(e.cfg.Disk.Flush(d), d.Close())
 }
 
 // writeData makes or replaces a file: after a crash it is the old or the new one.
-func writeData(root *os.Root, file string, content leger.File) error {
+func (e *Engine) writeData(root *os.Root, file string, content leger.File) error {
 	local := filepath.FromSlash(file)
 	dir := filepath.Dir(local)
-	if err := makeDataDir(root, filepath.ToSlash(dir)); err != nil {
+	if err := e.makeDataDir(root, filepath.ToSlash(dir)); err != nil {
 		return err
 	}
 	mode := fs.FileMode(0o644)
@@ -286,23 +287,24 @@ func writeData(root *os.Root, file string, content leger.File) error {
 		return err
 	}
 	_, err = f.Write(content.Data)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), e.cfg.Disk.Flush(f), f.Close()); err != nil {
 		return err
 	}
 	if err := root.Rename(temp, local); err != nil {
 		return err
 	}
-	return syncDataDir(root, dir)
+	return e.syncDataDir(root, dir)
 }
 
 // pruneData removes a directory and those that it is in, as far as nothing is in
 // them and they are not needed.
-func pruneData(root *os.Root, dir string, needed []string) {
+func (e *Engine) pruneData(root *os.Root, dir string, needed []string) {
 	for dir != "." && !slices.ContainsFunc(needed, func(n string) bool { return n == dir || strings.HasPrefix(n, dir+"/") }) {
 		if root.Remove(filepath.FromSlash(dir)) != nil {
 			return
 		}
 		dir = path.Dir(dir)
+		_ = e.syncDataDir(root, dir) // an empty directory that comes back harms nobody
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/safefile"
 )
 
 // Installer puts files where Podman's generator finds them. app is the release's
@@ -144,6 +145,8 @@ type Config struct {
 	Podman     Podman    // nil: health checks, names, ports and images are not looked at
 	Sockets    Sockets   // nil: ports that containers do not hold are not looked at
 	Clock      Clock     // nil: the system's
+	// Disk is where records and data are written.
+	Disk safefile.Disk
 
 	StartTimeout time.Duration // for all units to be up; 0: DefaultStartTimeout
 	StepTimeout  time.Duration // for one unit to stop, and for Podman and systemd to do anything else; 0: DefaultStepTimeout
@@ -181,7 +184,7 @@ func New(cfg Config) *Engine {
 			*d.value = d.otherwise
 		}
 	}
-	return &Engine{cfg: cfg, store: store{dir: cfg.StateDir}}
+	return &Engine{cfg: cfg, store: store{dir: cfg.StateDir, disk: cfg.Disk}}
 }
 
 // Request asks for a release to be what Set says.
@@ -190,7 +193,7 @@ type Request struct {
 	Source  Source
 	Set     *quadlet.Set
 	// RefuseFailed asks not to try again what has failed before, or was gone back
-	// from by hand.
+	// from by hand, unless it is what an unfinished deployment left: that goes on.
 	RefuseFailed bool
 
 	consent  Consent

@@ -16,11 +16,14 @@ import (
 // Directory is the installer that needs nothing but a directory: it places the
 // files as they are, subdirectories and all, below one of the release's own.
 // Podman's generator looks for quadlets in all directories below the user's.
-type Directory struct{ root string }
+type Directory struct {
+	root string
+	disk safefile.Disk
+}
 
 // NewDirectory makes one over the user's quadlet directory,
-// $XDG_CONFIG_HOME/containers/systemd.
-func NewDirectory(root string) *Directory { return &Directory{root} }
+// $XDG_CONFIG_HOME/containers/systemd, on a disk.
+func NewDirectory(root string, disk safefile.Disk) *Directory { return &Directory{root, disk} }
 
 // Name is "directory".
 func (d *Directory) Name() string { return "directory" }
@@ -73,22 +76,22 @@ func (d *Directory) Install(_ context.Context, app string, files map[string]lege
 			return err
 		}
 		path := d.Path(app, name)
-		if err := safefile.MakeDir(filepath.Dir(path), 0o755); err != nil {
+		if err := d.disk.MakeDir(filepath.Dir(path), 0o755); err != nil {
 			return wrapDisk(err, "install the files")
 		}
-		if err := writeNew(path, file); err != nil {
+		if err := d.writeNew(path, file); err != nil {
 			return wrapDisk(err, "install the files")
 		}
 		for dir := filepath.Dir(path); strings.HasPrefix(dir, d.root); dir = filepath.Dir(dir) {
 			dirs[dir] = true
 		}
 	}
-	return syncDirs(dirs)
+	return d.syncDirs(dirs)
 }
 
 // writeNew makes a file, and waits until it is on the disk. The umask does not
 // matter.
-func writeNew(path string, file leger.File) error {
+func (d *Directory) writeNew(path string, file leger.File) error {
 	mode := fs.FileMode(0o644)
 	if file.Executable {
 		mode = 0o755
@@ -98,14 +101,14 @@ func writeNew(path string, file leger.File) error {
 		return err
 	}
 	_, err = f.Write(file.Data)
-	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	return errors.Join(err, f.Chmod(mode), d.disk.Flush(f), f.Close())
 }
 
 // syncDirs waits until the names in directories are on the disk; one that is gone
 // has none.
-func syncDirs(dirs map[string]bool) error {
+func (d *Directory) syncDirs(dirs map[string]bool) error {
 	for dir := range dirs {
-		if err := safefile.Sync(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.disk.Sync(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return wrapDisk(err, "write the names of the files")
 		}
 	}
@@ -128,5 +131,5 @@ func (d *Directory) Remove(_ context.Context, app string, files []string) error 
 			}
 		}
 	}
-	return syncDirs(dirs)
+	return d.syncDirs(dirs)
 }

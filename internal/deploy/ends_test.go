@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 )
@@ -111,6 +113,69 @@ func TestAnInstallerThatFailsIsRemembered(t *testing.T) {
 		if _, err := install(t.Context(), e, bad); !errors.Is(err, leger.ErrConflict) || !strings.Contains(err.Error(), "went wrong") {
 			t.Errorf("%s: it is tried again: %v", call, err)
 		}
+	}
+}
+
+// Neither the installer nor putting back works, as on a full disk. The commit is the one
+// that failed, so nothing that runs by itself takes it up again; but the same command
+// by hand goes on where it stopped, as its hint says, until the machine is in one state.
+func TestACommitIsRememberedWhenPuttingBackFailsToo(t *testing.T) {
+	t.Parallel()
+	m, dir := newMachine(), t.TempDir()
+	mustInstall(t, m.engine(dir), request(t, "App", "c1", "a.container", web))
+	before := m.running()
+	fails := 2
+	m.fault = func(_ int, name string, after bool) error {
+		if name == "install" && !after && fails > 0 {
+			fails--
+			return leger.Wrap(leger.CodeUnavailable, errInjected, "the disk is full")
+		}
+		return nil
+	}
+	bad := request(t, "App", "c2", "a.container", web+"# 2\n")
+	bad.RefuseFailed = true
+	if _, err := install(t.Context(), m.engine(dir), bad); !errors.Is(err, leger.ErrPartial) || fails != 0 {
+		t.Fatalf("got %v, want that putting back failed", err)
+	}
+	plan, err := m.engine(dir).Prepare(t.Context(), bad)
+	if err != nil || plan.FailedBefore == nil || plan.FailedBefore.Reason != "the disk is full" {
+		t.Fatalf("remembered %+v, %v", plan.FailedBefore, err)
+	}
+	m.fault, fails = nil, 0
+	m.broken["a.service"] = leger.UnitState{ActiveState: "failed", Result: "exit-code", ExecMainStatus: 1}
+	m.reloaded = func() { // what was there before is well
+		if m.files["/q/a.container"] == web {
+			delete(m.broken, "a.service")
+		}
+	}
+	if _, err := install(t.Context(), m.engine(dir), bad); !errors.Is(err, leger.ErrUnhealthy) || errors.Is(err, leger.ErrPartial) {
+		t.Fatalf("got %v, want that it went on and what was before is back", err)
+	}
+	if diff := cmp.Diff(before, m.running()); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
+	if _, err := install(t.Context(), m.engine(dir), bad); !errors.Is(err, leger.ErrConflict) {
+		t.Errorf("it is whole again, and tried again: %v", err)
+	}
+}
+
+// A commit that changes no file cannot be put back. That its unit did not come up is
+// remembered all the same.
+func TestACommitThatChangesNothingIsRemembered(t *testing.T) {
+	t.Parallel()
+	m, dir := newMachine(), t.TempDir()
+	mustInstall(t, m.engine(dir), request(t, "App", "c1", "a.container", web))
+	if err := m.Stop(t.Context(), "a.service"); err != nil {
+		t.Fatal(err)
+	}
+	m.broken["a.service"] = leger.UnitState{ActiveState: "failed", Result: "exit-code", ExecMainStatus: 1}
+	same := request(t, "App", "c2", "a.container", web)
+	same.RefuseFailed = true
+	if _, err := install(t.Context(), m.engine(dir), same); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Fatalf("got %v, want unhealthy", err)
+	}
+	if _, err := install(t.Context(), m.engine(dir), same); !errors.Is(err, leger.ErrConflict) {
+		t.Errorf("it is tried again: %v", err)
 	}
 }
 

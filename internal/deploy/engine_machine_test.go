@@ -14,6 +14,7 @@ import (
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/podman"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/systemd"
 )
 
@@ -50,7 +51,7 @@ func openParts(t *testing.T) realParts {
 // may change it.
 func (p realParts) config(dir string) deploy.Config {
 	return deploy.Config{
-		StateDir: dir, Installers: []deploy.Installer{p.quadlets, deploy.NewDirectory(p.root)},
+		StateDir: dir, Installers: []deploy.Installer{p.quadlets, deploy.NewDirectory(p.root, safefile.Disk{})},
 		Units: p.units, Podman: p.podman, Volumes: p.quadlets, Generator: p.quadlets, StartTimeout: time.Minute,
 	}
 }

@@ -50,7 +50,7 @@ func (s store) remember(app string, failure Failure) error {
 	}
 	known = slices.DeleteFunc(known, failure.same)
 	known = slices.Insert(known, 0, failure)
-	return writeJSON(s.failedFile(app), failuresFile{known[:min(len(known), maxFailures)]})
+	return s.writeJSON(s.failedFile(app), failuresFile{known[:min(len(known), maxFailures)]})
 }
 
 // pardon forgets the failures of a state that is installed now.
@@ -63,7 +63,7 @@ func (s store) pardon(app string, g Generation) error {
 	if len(left) == len(known) {
 		return nil
 	}
-	return writeJSON(s.failedFile(app), failuresFile{left})
+	return s.writeJSON(s.failedFile(app), failuresFile{left})
 }
 
 // failureOf makes a failure of an error, without its cause: a journal's lines may

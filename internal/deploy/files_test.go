@@ -12,6 +12,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/quadlet"
+	"leger.run/leger/internal/safefile"
 )
 
 // scripted is a release with a script, of which those named may be executed.
@@ -129,7 +130,7 @@ func linesWith(text, part string) []string {
 func TestDirectoryKeepsModes(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	d := deploy.NewDirectory(root)
+	d := deploy.NewDirectory(root, safefile.Disk{})
 	files := map[string]leger.File{
 		"web.container": {Data: []byte("x")}, "bin/run.sh": {Data: []byte("y"), Executable: true},
 	}
@@ -159,7 +160,7 @@ func TestOnlyFilesBelowTheDirectoryAreInstalled(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", ".", "..", "/etc/x", "../x", "a/..", "./a"} {
 		root := t.TempDir()
-		err := deploy.NewDirectory(filepath.Join(root, "in")).Install(t.Context(), "app", map[string]leger.File{name: {Data: []byte("x")}})
+		err := deploy.NewDirectory(filepath.Join(root, "in"), safefile.Disk{}).Install(t.Context(), "app", map[string]leger.File{name: {Data: []byte("x")}})
 		if !errors.Is(err, leger.ErrInvalid) || !strings.Contains(err.Error(), "not a file below") {
 			t.Errorf("%q: %v", name, err)
 		}

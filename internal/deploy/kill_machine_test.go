@@ -22,6 +22,7 @@ import (
 	"leger.run/leger/internal/deploy"
 	"leger.run/leger/internal/quadlet"
 	"leger.run/leger/internal/run"
+	"leger.run/leger/internal/safefile"
 )
 
 // killer ends this process as kill -9 does, right after the n-th thing that it
@@ -81,7 +82,7 @@ func deadlyEngine(t *testing.T, dir string, k *killer) *deploy.Engine {
 	// These measure and kill what Leger does; each check would be 20 ms of Podman's own.
 	cfg.Generator = nil
 	if k != nil {
-		cfg.Installers = []deploy.Installer{deadlyInstaller{p.quadlets, k}, deadlyInstaller{deploy.NewDirectory(p.root), k}}
+		cfg.Installers = []deploy.Installer{deadlyInstaller{p.quadlets, k}, deadlyInstaller{deploy.NewDirectory(p.root, safefile.Disk{}), k}}
 		cfg.Units = deadlyUnits{p.units, k}
 	}
 	return deploy.New(cfg)

@@ -12,7 +12,6 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/lockfile"
-	"leger.run/leger/internal/safefile"
 )
 
 func (s store) lockFile() string { return filepath.Join(s.dir, ".lock") }
@@ -23,7 +22,7 @@ const lockPatience = 200 * time.Millisecond
 // lock is held until unlock is called, by whoever changes something about app; its
 // name is in the file meanwhile. ErrConflict when somebody else holds it.
 func (s store) lock(ctx context.Context, app string) (unlock func(), err error) {
-	if err := safefile.MakeDir(s.dir, 0o700); err != nil {
+	if err := s.disk.MakeDir(s.dir, 0o700); err != nil {
 		return nil, wrapDisk(err, "make the directory of deployments")
 	}
 	l, err := s.takeLock(ctx)

@@ -20,7 +20,7 @@ func refusals(req Request, next Generation, facts Facts) []Refusal {
 	if facts.Installer == "" {
 		all = append(all, Refusal{Code: leger.CodeMissingPart, Text: "no way to install such files is there", Hint: "install Podman 5.6 or newer"})
 	}
-	if f := remembered(facts, next); f != nil && req.RefuseFailed {
+	if f := remembered(facts, next); f != nil && req.RefuseFailed && !halfway(facts, *f) {
 		hint := "push a commit that mends it, or try this one again: --retry"
 		all = append(all, Refusal{Code: leger.CodeConflict, Hint: hint, Text: fmt.Sprintf(
 			"commit %.12s has failed on this machine on %s (%s), and the branch has no newer one", f.Identity, f.At.Format("2006-01-02 15:04"), f.Reason)})
@@ -153,4 +153,10 @@ func remembered(facts Facts, next Generation) *Failure {
 		return &facts.Failures[i]
 	}
 	return nil
+}
+
+// halfway reports whether the state that has failed is what an unfinished deployment
+// left: to go on with it is the way out.
+func halfway(facts Facts, f Failure) bool {
+	return slices.ContainsFunc(facts.Pending, func(g Generation) bool { return f.Of(g.Source, g.identity()) })
 }

@@ -15,6 +15,8 @@ import (
 type KeptVolume struct {
 	Volume  string `json:"volume"`
 	Release string `json:"release"` // the other one
+	// Doubt is why it is not known whether that names it; empty: it does.
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // RemoveOptions says what else to remove.
@@ -188,15 +190,37 @@ func (e *Engine) sharedVolumes(name string, volumes []string) ([]KeptVolume, err
 				WithHint("leave out --volumes, or remove that release first: leger deploy remove %s", other)
 		}
 		for _, g := range theirs {
-			for _, v := range g.Volumes() {
-				at := KeptVolume{v, g.Release}
-				if slices.Contains(volumes, v) && !slices.Contains(shared, at) {
-					shared = append(shared, at)
+			for _, v := range e.namedBy(other, g, volumes) {
+				if !slices.ContainsFunc(shared, func(k KeptVolume) bool { return k.Volume == v.Volume && k.Release == v.Release }) {
+					shared = append(shared, v)
 				}
 			}
 		}
 	}
 	return shared, unknown
+}
+
+// namedBy finds those of the volumes that a generation of another release names, or
+// may name: its files tell more than its manifest.
+func (e *Engine) namedBy(other string, g Generation, volumes []string) []KeptVolume {
+	files, err := e.store.files(other, g)
+	set := &quadlet.Set{}
+	if err == nil {
+		set = setOf(g, files)
+	}
+	var kept []KeptVolume
+	for _, v := range volumes {
+		named, doubt := set.NamesVolume(v)
+		switch {
+		case slices.Contains(g.Volumes(), v):
+			kept = append(kept, KeptVolume{Volume: v, Release: g.Release})
+		case err != nil:
+			kept = append(kept, KeptVolume{v, g.Release, "its recorded files cannot be read"})
+		case named:
+			kept = append(kept, KeptVolume{v, g.Release, doubt})
+		}
+	}
+	return kept
 }
 
 // removeVolumes removes the volumes that no other release names.

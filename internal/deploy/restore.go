@@ -9,28 +9,31 @@ import (
 	"leger.run/leger"
 )
 
-// back puts back what was there before and says so in the error.
+// back puts back what was there before and says so in the error. The commit has failed
+// however that ends: it is remembered, or deploy auto would take it up at each run.
 func (a *application) back(ctx context.Context, cause error) error {
 	// What an interrupted deployment had installed goes too.
-	if leftovers := a.plan.Record && len(a.rec.pending) > 0; !a.plan.Replace && len(a.plan.Stop) == 0 && !leftovers {
+	leftovers := a.plan.Record && len(a.rec.pending) > 0
+	if !a.plan.Replace && len(a.plan.Stop) == 0 && !leftovers {
 		if a.plan.Record {
-			cause = errors.Join(cause, a.endPending())
+			cause = errors.Join(cause, a.endPending(), a.remember(cause))
 		}
 		return cause
 	}
 	a.progress.tell(Event{Step: StepBack})
-	if err := a.restore(context.WithoutCancel(ctx)); err != nil {
-		return errors.Join(cause, leger.Wrap(leger.CodePartial, err, "what was there before could not be put back").
+	stuck := a.restore(context.WithoutCancel(ctx))
+	if a.plan.Record {
+		if err := a.remember(cause); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
+	if stuck != nil {
+		return errors.Join(cause, leger.Wrap(leger.CodePartial, stuck, "what was there before could not be put back").
 			WithHint("fix what this message names, then run the command again: Leger goes on where it stopped"))
 	}
 	what := "its files were removed again"
 	if a.rec.current != nil {
 		what = fmt.Sprintf("generation %d is installed again", a.rec.current.Number)
-	}
-	if a.plan.Record {
-		if err := a.engine.store.remember(a.app, failureOf(a.plan.Next, a.engine.cfg.Clock.Now(), cause)); err != nil {
-			cause = errors.Join(cause, err)
-		}
 	}
 	if known := asError(cause); known != nil {
 		c := *known
@@ -38,6 +41,10 @@ func (a *application) back(ctx context.Context, cause error) error {
 		return &c
 	}
 	return leger.Wrap(leger.CodeInternal, cause, "%s could not be installed; %s", a.plan.Next.Release, what)
+}
+
+func (a *application) remember(cause error) error {
+	return a.engine.store.remember(a.app, failureOf(a.plan.Next, a.engine.cfg.Clock.Now(), cause))
 }
 
 // restore goes on when a step fails, and gives all errors together: units that

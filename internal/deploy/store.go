@@ -27,7 +27,10 @@ import (
 // A generation is complete before pending.json names it, and pending.json names
 // it before any of its files is installed. Everything is the user's alone (0700,
 // 0600): quadlets may hold what is nobody else's business.
-type store struct{ dir string }
+type store struct {
+	dir  string
+	disk safefile.Disk
+}
 
 type currentFile struct {
 	Generation int `json:"generation"`
@@ -155,7 +158,7 @@ func (s store) files(app string, g Generation) (map[string]leger.File, error) {
 // write records a generation. What a crash left under its number is replaced.
 func (s store) write(app string, g Generation, files map[string][]byte) error {
 	final := s.generation(app, g.Number)
-	if err := safefile.MakeDir(filepath.Dir(final), 0o700); err != nil {
+	if err := s.disk.MakeDir(filepath.Dir(final), 0o700); err != nil {
 		return wrapDisk(err, "make the directory of generations")
 	}
 	temp, err := os.MkdirTemp(filepath.Dir(final), ".new-")
@@ -175,16 +178,16 @@ func (s store) write(app string, g Generation, files map[string][]byte) error {
 			return wrapDisk(err, "record a file")
 		}
 	}
-	if err := writeJSON(filepath.Join(temp, "manifest.json"), g); err != nil {
+	if err := s.writeJSON(filepath.Join(temp, "manifest.json"), g); err != nil {
 		return err
 	}
-	if err := safefile.SyncTree(temp); err != nil {
+	if err := s.disk.SyncTree(temp); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
 	if err := os.RemoveAll(final); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
-	if err := safefile.Rename(temp, final); err != nil {
+	if err := s.disk.Rename(temp, final); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
 	return nil
@@ -198,16 +201,16 @@ func (s store) begin(app string, before []Generation, n int) error {
 			p.Generations = append(p.Generations, g.Number)
 		}
 	}
-	return writeJSON(s.pending(app), p)
+	return s.writeJSON(s.pending(app), p)
 }
 
 // commit makes a generation the current one and forgets what is pending, whose
 // files are not installed any more.
 func (s store) commit(app string, n int, pending []Generation) error {
-	if err := safefile.Write(s.committed(app, n), nil, 0o600); err != nil {
+	if err := s.disk.Write(s.committed(app, n), nil, 0o600); err != nil {
 		return wrapDisk(err, "record the generation")
 	}
-	if err := writeJSON(s.current(app), currentFile{n}); err != nil {
+	if err := s.writeJSON(s.current(app), currentFile{n}); err != nil {
 		return err
 	}
 	return s.forget(app, n, pending)
@@ -219,7 +222,7 @@ func (s store) forget(app string, keep int, pending []Generation) error {
 	if err := os.Remove(s.pending(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return wrapDisk(err, "end the deployment")
 	}
-	if err := safefile.Sync(s.app(app)); err != nil {
+	if err := s.disk.Sync(s.app(app)); err != nil {
 		return wrapDisk(err, "end the deployment")
 	}
 	for _, g := range pending {
@@ -331,7 +334,13 @@ func (s store) remove(app string) error {
 			return wrapDisk(err, "forget the deployment")
 		}
 	}
+	if err := s.disk.Sync(s.app(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrapDisk(err, "forget the deployment")
+	}
 	if err := os.RemoveAll(s.app(app)); err != nil {
+		return wrapDisk(err, "forget the deployment")
+	}
+	if err := s.disk.Sync(s.dir); err != nil {
 		return wrapDisk(err, "forget the deployment")
 	}
 	return nil
@@ -363,12 +372,12 @@ func readJSON(path string, v any) (found bool, err error) {
 }
 
 // writeJSON replaces a file: after a crash it is the old or the new one.
-func writeJSON(path string, v any) error {
+func (s store) writeJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
 	}
-	if err := safefile.Write(path, append(data, '\n'), 0o600); err != nil {
+	if err := s.disk.Write(path, append(data, '\n'), 0o600); err != nil {
 		return wrapDisk(err, "write "+filepath.Base(path))
 	}
 	return nil

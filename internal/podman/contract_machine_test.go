@@ -3,6 +3,7 @@
 package podman_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -93,6 +94,57 @@ func TestMachineValueArrives(t *testing.T) {
 		if err := c.RemoveSecret(t.Context(), s.ID); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A deployment quotes what the health check that failed has printed.
+func TestMachineHealthOutput(t *testing.T) {
+	r, env := runner(t, os.Getenv("PATH"))
+	const container = "leger-contract-health"
+	podmanDo := func(args ...string) run.Result {
+		t.Helper()
+		res, err := r.Run(context.WithoutCancel(t.Context()), run.Command{Path: "podman", Args: args, Env: env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	t.Cleanup(func() { podmanDo("rm", "--force", "--time=0", container) })
+	if res := podmanDo("run", "--detach", "--name="+container, "--network=none", `--health-cmd=["/leger-e2e", "get"]`,
+		"--health-interval=disable", "localhost/leger-e2e:latest", "serve", "-unhealthy"); res.Code != 0 {
+		t.Fatalf("run: %s", res.Stderr)
+	}
+	ways := map[string]*podman.Client{
+		"socket":  client(t, podman.Config{RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Runner: r, Env: env}),
+		"program": client(t, podman.Config{Runner: r, Env: env}),
+	}
+	said := func(way string) string {
+		t.Helper()
+		text, err := ways[way].HealthOutput(t.Context(), container)
+		if err != nil {
+			t.Fatalf("%s: %v", way, err)
+		}
+		return text
+	}
+	for way := range ways {
+		if text := said(way); text != "" {
+			t.Errorf("%s: before the first check: %q", way, text)
+		}
+	}
+	const want = "unhealthy, as asked"
+	for deadline := time.Now().Add(time.Minute); ; { // its server may not listen yet
+		if res := podmanDo("healthcheck", "run", container); res.Code == 0 {
+			t.Fatal("it is healthy")
+		}
+		if strings.Contains(said("program"), want) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it says %q, want %q", said("program"), want)
+		}
+	}
+	if text := said("socket"); !strings.Contains(text, want) {
+		t.Errorf("over the socket it says %q, want %q", text, want)
 	}
 }
 

@@ -49,6 +49,10 @@ func contract(t *testing.T, c *podman.Client) {
 		t.Error(err)
 	}
 
+	if said, err := c.HealthOutput(ctx, "leger-contract-none"); err != nil || said != "" {
+		t.Errorf("the health of a container that there is not: %q, %v", said, err)
+	}
+
 	_, err = c.SecretInfo(ctx, a)
 	wantCode(t, err, leger.ErrNotFound)
 

@@ -12,14 +12,10 @@ func (j *judge) arguments(value string) (effect, string) {
 	words, _ := splitArgs(value)
 	worst, text := asks, "hands arguments to Podman"
 	var found []string
-	for i := range words {
-		flag, value, joined := cutFlag(words[i])
-		if !joined && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
-			value = words[i+1]
-		}
-		if e, why := j.argument(flag, value, joined); why != "" {
+	for _, arg := range argumentsOf(words) {
+		if e, why := j.argument(arg.flag, arg.value, arg.joined); why != "" {
 			worst = max(worst, e)
-			if note := flag + " " + why; !slices.Contains(found, note) {
+			if note := arg.flag + " " + why; !slices.Contains(found, note) {
 				found = append(found, note)
 			}
 		}
@@ -30,8 +26,34 @@ func (j *judge) arguments(value string) (effect, string) {
 	return worst, text
 }
 
-// cutFlag divides "--flag=value" and "-vVALUE".
+// argument is a word of a command with its value: its own ("--pid=host") or, not
+// joined, perhaps the next word.
+type argument struct {
+	flag, value string
+	joined      bool
+}
+
+// argumentsOf gives an argument for each word.
+func argumentsOf(words []string) []argument {
+	all := make([]argument, 0, len(words))
+	for i, word := range words {
+		flag, value, joined := cutFlag(word)
+		if !joined && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
+			value = words[i+1]
+		}
+		all = append(all, argument{flag, value, joined})
+	}
+	return all
+}
+
+// cutFlag divides "--flag=value" and "-vVALUE". What stands before in one word with
+// it and takes no value ("-it") is left out.
 func cutFlag(word string) (flag, value string, joined bool) {
+	if strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && len(word) > 2 {
+		if rest := strings.TrimLeft(word[1:], "ditqP"); rest != "" {
+			word = "-" + rest
+		}
+	}
 	if strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && len(word) > 2 {
 		return word[:2], strings.TrimPrefix(word[2:], "="), true
 	}

@@ -22,12 +22,17 @@ const ReleaseDirSuffix = ".leger"
 // quadletDir is where Podman looks for a user's quadlets, below the home directory.
 const quadletDir = "/.config/containers/systemd/"
 
+// commandKeys are the keys of [Service] whose commands run on the machine.
+func commandKeys() []string {
+	return []string{"ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"}
+}
+
 // ownScripts finds the release's own files that commands of the service name: they are
 // installed with it. systemd resolves no path against the unit's file, so that they
 // can only be named by where they will lie; whether they will is known to whoever
 // installs them.
 func (l *loader) ownScripts(u *Unit, doc Document) {
-	for _, key := range []string{"ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"} {
+	for _, key := range commandKeys() {
 		for _, a := range doc.all("Service", key) {
 			words := strings.FieldsFunc(strings.TrimLeft(a.Value, "@-:+!|"), func(r rune) bool { return strings.ContainsRune(" \t\"'=;", r) })
 			if len(words) > 0 && strings.Contains(words[0], "/") && !strings.ContainsRune("/%$", rune(words[0][0])) {

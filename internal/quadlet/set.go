@@ -79,6 +79,9 @@ type Unit struct {
 	// Parts lists the files of the set that make the unit what it is: its own, its
 	// drop-ins, and those that it names. Sorted.
 	Parts []string
+
+	volumeNames []volumeName // see NamesVolume
+	kubeFiles   []Ref        // Yaml=
 }
 
 // Dependency is one tie to another unit, from [Unit] or because a quadlet names

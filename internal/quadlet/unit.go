@@ -165,6 +165,7 @@ func (l *loader) unit(file string, n naming) {
 	l.dependencies(&u, doc)
 	l.needs(&u, doc)
 	l.ownScripts(&u, doc)
+	l.findVolumes(&u, doc)
 	slices.Sort(u.Parts)
 	u.Parts = slices.Compact(u.Parts)
 	l.rules(u, doc)

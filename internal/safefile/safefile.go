@@ -22,29 +22,50 @@ import (
 	"syscall"
 )
 
+// Disk is where files are written; the functions of this package use its zero value.
+// Tests give one that notes what would outlive a power cut.
+type Disk struct {
+	// Fsync does as Flush. nil: (*os.File).Sync.
+	Fsync func(*os.File) error
+}
+
+// Flush waits until the content of an open file, or the names in an open directory, are
+// on the disk.
+func (d Disk) Flush(f *os.File) error {
+	if d.Fsync == nil {
+		return f.Sync()
+	}
+	return d.Fsync(f)
+}
+
+// Write does as the function of the name.
+func (d Disk) Write(path string, data []byte, mode fs.FileMode) error {
+	return d.write(path, holding(data), mode, os.Rename)
+}
+
 // Write replaces the file at path, or makes it, with exactly this mode: the umask
 // does not matter. A missing directory is made, for its owner alone. A symbolic link
 // at path is replaced, not followed.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	return write(path, holding(data), mode, os.Rename)
+	return Disk{}.Write(path, data, mode)
 }
 
 // WriteFrom does as Write with what fill writes. The file is replaced only if fill
 // gives nil; its errors are given back as they are.
 func WriteFrom(path string, mode fs.FileMode, fill func(io.Writer) error) error {
-	return write(path, fill, mode, os.Rename)
+	return Disk{}.write(path, fill, mode, os.Rename)
 }
 
 // Create makes a file that does not exist yet; otherwise it gives fs.ErrExist and
 // changes nothing. Of several at once exactly one succeeds.
 func Create(path string, data []byte, mode fs.FileMode) error {
-	return write(path, holding(data), mode, link)
+	return Disk{}.write(path, holding(data), mode, link)
 }
 
 // CreateFrom does as Create with what fill writes. Its errors are given back as they
 // are.
 func CreateFrom(path string, mode fs.FileMode, fill func(io.Writer) error) error {
-	return write(path, fill, mode, link)
+	return Disk{}.write(path, fill, mode, link)
 }
 
 func link(temp, path string) error {
@@ -64,7 +85,10 @@ func holding(data []byte) func(io.Writer) error {
 // Rename gives a file or a directory its final name, in place of what is there (a
 // directory replaces only an empty one). The content is the caller's to sync
 // first: see SyncTree.
-func Rename(from, to string) error {
+func Rename(from, to string) error { return Disk{}.Rename(from, to) }
+
+// Rename does as the function of the name.
+func (d Disk) Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return about("rename", to, err)
 	}
@@ -73,7 +97,7 @@ func Rename(from, to string) error {
 		dirs = append(dirs, other)
 	}
 	for _, dir := range dirs {
-		if err := Sync(dir); err != nil {
+		if err := d.Sync(dir); err != nil {
 			return err
 		}
 	}
@@ -82,13 +106,16 @@ func Rename(from, to string) error {
 
 // MakeDir makes a directory and its missing parents, all with this mode less the
 // umask. One that exists keeps its mode.
-func MakeDir(path string, mode fs.FileMode) error {
+func MakeDir(path string, mode fs.FileMode) error { return Disk{}.MakeDir(path, mode) }
+
+// MakeDir does as the function of the name.
+func (d Disk) MakeDir(path string, mode fs.FileMode) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
 	}
 	parent := filepath.Dir(path)
 	if parent != path {
-		if err := MakeDir(parent, mode); err != nil {
+		if err := d.MakeDir(parent, mode); err != nil {
 			return err
 		}
 	}
@@ -99,16 +126,19 @@ func MakeDir(path string, mode fs.FileMode) error {
 		}
 		return about("mkdir", path, err)
 	}
-	return Sync(parent)
+	return d.Sync(parent)
 }
 
 // Sync waits until a file's content, or the names in a directory, are on the disk.
-func Sync(path string) error {
+func Sync(path string) error { return Disk{}.Sync(path) }
+
+// Sync does as the function of the name.
+func (d Disk) Sync(path string) error {
 	f, err := os.Open(path) //nolint:gosec // G304: the caller's own file
 	if err != nil {
 		return about("sync", path, err)
 	}
-	return about("sync", path, errors.Join(f.Sync(), f.Close()))
+	return about("sync", path, errors.Join(d.Flush(f), f.Close()))
 }
 
 // SyncParent does Sync for the directory that path is in.
@@ -116,23 +146,26 @@ func SyncParent(path string) error { return Sync(filepath.Dir(path)) }
 
 // SyncTree does Sync for a directory and everything below it; symbolic links are
 // not followed.
-func SyncTree(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+func SyncTree(root string) error { return Disk{}.SyncTree(root) }
+
+// SyncTree does as the function of the name.
+func (d Disk) SyncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return about("sync", path, err)
 		}
-		if d.IsDir() || d.Type().IsRegular() {
-			return Sync(path)
+		if entry.IsDir() || entry.Type().IsRegular() {
+			return d.Sync(path)
 		}
 		return nil
 	})
 }
 
 // write fills a temporary file and lets place give it the name path.
-func write(
+func (d Disk) write(
 	path string, fill func(io.Writer) error, mode fs.FileMode, place func(temp, path string) error,
 ) (err error) {
-	if err := MakeDir(filepath.Dir(path), 0o700); err != nil {
+	if err := d.MakeDir(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	if err := sweep(path); err != nil {
@@ -157,13 +190,13 @@ func write(
 	if err := f.Chmod(mode); err != nil {
 		return about("chmod", path, err)
 	}
-	if err := f.Sync(); err != nil {
+	if err := d.Flush(f); err != nil {
 		return about("sync", path, err)
 	}
 	if err := place(f.Name(), path); err != nil {
 		return about("write", path, err)
 	}
-	return Sync(filepath.Dir(path))
+	return d.Sync(filepath.Dir(path))
 }
 
 // tempPrefix begins the names of the temporary files of path.

@@ -3,6 +3,7 @@ package tailnet_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -21,7 +22,9 @@ import (
 
 func now() time.Time { return time.Date(2025, 11, 23, 12, 0, 0, 0, time.UTC) }
 
-func fixture(t *testing.T, name string) []byte {
+// fixture is an answer of a real daemon, recorded by e2e (TestSignInWithEveryTailscale)
+// as VERSION/STATE and VERSION/STATE.peers.
+func fixture(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 	if err != nil {
@@ -29,6 +32,25 @@ func fixture(t *testing.T, name string) []byte {
 	}
 	return b
 }
+
+// edited is a recorded answer of a running node with something else in it, for states
+// that no daemon of a test can be brought to. What is edited in are fields and values of
+// tailscale.com/ipn/ipnstate.Status and tailscale.com/ipn.State.
+func edited(t testing.TB, name string, edit func(status, self map[string]any)) []byte {
+	t.Helper()
+	var status map[string]any
+	if err := json.Unmarshal(fixture(t, name), &status); err != nil {
+		t.Fatal(err)
+	}
+	edit(status, status["Self"].(map[string]any))
+	b, err := json.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+const running, olderRunning = "1.102.5/running", "1.92.1/running"
 
 // tailscaled serves h as tailscaled does: on a unix socket, refusing every Host
 // header but its own. It gives the socket's path.
@@ -85,24 +107,20 @@ func alice(t *testing.T) leger.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return leger.Identity{TailscaleUserID: id, Email: "alice@github", Tailnet: "example.ts.net", DeviceID: "nPqRsTuVwXyZ11CNTRL"}
+	return leger.Identity{TailscaleUserID: id, Email: "alice@github", Tailnet: "example.ts.net", DeviceID: "TESTCTRL00000001"}
 }
 
-func TestIdentityOfARunningNode(t *testing.T) {
+// Older daemons have the tailnet in one place only.
+func TestIdentityWithoutCurrentTailnet(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"running", "older"} {
-		without, with := fixture(t, name), fixture(t, name)
-		if name == "older" {
-			with = fixture(t, "older.peers")
-		}
-		socket := answeringPeers(t, without, with, new(atomic.Int32))
-		got, err := tailnet.New(tailnet.Config{Socket: socket, Now: now}).Identity(t.Context())
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(alice(t), got, cmp.AllowUnexported(leger.TailscaleUserID{})); diff != "" {
-			t.Errorf("%s: identity (-want +got):\n%s", name, diff)
-		}
+	older := func(status, _ map[string]any) { delete(status, "CurrentTailnet") }
+	socket := answeringPeers(t, edited(t, olderRunning, older), edited(t, olderRunning+".peers", older), new(atomic.Int32))
+	got, err := tailnet.New(tailnet.Config{Socket: socket, Now: now}).Identity(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(alice(t), got, cmp.AllowUnexported(leger.TailscaleUserID{})); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
 	}
 }
 
@@ -113,23 +131,25 @@ func TestIdentityOfARunningNode(t *testing.T) {
 func TestIdentityByRecordedAnswers(t *testing.T) {
 	t.Parallel()
 	recorded := func() time.Time { return time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC) }
+	missing, forbidden := leger.ErrMissingPart, leger.ErrForbidden
 	for _, c := range []struct {
 		version, state string
-		message, hint  string // of the refusal
-		peers          int32  // how often the peers are asked for
+		peers          int32 // how often the peers are asked for
+		refusal        error // nil: none
+		message, hint  string
 	}{
 		{version: "1.92.1", state: "running", peers: 1},
 		{version: "1.102.5", state: "running"},
-		{version: "1.92.1", state: "stopped", message: "switched off", hint: "sudo tailscale up"},
-		{version: "1.102.5", state: "stopped", message: "switched off", hint: "sudo tailscale up"},
-		{version: "1.92.1", state: "needs-login", message: "not signed in", hint: "sudo tailscale up"},
-		{version: "1.102.5", state: "needs-login", message: "not signed in", hint: "sudo tailscale up"},
-		{version: "1.92.1", state: "needs-approval", message: "approval", hint: "admin/machines"},
-		{version: "1.102.5", state: "needs-approval", message: "approval", hint: "admin/machines"},
-		{version: "1.92.1", state: "expired", message: "expired", hint: "--force-reauth"},
-		{version: "1.102.5", state: "expired", message: "expired", hint: "--force-reauth"},
-		{version: "1.92.1", state: "tagged", message: "tag:server, tag:ci", hint: "--advertise-tags="},
-		{version: "1.102.5", state: "tagged", message: "tag:server, tag:ci", hint: "--advertise-tags="},
+		{version: "1.92.1", state: "stopped", refusal: missing, message: "switched off", hint: "sudo tailscale up"},
+		{version: "1.102.5", state: "stopped", refusal: missing, message: "switched off", hint: "sudo tailscale up"},
+		{version: "1.92.1", state: "needs-login", refusal: missing, message: "not signed in", hint: "sudo tailscale up"},
+		{version: "1.102.5", state: "needs-login", refusal: missing, message: "not signed in", hint: "sudo tailscale up"},
+		{version: "1.92.1", state: "needs-approval", refusal: missing, message: "approval", hint: "admin/machines"},
+		{version: "1.102.5", state: "needs-approval", refusal: missing, message: "approval", hint: "admin/machines"},
+		{version: "1.92.1", state: "expired", refusal: missing, message: "expired", hint: "--force-reauth"},
+		{version: "1.102.5", state: "expired", refusal: missing, message: "expired", hint: "--force-reauth"},
+		{version: "1.92.1", state: "tagged", refusal: forbidden, message: "tag:server, tag:ci", hint: "--advertise-tags="},
+		{version: "1.102.5", state: "tagged", refusal: forbidden, message: "tag:server, tag:ci", hint: "--advertise-tags="},
 	} {
 		t.Run(c.version+"/"+c.state, func(t *testing.T) {
 			t.Parallel()
@@ -147,14 +167,15 @@ func TestIdentityByRecordedAnswers(t *testing.T) {
 				"command": {Socket: filepath.Join(t.TempDir(), "none.sock"), StatusCommand: command, Now: recorded},
 			} {
 				got, err := tailnet.New(cfg).Identity(t.Context())
-				if c.message != "" {
+				if c.refusal != nil {
+					if !errors.Is(err, c.refusal) || got != (leger.Identity{}) {
+						t.Errorf("by %s: %v, %v; want %v and nobody", by, got, err, c.refusal)
+					}
 					assertTells(t, err, c.message, c.hint)
 					continue
 				}
-				want := alice(t)
-				want.DeviceID = "TESTCTRL00000001"
-				if err != nil || got != want {
-					t.Errorf("by %s: %v, %v; want %v", by, got, err, want)
+				if err != nil || got != alice(t) {
+					t.Errorf("by %s: %v, %v; want %v", by, got, err, alice(t))
 				}
 			}
 			if got := asked.Load(); got != c.peers {
@@ -168,14 +189,14 @@ func TestIdentityByRecordedAnswers(t *testing.T) {
 // hands: what is taken is one answer, never the user of one and the profile of another.
 func TestTheSecondAnswerCountsAlone(t *testing.T) {
 	t.Parallel()
-	first := fixture(t, "older")
-	bob := bytes.ReplaceAll(fixture(t, "older.peers"), []byte("123456789"), []byte("42"))
+	first := fixture(t, olderRunning)
+	bob := bytes.ReplaceAll(fixture(t, olderRunning+".peers"), []byte("123456789"), []byte("42"))
 	bob = bytes.ReplaceAll(bob, []byte("alice@github"), []byte("bob@github"))
 	got, err := tailnet.New(tailnet.Config{Socket: answeringPeers(t, first, bob, new(atomic.Int32)), Now: now}).Identity(t.Context())
 	if err != nil || got.Email != "bob@github" || got.TailscaleUserID.String() != "u42" {
 		t.Errorf("the node is bob's now: %v, %v", got, err)
 	}
-	stopped := fixture(t, "stopped")
+	stopped := fixture(t, "1.92.1/stopped.peers")
 	_, err = tailnet.New(tailnet.Config{Socket: answeringPeers(t, first, stopped, new(atomic.Int32)), Now: now}).Identity(t.Context())
 	assertTells(t, err, "switched off", "sudo tailscale up")
 	// A daemon that leaves the profile out of both vouches for nobody.
@@ -183,33 +204,46 @@ func TestTheSecondAnswerCountsAlone(t *testing.T) {
 	assertTells(t, err, "no user", "sudo tailscale up")
 }
 
-// Every state but a running, untagged, valid node still shows alice's identity in
-// the fixture. None of them may sign anybody in, and each says what to type.
+// Every state but a running, untagged, valid node may still show alice's identity. None
+// of them may sign anybody in, and each says what to type.
 func TestIdentityIsRefused(t *testing.T) {
 	t.Parallel()
+	state := func(name string) func(status, self map[string]any) {
+		return func(status, _ map[string]any) { status["BackendState"] = name }
+	}
+	user := func(status map[string]any) map[string]any { return status["User"].(map[string]any) }
 	for _, c := range []struct {
-		fixture string
+		name    string
+		edit    func(status, self map[string]any)
 		want    error
 		message string
 		hint    string
 	}{
-		{"stopped", leger.ErrMissingPart, "switched off", "sudo tailscale up"},
-		{"needs-login", leger.ErrMissingPart, "not signed in", "sudo tailscale up"},
-		{"needs-approval", leger.ErrMissingPart, "approval", "admin/machines"},
-		{"starting", leger.ErrMissingPart, "starting", "try again"},
-		{"expired", leger.ErrMissingPart, "expired", "--force-reauth"},
-		{"key-past", leger.ErrMissingPart, "expired", "--force-reauth"},
-		{"unknown-state", leger.ErrMissingPart, "Hibernating", "tailscale status"},
-		{"other-user", leger.ErrForbidden, "another user", "sign that user out"},
-		{"tagged", leger.ErrForbidden, "tag:server, tag:ci", "--advertise-tags="},
-		{"user-zero", leger.ErrForbidden, "no user", "sudo tailscale up"},
-		{"user-unmatched", leger.ErrForbidden, "no user", "sudo tailscale up"},
-		{"no-self", leger.ErrForbidden, "no user", "sudo tailscale up"},
-		{"odd-login", leger.ErrForbidden, "cannot use", "tailscale status --json"},
+		{"stopped", state("Stopped"), leger.ErrMissingPart, "switched off", "sudo tailscale up"},
+		{"needs login", state("NeedsLogin"), leger.ErrMissingPart, "not signed in", "sudo tailscale up"},
+		{"login begun", func(status, _ map[string]any) {
+			status["BackendState"], status["AuthURL"] = "NeedsLogin", "https://login.tailscale.com/a/0"
+		}, leger.ErrMissingPart, "not signed in", "waiting in the browser"},
+		{"needs approval", state("NeedsMachineAuth"), leger.ErrMissingPart, "approval", "admin/machines"},
+		{"no state", state("NoState"), leger.ErrMissingPart, "starting", "try again"},
+		{"starting", state("Starting"), leger.ErrMissingPart, "starting", "try again"},
+		{"another user's", state("InUseOtherUser"), leger.ErrForbidden, "another user", "sign that user out"},
+		{"unknown state", state("Hibernating"), leger.ErrMissingPart, "Hibernating", "tailscale status"},
+		{"expired", func(_, self map[string]any) { self["Expired"] = true }, leger.ErrMissingPart, "expired", "--force-reauth"},
+		{"key past", func(_, self map[string]any) { self["KeyExpiry"] = "2020-05-01T00:00:00Z" }, leger.ErrMissingPart, "expired", "--force-reauth"},
+		{"tagged", func(_, self map[string]any) { self["Tags"] = []string{"tag:a"} }, leger.ErrForbidden, "tag:a", "--advertise-tags="},
+		{"no self", func(status, _ map[string]any) { status["Self"] = nil }, leger.ErrForbidden, "no user", "sudo tailscale up"},
+		{"user zero", func(_, self map[string]any) { self["UserID"] = 0 }, leger.ErrForbidden, "no user", "sudo tailscale up"},
+		{"user unmatched", func(status, _ map[string]any) {
+			status["User"] = map[string]any{"42": user(status)["123456789"]}
+		}, leger.ErrForbidden, "no user", "sudo tailscale up"},
+		{"odd login", func(status, _ map[string]any) {
+			user(status)["123456789"].(map[string]any)["LoginName"] = "ali\x1bce@github"
+		}, leger.ErrForbidden, "cannot use", "tailscale status --json"},
 	} {
-		t.Run(c.fixture, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := tailnet.New(tailnet.Config{Socket: answering(t, fixture(t, c.fixture)), Now: now}).Identity(t.Context())
+			got, err := tailnet.New(tailnet.Config{Socket: answering(t, edited(t, running, c.edit)), Now: now}).Identity(t.Context())
 			if !errors.Is(err, c.want) {
 				t.Fatalf("Identity = %v, %v; want %v", got, err, leger.CodeOf(c.want))
 			}
@@ -281,7 +315,7 @@ func TestTheCommandStandsInForTheSocket(t *testing.T) {
 	t.Parallel()
 	node := tailnet.New(tailnet.Config{
 		Socket: filepath.Join(t.TempDir(), "none.sock"), Now: now,
-		StatusCommand: func(context.Context, bool) ([]byte, error) { return fixture(t, "running"), nil },
+		StatusCommand: func(context.Context, bool) ([]byte, error) { return fixture(t, running), nil },
 	})
 	got, err := node.Identity(t.Context())
 	if err != nil || got != alice(t) {
@@ -318,12 +352,10 @@ func assertTells(t *testing.T, err error, message, hint string) {
 
 // Whatever the status says, an identity that comes out is a valid one.
 func FuzzIdentity(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.json")
-	recorded, err2 := filepath.Glob("testdata/*/*.json")
-	if err := errors.Join(err, err2); err != nil || len(files) == 0 || len(recorded) == 0 {
+	files, err := filepath.Glob("testdata/*/*.json")
+	if err != nil || len(files) == 0 {
 		f.Fatal("no fixtures", err)
 	}
-	files = append(files, recorded...)
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -331,6 +363,7 @@ func FuzzIdentity(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	f.Add(edited(f, running, func(_, self map[string]any) { self["KeyExpiry"], self["UserID"] = "2020-05-01T00:00:00Z", -1 }))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		node := tailnet.New(tailnet.Config{
 			Socket: "/nonexistent/leger-test.sock", Now: now,

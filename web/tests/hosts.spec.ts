@@ -89,6 +89,38 @@ test("a deployment shows its health, and what is to be looked at on demand", asy
 	await expect(machine.getByText("and 1 more")).toBeVisible();
 });
 
+test("a secret that is gone from a machine is told with the unit that uses it", async ({
+	page,
+	signIn,
+	server,
+}) => {
+	const email = await signIn();
+	await server.report(email, "box-1", {
+		deployments: [
+			{
+				release: "web",
+				state: "active",
+				updated_at: at(),
+				health: "healthy",
+				units: [{ name: "web.service", state: "active" }],
+				findings: [
+					{
+						kind: "secret_gone",
+						subject: "web.service",
+						text: "uses the secret api_key, which is gone from this machine",
+					},
+				],
+			},
+		],
+	});
+	await page.goto("/hosts");
+	const machine = page.getByRole("region", { name: "box-1" });
+	await machine.getByText("1 finding about web on box-1").click();
+	await expect(
+		machine.getByRole("listitem").filter({ hasText: "uses the secret api_key" }).last(),
+	).toContainText("web.service uses the secret api_key, which is gone from this machine");
+});
+
 test("a machine shows what it holds and runs, until it is forgotten", async ({ page, signIn, server }) => {
 	const email = await signIn();
 	for (const value of ["one", "two"])

@@ -7,7 +7,8 @@
 // it against the real Podman. As version 4 (SetVersion) it also has the fault
 // that Podman had then: "replace" of a name that is not there fails or deletes
 // the only other secret. Besides secrets it only lists
-// containers and volumes, and tells which images there are.
+// containers and volumes, and tells what health checks printed and which images
+// there are.
 package podmantest
 
 import (
@@ -38,6 +39,7 @@ type Fake struct {
 	containers []map[string]any
 	images     []string
 	volumes    []string
+	checks     map[string][]string // what a container's health checks printed, the newest last
 	calls      []string
 	server     *http.Server
 }
@@ -72,6 +74,7 @@ func (f *Fake) Listen(ctx context.Context) error {
 	mux.HandleFunc("POST /{v}/libpod/secrets/create", f.create)
 	mux.HandleFunc("DELETE /{v}/libpod/secrets/{name}", f.remove)
 	mux.HandleFunc("GET /{v}/libpod/containers/json", func(w http.ResponseWriter, _ *http.Request) { answer(w, f.containers) })
+	mux.HandleFunc("GET /{v}/libpod/containers/{name}/json", f.inspectContainer)
 	mux.HandleFunc("GET /{v}/libpod/volumes/json", f.listVolumes)
 	mux.HandleFunc("GET /{v}/libpod/images/{name}/exists", f.hasImage)
 	server := &http.Server{Handler: f.record(mux), ReadHeaderTimeout: time.Minute}
@@ -119,6 +122,30 @@ func (f *Fake) Run(name, unit, health string, ports ...int) {
 	}
 	f.rm(name)
 	f.containers = append(f.containers, map[string]any{"Names": []string{name}, "Labels": labels, "State": "running", "Status": health, "Ports": list})
+}
+
+// Check notes what a health check of a container printed.
+func (f *Fake) Check(name, output string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.checks == nil {
+		f.checks = map[string][]string{}
+	}
+	f.checks[name] = append(f.checks[name], output)
+}
+
+func (f *Fake) inspectContainer(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	known := slices.ContainsFunc(f.containers, func(c map[string]any) bool { return slices.Contains(c["Names"].([]string), name) })
+	if !known {
+		fail(w, http.StatusNotFound, "no such container")
+		return
+	}
+	log := []map[string]any{}
+	for _, output := range f.checks[name] {
+		log = append(log, map[string]any{"ExitCode": 1, "Output": output})
+	}
+	answer(w, map[string]any{"Name": name, "State": map[string]any{"Status": "running", "Health": map[string]any{"Log": log}}})
 }
 
 // Rm removes a container.
