@@ -72,12 +72,34 @@ type AuditEvent struct {
 type AuditPage struct {
 	Limit  int   // 1 to MaxPageSize
 	Before int64 // only events with a smaller ID; 0: from the newest
+	AuditFilter
+}
+
+// AuditFilter chooses events. What is zero chooses all.
+type AuditFilter struct {
+	Action   Action
+	Subject  string
+	DeviceID string
+	Since    time.Time // not before this
+	Until    time.Time // before this
+}
+
+// Actions are the actions that are recorded, in order.
+func Actions() []Action {
+	return []Action{
+		ActionAccessDenied, ActionHostAdd, ActionHostForget, ActionKeyRotate, ActionMachineDeny, ActionMachineEnrol,
+		ActionMachineInvite, ActionMachineRevoke, ActionMachineUninvite, ActionMachineUpdate, ActionReleaseCreate,
+		ActionReleaseDelete, ActionReleaseUpdate, ActionSecretCreate, ActionSecretDelete, ActionSecretRead,
+		ActionSecretRestore, ActionSecretUpdate, ActionServerRestore, ActionSessionEnd, ActionTokenRevoke,
+		ActionUserDelete, ActionSignIn, ActionSignInRefused, ActionSignOutEverywhere, ActionUserUpdate,
+	}
 }
 
 // AuditLog keeps audit events. Storage trouble is ErrUnavailable.
 type AuditLog interface {
 	// AppendAudit writes an event that belongs to no other change (a refusal).
 	AppendAudit(ctx context.Context, e AuditEvent) error
-	// AuditEvents gives a page; next is the Before of the following page, 0 at the end.
+	// AuditEvents gives a page; next is the Before of the following page, 0 at the end. A
+	// page of a filter may hold fewer events than there are, even none, and have a next.
 	AuditEvents(ctx context.Context, user UserID, page AuditPage) (events []AuditEvent, next int64, err error)
 }
