@@ -2,6 +2,7 @@ package leger
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -93,6 +94,21 @@ func Actions() []Action {
 		ActionSecretRestore, ActionSecretUpdate, ActionServerRestore, ActionSessionEnd, ActionTokenRevoke,
 		ActionUserDelete, ActionSignIn, ActionSignInRefused, ActionSignOutEverywhere, ActionUserUpdate,
 	}
+}
+
+// SealedKey is a key, sealed with the encryption key of this id.
+type SealedKey struct {
+	KeyID             string
+	Nonce, Ciphertext []byte
+}
+
+// AuditKeys seals and opens the key of the audit log.
+type AuditKeys interface {
+	CurrentID() string
+	// SealAuditKey seals with the current key.
+	SealAuditKey(random io.Reader, raw []byte) (SealedKey, error)
+	// OpenAuditKey gives the raw key. ErrInvalid, naming the key that is missing.
+	OpenAuditKey(key SealedKey) ([]byte, error)
 }
 
 // AuditLog keeps audit events. Storage trouble is ErrUnavailable.

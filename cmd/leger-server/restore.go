@@ -121,6 +121,9 @@ func (p program) prepare(ctx context.Context, data string, found unpacked, path 
 	if _, err := p.inspect(ctx, store, ring); err != nil {
 		return 0, err
 	}
+	if err := store.OpenAuditKey(ctx, ring, p.random); err != nil {
+		return 0, err
+	}
 	if err := store.EndSessions(ctx, leger.AuditEvent{
 		Action: leger.ActionServerRestore, Credential: leger.CredentialOperator,
 		Detail: "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339),

@@ -262,7 +262,7 @@ func (p *payer) call(bearer, method, path, body, etag string, out any) string {
 
 func (p *payer) signIn() {
 	public, _ := p.key.Public().(ed25519.PublicKey)
-	p.pay("first request in a new isolate", func() { p.must(p.store.Check(p.t.Context(), p.ring)) })
+	p.pay("first request in a new isolate", func() { p.must(p.store.Check(p.t.Context(), p.ring, rand.Reader)) })
 	p.pay("", func() { p.call(p.shared(), "POST", "/api/auth/validate", `{"session":false}`, "", nil) })
 	bearer := p.shared()
 	p.pay("`leger auth login` with the shared secret", func() {

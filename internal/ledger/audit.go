@@ -10,8 +10,8 @@ import (
 
 const (
 	insertEvent = `
-INSERT INTO audit_log (at, user_uuid, action, subject, version, count, credential, device_id, remote_addr, request_id, detail)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11`
+INSERT INTO audit_log (at, user_uuid, action, subject, version, count, credential, device_id, remote_addr, request_id, detail, seal)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12`
 
 	// insertAudit follows the statement that made the change.
 	insertAudit = insertEvent + ` WHERE changes() > 0`
@@ -103,9 +103,10 @@ func (s *Store) auditEvent(e leger.AuditEvent) Statement {
 }
 
 func (s *Store) eventValues(e leger.AuditEvent) []driver.Value {
+	at := Timestamp(s.eventTime(e))
 	return []driver.Value{
-		Timestamp(s.eventTime(e)), e.User.String(), string(e.Action), e.Subject, int64(e.Version), int64(e.Count),
-		string(e.Credential), e.DeviceID, e.RemoteAddr, e.RequestID, e.Detail,
+		at, e.User.String(), string(e.Action), e.Subject, int64(e.Version), int64(e.Count),
+		string(e.Credential), e.DeviceID, e.RemoteAddr, e.RequestID, e.Detail, s.stamp(at, e),
 	}
 }
 

@@ -1,0 +1,2 @@
+-- The number is taken by another change, which takes the place of this file.
+UPDATE installation SET id = id;
