@@ -62,7 +62,7 @@ func arrows() map[string][]string {
 		"cmd/leger":        {"internal/cli"},
 		"cmd/legerd":       {"internal/daemon"},
 		"cmd/leger-worker": {"", "api", "internal/httpapi", "internal/wire", "internal/vault", "internal/token", "internal/cloudflare"},
-		"cmd/leger-server": {"", "api", "web", "internal/httpapi", "internal/vault", "internal/token", "internal/sqlite", "internal/safefile", "internal/terminal", "internal/environ", "internal/backup", "internal/lockfile", "internal/peercred", "internal/keysheet", "internal/tailnet"},
+		"cmd/leger-server": {"", "api", "web", "internal/httpapi", "internal/vault", "internal/token", "internal/sqlite", "internal/safefile", "internal/terminal", "internal/environ", "internal/backup", "internal/chain", "internal/lockfile", "internal/peercred", "internal/keysheet", "internal/tailnet"},
 		"worker/headers":   {"web"},
 		"e2e/image":        {},
 		"e2e/githttp":      {},

@@ -34,11 +34,15 @@ type Tally struct {
 	Found  int64 // of those, from before the chains began
 	Fresh  int64 // stamped and not linked yet
 	Faults int64
+	Start  int64  // number of the newest event that was pruned
+	Last   int64  // number of the newest event, linked or not
+	Seal   string // its link, as it is or will be
 }
 
 // Report is what a check of the whole log found.
 type Report struct {
 	Begun  string  // when the chains began; "": they have yet to
+	Pruned int64   // events up to this id were pruned
 	Total  Tally   // of all accounts
 	Users  []Tally // in order of user
 	Faults []Fault // the first maxFaults, in the order of the log; none: everything fits
@@ -76,7 +80,7 @@ type Verifier struct {
 // Verify begins to check a log. The rows come in order of id.
 func (k *Key) Verify(log Log, heads []Head) *Verifier {
 	v := &Verifier{key: k, log: log, chains: map[string]*chainState{}, last: max(log.Found, log.Pruned)}
-	v.report.Begun = log.Begun
+	v.report.Begun, v.report.Pruned = log.Begun, log.Pruned
 	if log.Begun != "" && !k.LogFits(&log) {
 		v.fault(nil, Fault{Kind: Changed, Text: "the record that says how far the log is linked and pruned was changed"})
 	}
@@ -199,6 +203,10 @@ func (v *Verifier) End() Report {
 	slices.SortFunc(users, func(a, b *chainState) int { return cmp.Compare(a.sum.User, b.sum.User) })
 	for _, s := range users {
 		v.end(s)
+		s.sum.Last, s.sum.Seal = s.next-1, s.prev
+		if s.head != nil {
+			s.sum.Start = s.head.Start
+		}
 		v.report.Total.add(s.sum)
 		v.report.Users = append(v.report.Users, s.sum)
 	}

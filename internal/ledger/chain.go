@@ -393,6 +393,13 @@ func (s *Store) dropHeads(ctx context.Context, log *chain.Log, heads chain.Heads
 	})
 }
 
+// UserEmails gives the e-mail of every account by its id.
+func (s *Store) UserEmails(ctx context.Context) (map[string]string, error) {
+	emails := map[string]string{}
+	err := s.read(ctx, selectUserEmails, nil, func(r *Row) { emails[r.Text()] = r.Text() })
+	return emails, err
+}
+
 // VerifyAudit checks the whole log, as it is at one moment, and calls each, unless it is
 // nil, for every event with its place.
 func (s *Store) VerifyAudit(ctx context.Context, key *chain.Key, each func(chain.Row, chain.Place)) (chain.Report, error) {

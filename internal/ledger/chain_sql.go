@@ -78,6 +78,8 @@ ORDER BY id LIMIT ?3`
 
 	deleteOldEvents = `DELETE FROM audit_log WHERE id <= ?1`
 
+	selectUserEmails = `SELECT user_uuid, tailscale_email FROM users`
+
 	// The whole log as it is at one moment: the chain, its heads, the events, which the
 	// first column tells apart.
 	selectWholeLog = `
