@@ -37,6 +37,7 @@ const (
 	ActionMachineUninvite   Action = "machine.uninvite"
 	ActionKeyRotate         Action = "key.rotate"
 	ActionServerRestore     Action = "server.restore" // the server's data was restored from a backup
+	ActionAuditRestart      Action = "audit.restart"  // the chains of the audit log were begun anew
 )
 
 // Credential says how the caller of an audited action proved who they are.
@@ -88,7 +89,7 @@ type AuditFilter struct {
 // Actions are the actions that are recorded, in order.
 func Actions() []Action {
 	return []Action{
-		ActionAccessDenied, ActionHostAdd, ActionHostForget, ActionKeyRotate, ActionMachineDeny, ActionMachineEnrol,
+		ActionAccessDenied, ActionAuditRestart, ActionHostAdd, ActionHostForget, ActionKeyRotate, ActionMachineDeny, ActionMachineEnrol,
 		ActionMachineInvite, ActionMachineRevoke, ActionMachineUninvite, ActionMachineUpdate, ActionReleaseCreate,
 		ActionReleaseDelete, ActionReleaseUpdate, ActionSecretCreate, ActionSecretDelete, ActionSecretRead,
 		ActionSecretRestore, ActionSecretUpdate, ActionServerRestore, ActionSessionEnd, ActionTokenRevoke,

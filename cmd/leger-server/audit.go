@@ -14,6 +14,7 @@ import (
 	"leger.run/leger/internal/chain"
 	"leger.run/leger/internal/sqlite"
 	"leger.run/leger/internal/terminal"
+	"leger.run/leger/internal/vault"
 )
 
 // nobody is what the events of callers are shown as who proved no account.
@@ -30,11 +31,13 @@ func (p program) audit(ctx context.Context, args []string) error {
 		return p.auditVerify(ctx, args)
 	case "export":
 		return p.auditExport(ctx, args)
+	case "restart":
+		return p.auditRestart(ctx, args)
 	case "-h", "-help", "--help":
 		_, err := io.WriteString(p.stdout, usage)
 		return err
 	}
-	return leger.Invalid("command", "audit needs verify or export").WithHint("leger-server --help")
+	return leger.Invalid("command", "audit needs verify, export or restart").WithHint("leger-server --help")
 }
 
 // auditLog is the audit log of a data directory, open for reading.
@@ -127,6 +130,28 @@ func (p program) auditVerify(ctx context.Context, args []string) (err error) {
 		err = logDoesNotFit()
 	}
 	return err
+}
+
+// auditVerdict says in a sentence whether a database's audit log fits its chains. One that
+// does not is no reason to keep its secrets from anybody.
+func auditVerdict(ctx context.Context, store *sqlite.Store, ring *vault.KeyRing) (string, error) {
+	key, err := store.AuditKey(ctx, ring)
+	switch {
+	case errors.Is(err, leger.ErrNotFound):
+		return "The audit log is not linked yet.", nil
+	case errors.Is(err, leger.ErrInternal):
+		return "WARNING: the audit log cannot be checked: its key is damaged.", nil
+	case err != nil:
+		return "", err
+	}
+	report, err := store.VerifyAudit(ctx, key, nil)
+	if err != nil {
+		return "", err
+	}
+	if len(report.Faults) > 0 {
+		return "WARNING: the audit log does not fit its chains: leger-server audit verify.", nil
+	}
+	return "The audit log fits its chains.", nil
 }
 
 func logDoesNotFit() error {

@@ -131,7 +131,7 @@ func TestAuditExportChooses(t *testing.T) {
 	fails(t, 2, nil, []string{"audit", "export", "--data", s.data, "--since", "yesterday"}, "--since must be a time")
 	fails(t, 2, nil, []string{"audit", "export", "--data", s.data, "--since", tomorrow, "--until", tomorrow}, "--until must be after")
 	fails(t, 2, nil, []string{"audit", "export", "a", "b", "--data", s.data}, "unexpected argument")
-	fails(t, 2, nil, []string{"audit"}, "audit needs verify or export")
+	fails(t, 2, nil, []string{"audit"}, "audit needs verify, export or restart")
 	fails(t, 1, nil, []string{"audit", "verify", "--data", t.TempDir()}, "there is no encryption key")
 }
 
@@ -207,5 +207,84 @@ func execSQL(t *testing.T, data, text string) {
 	_, err = db.ExecContext(t.Context(), text)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The key of the audit log is sealed anew by a rekey, so the former key can go.
+func TestAuditSurvivesRekey(t *testing.T) {
+	t.Parallel()
+	s, _ := serving(t, 3)
+	before := auditVerify(t, s.data)
+	succeeds(t, "rekey", "--data", s.data)
+	succeeds(t, "rekey", "--forget-old", "--data", s.data)
+	s.kill()
+	s = start(t, s.data, nil)
+	set(t, s.client(), "later", "x")
+	v := auditVerify(t, s.data)
+	if !v.Fits || v.Events <= before.Events || v.Found != 0 {
+		t.Errorf("%+v, and before: %+v", v, before)
+	}
+	// Without a server, and without any secret.
+	empty := start(t, filepath.Join(t.TempDir(), "data"), nil)
+	empty.kill()
+	succeeds(t, "rekey", "--data", empty.data)
+	succeeds(t, "rekey", "--forget-old", "--data", empty.data)
+	succeeds(t, "audit", "verify", "--data", empty.data)
+	start(t, empty.data, nil)
+}
+
+// A backup brings the chains with it, events that were not linked too, and they go on.
+func TestAuditSurvivesRestore(t *testing.T) {
+	t.Parallel()
+	s, c := serving(t, 3)
+	file := filepath.Join(t.TempDir(), "leger.backup")
+	wantText(t, succeeds(t, "backup", file, "--data", s.data), "The audit log fits its chains.")
+	set(t, c, "later", "x")
+	wantText(t, succeeds(t, "verify", file, "--data", s.data), "The audit log fits its chains.")
+	s.kill()
+	wantText(t, succeeds(t, "restore", file, "--data", s.data), "The audit log fits its chains.")
+	v := auditVerify(t, s.data)
+	if !v.Fits || v.Accounts[0].Last != 7 { // 6, and the restore's
+		t.Errorf("after the restore: %+v", v)
+	}
+	s = start(t, s.data, nil)
+	set(t, s.client(), "again", "x")
+	if v := auditVerify(t, s.data); !v.Fits || v.Found != 0 {
+		t.Errorf("after going on: %+v", v)
+	}
+
+	// One that does not fit is restored all the same, and said to be so.
+	s.kill()
+	execSQL(t, s.data, `DELETE FROM audit_log WHERE id = 3`)
+	bad := filepath.Join(t.TempDir(), "bad.backup")
+	wantText(t, succeeds(t, "backup", bad, "--data", s.data), "WARNING: the audit log does not fit")
+	wantText(t, succeeds(t, "restore", bad, "--data", s.data), "WARNING: the audit log does not fit")
+	execSQL(t, s.data, `DELETE FROM audit_chain`)
+	succeeds(t, "backup", "--force", bad, "--data", s.data)
+	wantText(t, succeeds(t, "restore", bad, "--data", s.data), "WARNING: the audit log cannot be checked")
+}
+
+// After an attack that stands in the way of linking, the operator begins anew.
+func TestAuditRestart(t *testing.T) {
+	t.Parallel()
+	s, _ := serving(t, 3)
+	s.kill()
+	s = start(t, s.data, nil)
+	linked(t, s.data)
+	fails(t, 1, nil, []string{"audit", "restart", "--yes", "--data", s.data}, "in use by process")
+	s.kill()
+	for _, attack := range []string{`UPDATE audit_heads SET last_number = 99`, `DELETE FROM audit_chain`} {
+		execSQL(t, s.data, attack)
+		fails(t, 1, nil, []string{"audit", "verify", "--data", s.data})
+		fails(t, 2, nil, []string{"audit", "restart", "--data", s.data}, "--yes")
+		wantText(t, succeeds(t, "audit", "restart", "--yes", "--data", s.data), "events anew, as found")
+		v := auditVerify(t, s.data)
+		if !v.Fits || v.Found == 0 || v.New != 1 {
+			t.Errorf("after %s: %+v", attack, v)
+		}
+	}
+	set(t, start(t, s.data, nil).client(), "later", "x")
+	if out := succeeds(t, "audit", "export", "--data", s.data); !strings.Contains(out, `"audit.restart"`) {
+		t.Errorf("the log does not tell of it:\n%s", out)
 	}
 }

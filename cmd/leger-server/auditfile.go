@@ -124,6 +124,8 @@ func (f formerExport) faults(r chain.Report) (list []chain.Fault) {
 		}
 		list = append(list, fault)
 	}
-	slices.SortFunc(list, func(a, b chain.Fault) int { return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Number, b.Number)) })
+	slices.SortFunc(list, func(a, b chain.Fault) int {
+		return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Number, b.Number))
+	})
 	return list
 }

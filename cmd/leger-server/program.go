@@ -41,6 +41,8 @@ Usage:
                                     or slipped in
   leger-server audit export [FILE]  write the audit log as JSON Lines, to FILE or to
                                     standard output
+  leger-server audit restart --yes  after verify found what does not fit: keep the events as
+                                    they are and begin to link them anew
   leger-server recovery-sheet       print the keys, as text to type and as QR codes
   leger-server restore-keys FILE    write the key files from such a sheet, typed or scanned
   leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes

@@ -80,24 +80,27 @@ func openAuditKey(keys leger.AuditKeys, sealed leger.SealedKey) (*chain.Key, []b
 	return key, raw, nil
 }
 
+// sealedAuditKey gives the key as it is stored. ErrNotFound if there is none, and nothing
+// was linked.
 func (s *Store) sealedAuditKey(ctx context.Context) (k leger.SealedKey, err error) {
 	err = s.read(ctx, selectAuditKey, nil, func(r *Row) {
 		k = leger.SealedKey{KeyID: r.Text(), Nonce: r.bytes(), Ciphertext: r.bytes()}
 	})
-	if err == nil && k.KeyID == "" {
-		err = leger.Errorf(leger.CodeNotFound, "the audit log has no key yet").WithHint("start leger-server once: it makes one")
+	if err != nil || k.KeyID != "" {
+		return k, err
 	}
-	return k, err
+	linked := int64(0)
+	if err := s.read(ctx, selectLinked, nil, func(r *Row) { linked = r.Integer() }); err != nil {
+		return k, err
+	}
+	if linked != 0 {
+		return k, leger.Errorf(leger.CodeInternal, "the audit log was linked with a key that is gone: somebody deleted it").
+			WithHint("%s; or begin anew: leger-server audit restart", s.engine.HowToRestore())
+	}
+	return k, leger.Errorf(leger.CodeNotFound, "the audit log has no key yet").WithHint("start leger-server once: it makes one")
 }
 
 func (s *Store) makeAuditKey(ctx context.Context, keys leger.AuditKeys, random io.Reader) (leger.SealedKey, error) {
-	linked := int64(0)
-	if err := s.read(ctx, selectLinked, nil, func(r *Row) { linked = r.Integer() }); err != nil {
-		return leger.SealedKey{}, err
-	}
-	if linked != 0 {
-		return leger.SealedKey{}, s.damaged("its audit log was linked with a key that is gone")
-	}
 	raw := make([]byte, chain.KeySize)
 	if _, err := io.ReadFull(random, raw); err != nil {
 		return leger.SealedKey{}, leger.Wrap(leger.CodeInternal, err, "read random bytes")
@@ -391,6 +394,13 @@ func (s *Store) dropHeads(ctx context.Context, log *chain.Log, heads chain.Heads
 		heads[r.Text()] = nil
 		log.Heads--
 	})
+}
+
+// ForgetAuditChains forgets the chains and their key, and keeps the events: OpenAuditKey
+// and LinkAudit begin anew.
+func (s *Store) ForgetAuditChains(ctx context.Context) error {
+	s.auditKey.Store(nil)
+	return s.write(ctx, SurvivesPowerLoss, statement(forgetChain), statement(forgetHeads), statement(forgetLinks))
 }
 
 // UserEmails gives the e-mail of every account by its id.

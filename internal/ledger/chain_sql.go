@@ -78,6 +78,10 @@ ORDER BY id LIMIT ?3`
 
 	deleteOldEvents = `DELETE FROM audit_log WHERE id <= ?1`
 
+	forgetChain = `DELETE FROM audit_chain`
+	forgetHeads = `DELETE FROM audit_heads`
+	forgetLinks = `UPDATE audit_log SET number = NULL, seal = ''`
+
 	selectUserEmails = `SELECT user_uuid, tailscale_email FROM users`
 
 	// The whole log as it is at one moment: the chain, its heads, the events, which the

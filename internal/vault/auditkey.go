@@ -38,5 +38,6 @@ func (k *KeyRing) OpenAuditKey(s leger.SealedKey) ([]byte, error) {
 			return raw, nil
 		}
 	}
-	return nil, leger.Errorf(leger.CodeInternal, "the stored key of the audit log cannot be opened: its record is damaged")
+	return nil, leger.Errorf(leger.CodeInternal, "the stored key of the audit log cannot be opened: its record is damaged").
+		WithHint("restore the newest backup, or begin anew with leger-server audit restart")
 }
