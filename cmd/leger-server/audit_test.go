@@ -61,7 +61,7 @@ func linked(t *testing.T, data string) (v verified) {
 		if v = auditVerify(t, data); v.New == 0 {
 			return v
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 	t.Fatalf("events are not linked: %+v", v)
 	return v
@@ -139,7 +139,7 @@ func TestAuditExportChooses(t *testing.T) {
 // nothing in the database could.
 func TestAuditVerifyNamesWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
-	s, c := serving(t, 3)
+	s, _ := serving(t, 3)
 	s.kill()
 	s = start(t, s.data, nil)
 	linked(t, s.data)
@@ -148,8 +148,7 @@ func TestAuditVerifyNamesWhatDoesNotFit(t *testing.T) {
 	succeeds(t, "rekey", "--forget-old", "--data", s.data) // closes the database, and folds its log into it
 	copyFile(t, filepath.Join(s.data, "leger.db"), earlier)
 	s = start(t, s.data, nil)
-	c = s.client()
-	set(t, c, "later", "x")
+	set(t, s.client(), "later", "x")
 	file := filepath.Join(t.TempDir(), "audit.jsonl")
 	succeeds(t, "audit", "export", file, "--data", s.data)
 	s.kill()

@@ -43,7 +43,9 @@ func NewKey(raw []byte) (*Key, error) {
 	return &Key{raw: [KeySize]byte(raw)}, nil
 }
 
-func (*Key) String() string   { return "audit key" }
+func (*Key) String() string { return "audit key" }
+
+// GoString is String.
 func (*Key) GoString() string { return "audit key" }
 
 // Event is what an event says, each column as text. Numbers are decimal.

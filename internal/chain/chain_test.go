@@ -51,8 +51,14 @@ func TestFieldsAreKeptApart(t *testing.T) {
 	k := key(t)
 	seen := map[string]string{}
 	for _, e := range []chain.Event{
-		{Action: "ab", Subject: "c"}, {Action: "a", Subject: "bc"}, {Action: "abc"}, {Subject: "abc"}, {Action: "a\x00b", Subject: "c"},
-		{Version: "1", Count: "11"}, {Version: "11", Count: "1"}, {},
+		{Action: "ab", Subject: "c"},
+		{Action: "a", Subject: "bc"},
+		{Action: "abc"},
+		{Subject: "abc"},
+		{Action: "a\x00b", Subject: "c"},
+		{Version: "1", Count: "11"},
+		{Version: "11", Count: "1"},
+		{},
 	} {
 		for _, hash := range []string{k.Stamp(&e), k.Link("", 1, 1, &e), k.Link("", 11, 1, &e), k.Link("", 1, 11, &e), k.Link("1", 1, 1, &e)} {
 			text := fmt.Sprintf("%+v", e)

@@ -89,8 +89,10 @@ func (k *Key) Verify(log Log, heads []Head) *Verifier {
 		s := v.chain(h.User)
 		s.head, s.next, s.prev = h, h.Start+1, h.StartSeal
 		if !k.HeadFits(h) {
-			v.fault(s, Fault{Kind: Changed, User: h.User, Number: h.Last,
-				Text: "the record that says where this account's chain begins and ends was changed"})
+			v.fault(s, Fault{
+				Kind: Changed, User: h.User, Number: h.Last,
+				Text: "the record that says where this account's chain begins and ends was changed",
+			})
 		}
 	}
 	if int64(len(heads)) != log.Heads && log.Begun != "" {
@@ -129,11 +131,15 @@ func (v *Verifier) Row(r *Row) Place {
 	case r.Number != 0:
 		p = v.linked(s, r)
 	case r.ID <= v.log.Sealed:
-		v.fault(s, Fault{Kind: Inserted, User: r.User, ID: r.ID, At: r.At,
-			Text: "the server did not write this event, or it was changed before it was linked"})
+		v.fault(s, Fault{
+			Kind: Inserted, User: r.User, ID: r.ID, At: r.At,
+			Text: "the server did not write this event, or it was changed before it was linked",
+		})
 	case r.ID > v.log.Found && v.log.Begun != "" && !equal(r.Seal, v.key.Stamp(&r.Event)):
-		v.fault(s, Fault{Kind: Inserted, User: r.User, ID: r.ID, At: r.At,
-			Text: "the server did not write this event, or it was changed since"})
+		v.fault(s, Fault{
+			Kind: Inserted, User: r.User, ID: r.ID, At: r.At,
+			Text: "the server did not write this event, or it was changed since",
+		})
 	default:
 		s.sum.Fresh++
 		p = Place{Number: s.next, Prev: s.prev, Seal: v.key.Link(s.prev, r.ID, s.next, &r.Event)}
@@ -233,8 +239,10 @@ func (v *Verifier) end(s *chainState) {
 	last, user := s.next-1-s.sum.Fresh, s.sum.User
 	switch {
 	case last < s.head.Last:
-		v.fault(s, Fault{Kind: Missing, User: user, Number: last + 1, At: s.at,
-			Text: missing(last+1, s.head.Last) + ", the newest"})
+		v.fault(s, Fault{
+			Kind: Missing, User: user, Number: last + 1, At: s.at,
+			Text: missing(last+1, s.head.Last) + ", the newest",
+		})
 	case s.sum.Fresh == 0 && !equal(s.prev, s.head.LastSeal):
 		v.fault(s, Fault{Kind: Changed, User: user, Number: last, At: s.at, Text: "the chain does not end with this event"})
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 // stores is how many databases the Worker of the suite has: one for each test.
-const stores = 120
+const stores = 140
 
 // TestConformance runs the suite on D1 and KV as workerd has them. The tests are
 // native; worker/test/operations.mjs runs what they ask of the bindings, with the

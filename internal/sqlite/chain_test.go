@@ -100,35 +100,51 @@ func attacks() []attack {
 		{"the last one linked deleted", `DELETE FROM audit_log WHERE id = 13`, missing(5)},
 		{"the oldest deleted, as if pruned", `DELETE FROM audit_log WHERE id <= 6`, missing(1)},
 		{"all of an account deleted", `DELETE FROM audit_log WHERE user_uuid = '` + alice + `'`, missing(1)},
-		{"all of an account deleted, and its head",
+		{
+			"all of an account deleted, and its head",
 			`DELETE FROM audit_log WHERE user_uuid = '` + alice + `'; DELETE FROM audit_heads WHERE user_uuid = '` + alice + `'`,
-			chain.Fault{Kind: chain.Missing}},
+			chain.Fault{Kind: chain.Missing},
+		},
 		{"the end cut off", `DELETE FROM audit_log WHERE id > 9`, chain.Fault{Kind: chain.Missing, User: "", Number: 4}},
-		{"the end cut off, and the heads drawn back without the key", `DELETE FROM audit_log WHERE id > 9;
+		{
+			"the end cut off, and the heads drawn back without the key", `DELETE FROM audit_log WHERE id > 9;
 			UPDATE audit_heads SET last_number = 3, last_seal = (SELECT seal FROM audit_log AS l WHERE l.user_uuid = audit_heads.user_uuid AND l.number = 3)`,
-			chain.Fault{Kind: chain.Changed, Number: 3}},
+			chain.Fault{Kind: chain.Changed, Number: 3},
+		},
 		{"all deleted", `DELETE FROM audit_log`, chain.Fault{Kind: chain.Missing, Number: 1}},
 
 		{"two swapped", `UPDATE audit_log SET id = CASE id WHEN 4 THEN -1 ELSE -2 END WHERE id IN (4, 7);
 			UPDATE audit_log SET id = CASE id WHEN -1 THEN 7 ELSE 4 END WHERE id < 0`, missing(2)},
-		{"what two say swapped", `UPDATE audit_log SET subject = CASE id WHEN 4 THEN '3' ELSE '2' END WHERE id IN (4, 7)`,
-			chain.Fault{Kind: chain.Changed, User: alice, Number: 2, ID: 4}},
-		{"two swapped with their numbers", `UPDATE audit_log SET id = CASE id WHEN 4 THEN -1 ELSE -2 END WHERE id IN (4, 7);
+		{
+			"what two say swapped", `UPDATE audit_log SET subject = CASE id WHEN 4 THEN '3' ELSE '2' END WHERE id IN (4, 7)`,
+			chain.Fault{Kind: chain.Changed, User: alice, Number: 2, ID: 4},
+		},
+		{
+			"two swapped with their numbers", `UPDATE audit_log SET id = CASE id WHEN 4 THEN -1 ELSE -2 END WHERE id IN (4, 7);
 			UPDATE audit_log SET id = CASE id WHEN -1 THEN 7 ELSE 4 END, number = CASE id WHEN -1 THEN 3 ELSE 2 END WHERE id < 0`,
-			chain.Fault{Kind: chain.Changed, User: alice, Number: 2, ID: 4}},
+			chain.Fault{Kind: chain.Changed, User: alice, Number: 2, ID: 4},
+		},
 		{"moved behind the others", `UPDATE audit_log SET id = 19 WHERE id = 7`, missing(3)},
 
 		{"one inserted in between, and the others moved on", `UPDATE audit_log SET id = -id - 1 WHERE id >= 7; UPDATE audit_log SET id = -id WHERE id < 0;
 			INSERT INTO audit_log (id, ` + columns + `, number, seal) SELECT 7, ` + columns + `, 3, seal FROM audit_log WHERE id = 8;
 			UPDATE audit_log SET subject = 'x' WHERE id = 7; UPDATE audit_log SET number = number + 1 WHERE id > 7 AND user_uuid = '` + alice + `'`, third},
-		{"one inserted that nobody linked", `INSERT INTO audit_log (id, ` + columns + `) SELECT -5, ` + columns + ` FROM audit_log WHERE id = 7`,
-			chain.Fault{Kind: chain.Inserted, User: alice, ID: -5}},
-		{"one added without a stamp", `INSERT INTO audit_log (` + columns + `) SELECT ` + columns + ` FROM audit_log WHERE id = 7`,
-			chain.Fault{Kind: chain.Inserted, User: alice, ID: 19}},
-		{"one added with the seal of another", `INSERT INTO audit_log (` + columns + `, seal) SELECT ` + columns + `, seal FROM audit_log WHERE id = 7`,
-			chain.Fault{Kind: chain.Inserted, User: alice, ID: 19}},
-		{"one added with a number", `INSERT INTO audit_log (` + columns + `, number, seal) SELECT ` + columns + `, 6, seal FROM audit_log WHERE id = 7`,
-			chain.Fault{Kind: chain.Inserted, User: alice, Number: 6, ID: 19}},
+		{
+			"one inserted that nobody linked", `INSERT INTO audit_log (id, ` + columns + `) SELECT -5, ` + columns + ` FROM audit_log WHERE id = 7`,
+			chain.Fault{Kind: chain.Inserted, User: alice, ID: -5},
+		},
+		{
+			"one added without a stamp", `INSERT INTO audit_log (` + columns + `) SELECT ` + columns + ` FROM audit_log WHERE id = 7`,
+			chain.Fault{Kind: chain.Inserted, User: alice, ID: 19},
+		},
+		{
+			"one added with the seal of another", `INSERT INTO audit_log (` + columns + `, seal) SELECT ` + columns + `, seal FROM audit_log WHERE id = 7`,
+			chain.Fault{Kind: chain.Inserted, User: alice, ID: 19},
+		},
+		{
+			"one added with a number", `INSERT INTO audit_log (` + columns + `, number, seal) SELECT ` + columns + `, 6, seal FROM audit_log WHERE id = 7`,
+			chain.Fault{Kind: chain.Inserted, User: alice, Number: 6, ID: 19},
+		},
 		{"another's copied", `INSERT INTO audit_log (at, user_uuid, action, subject, version, count, credential, device_id, remote_addr, request_id, detail, number, seal)
 			SELECT at, '` + alice + `', action, subject, version, count, credential, device_id, remote_addr, request_id, detail, 6, seal
 			FROM audit_log WHERE id = 14`, chain.Fault{Kind: chain.Inserted, User: alice, Number: 6, ID: 19}},
@@ -250,8 +266,10 @@ func TestChainsAreNotBegunAnew(t *testing.T) {
 		{"the key deleted", `DELETE FROM audit_chain`},
 		{"the key and the heads deleted", `DELETE FROM audit_chain; DELETE FROM audit_heads`},
 		{"the beginning deleted", `UPDATE audit_chain SET begun_at = '', found_id = 0, pruned_id = 0, sealed_id = 0, heads = 0, mac = ''`},
-		{"the beginning and the heads deleted",
-			`DELETE FROM audit_heads; UPDATE audit_chain SET begun_at = '', found_id = 0, pruned_id = 0, sealed_id = 0, heads = 0, mac = ''`},
+		{
+			"the beginning and the heads deleted",
+			`DELETE FROM audit_heads; UPDATE audit_chain SET begun_at = '', found_id = 0, pruned_id = 0, sealed_id = 0, heads = 0, mac = ''`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -11,7 +11,6 @@ func auditTests() map[string]func(*harness) {
 		"an event comes back as it was written": testAuditEvent,
 		"pages, newest first":                   testAuditPages,
 		"filters":                               testAuditFilters,
-		"a filter looks through pages":          testAuditFilterSearches,
 		"events of nobody":                      testAuditNobody,
 		"50 events at once":                     testConcurrentAudit,
 	}
@@ -102,32 +101,6 @@ func testAuditFilters(h *harness) {
 		}
 		h.same(c.name, got, c.want)
 	}
-}
-
-// A filter that nothing fits read the whole log of the account for one page.
-func testAuditFilterSearches(h *harness) {
-	user := h.account(1)
-	writes := make([]leger.SecretWrite, 100) // an event each, as fast as they can be had
-	for round := range 51 {
-		for i := range writes {
-			writes[i] = h.write(user, fmt.Sprintf("key_%03d", i), leger.Version(round), "x")
-		}
-		h.must(h.Secrets.PutSecrets(h.Context(), writes))
-	}
-	pages, found := 0, 0
-	var before int64
-	for range 10 {
-		events, next, err := h.Audit.AuditEvents(h.Context(), user, leger.AuditPage{
-			Before: before, AuditFilter: leger.AuditFilter{Action: leger.ActionSignIn},
-		})
-		h.must(err)
-		pages, found = pages+1, found+len(events)
-		if before = next; next == 0 {
-			break
-		}
-	}
-	h.same("found", found, 1)
-	h.same("pages", pages, 2)
 }
 
 func testAuditNobody(h *harness) {
