@@ -276,6 +276,9 @@ func upkeep(ctx context.Context, store *sqlite.Store, now func() time.Time, log 
 			prune(ctx, store, now(), log)
 		case <-daily.C:
 			verify(ctx, store, log)
+			if err := store.CheckAudit(ctx); err != nil && ctx.Err() == nil {
+				log.Error("check the audit log", slog.Any("error", err))
+			}
 		}
 	}
 }

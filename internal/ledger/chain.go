@@ -396,6 +396,20 @@ func (s *Store) dropHeads(ctx context.Context, log *chain.Log, heads chain.Heads
 	})
 }
 
+// CheckAudit is VerifyAudit with the key of OpenAuditKey. ErrConflict when the log does not
+// fit its chains.
+func (s *Store) CheckAudit(ctx context.Context) error {
+	key := s.auditKey.Load()
+	if key == nil {
+		return nil
+	}
+	report, err := s.VerifyAudit(ctx, key, nil)
+	if err == nil && len(report.Faults) > 0 {
+		err = brokenChain()
+	}
+	return err
+}
+
 // ForgetAuditChains forgets the chains and their key, and keeps the events: OpenAuditKey
 // and LinkAudit begin anew.
 func (s *Store) ForgetAuditChains(ctx context.Context) error {

@@ -215,6 +215,9 @@ func goOn(t *testing.T, path string) {
 	if err := s.OpenAuditKey(t.Context(), storetest.PlainKeys("key"), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.CheckAudit(t.Context()); leger.CodeOf(err) != leger.CodeConflict {
+		t.Errorf("the daily check gives %v", err)
+	}
 	for range 2 {
 		appendEvent(t, s, owner().UserID(), start().Add(100*time.Hour), "after the attack")
 		_, _ = s.LinkAudit(t.Context())                       // refuses, where it would have to go on from what does not fit

@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 					h.must(h.Chain.OpenAuditKey(t.Context(), PlainKeys("key1"), rand.Reader))
 					h.link()
 					test(h)
+					h.verify() // whatever wrote an event wrote a true one
 				})
 			}
 		})
