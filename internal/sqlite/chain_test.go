@@ -332,3 +332,44 @@ func TestWhatTheChainCannotShow(t *testing.T) {
 		t.Errorf("the newest event deleted before it was linked: %+v", r.Faults)
 	}
 }
+
+// Events of before there were chains are linked as they are found, also where pruning
+// left none of the first ones, and are bound from then on.
+func TestEventsOfBeforeAreLinkedAsFound(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "leger.db")
+	if err := mustOpen(t, sqlite.Config{Path: path, Migrations: schema(t)[:12]}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for id := 40; id < 43; id++ {
+		execSQL(t, path, `INSERT INTO audit_log (id, `+columns+`) VALUES (?, ?, ?, 'secret.read', '', 0, 0, 'token', '', '', '', '')`,
+			id, "2026-03-01T10:20:30.000000Z", owner().UserID().String())
+	}
+	s := mustOpen(t, sqlite.Config{Path: path})
+	if err := s.OpenAuditKey(t.Context(), storetest.PlainKeys("key"), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	appendEvent(t, s, bob(), start(), "before the chains begin")
+	if n, err := s.LinkAudit(t.Context()); err != nil || n != 4 {
+		t.Fatal(n, err)
+	}
+	appendEvent(t, s, owner().UserID(), start(), "after")
+	if n, err := s.LinkAudit(t.Context()); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := verifyAudit(t, path); len(r.Faults) > 0 || r.Total.Found != 4 || r.Total.Linked != 5 || r.Pruned != 39 {
+		t.Errorf("%+v", r)
+	}
+	for _, attack := range []struct {
+		sql    string
+		number int64
+	}{{`UPDATE audit_log SET subject = 'x' WHERE id = 41`, 2}, {`DELETE FROM audit_log WHERE id = 40`, 1}} {
+		execSQL(t, path, attack.sql)
+		if r := verifyAudit(t, path); len(r.Faults) == 0 || r.Faults[0].Number != attack.number {
+			t.Errorf("%s: %+v", attack.sql, r)
+		}
+	}
+}
