@@ -2,6 +2,7 @@ package leger
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -38,6 +39,7 @@ const (
 	ActionMachineUninvite   Action = "machine.uninvite"
 	ActionKeyRotate         Action = "key.rotate"
 	ActionServerRestore     Action = "server.restore" // the server's data was restored from a backup
+	ActionAuditRestart      Action = "audit.restart"  // the chains of the audit log were begun anew
 )
 
 // Credential says how the caller of an audited action proved who they are.
@@ -74,12 +76,50 @@ type AuditEvent struct {
 type AuditPage struct {
 	Limit  int   // 1 to MaxPageSize
 	Before int64 // only events with a smaller ID; 0: from the newest
+	AuditFilter
+}
+
+// AuditFilter chooses events. What is zero chooses all.
+type AuditFilter struct {
+	Action   Action
+	Subject  string
+	DeviceID string
+	Since    time.Time // not before this
+	Until    time.Time // before this
+}
+
+// Actions are the actions that are recorded, in order.
+func Actions() []Action {
+	return []Action{
+		ActionAccessDenied, ActionAuditRestart, ActionHostAdd, ActionHostForget, ActionKeyRotate, ActionMachineDeny, ActionMachineEnrol,
+		ActionMachineInvite, ActionMachineRevoke, ActionMachineUninvite, ActionMachineUpdate, ActionReleaseCreate,
+		ActionReleaseDelete, ActionReleaseUpdate, ActionSecretCreate, ActionSecretDelete, ActionSecretRead,
+		ActionSecretRestore, ActionSecretScope, ActionSecretUpdate, ActionServerRestore, ActionSessionEnd, ActionSessionLink,
+		ActionTokenRevoke,
+		ActionUserDelete, ActionSignIn, ActionSignInRefused, ActionSignOutEverywhere, ActionUserUpdate,
+	}
+}
+
+// SealedKey is a key, sealed with the encryption key of this id.
+type SealedKey struct {
+	KeyID             string
+	Nonce, Ciphertext []byte
+}
+
+// AuditKeys seals and opens the key of the audit log.
+type AuditKeys interface {
+	CurrentID() string
+	// SealAuditKey seals with the current key.
+	SealAuditKey(random io.Reader, raw []byte) (SealedKey, error)
+	// OpenAuditKey gives the raw key. ErrInvalid, naming the key that is missing.
+	OpenAuditKey(key SealedKey) ([]byte, error)
 }
 
 // AuditLog keeps audit events. Storage trouble is ErrUnavailable.
 type AuditLog interface {
 	// AppendAudit writes an event that belongs to no other change (a refusal).
 	AppendAudit(ctx context.Context, e AuditEvent) error
-	// AuditEvents gives a page; next is the Before of the following page, 0 at the end.
+	// AuditEvents gives a page; next is the Before of the following page, 0 at the end. A
+	// page of a filter may hold fewer events than there are, even none, and have a next.
 	AuditEvents(ctx context.Context, user UserID, page AuditPage) (events []AuditEvent, next int64, err error)
 }

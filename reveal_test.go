@@ -24,7 +24,7 @@ func revealers() map[string]string {
 		"internal/token.verify":                     "the shared secret is the key of the signature",
 		"internal/httpapi.API.openedSecrets":        "the answer that gives all values to the CLI",
 		"internal/httpapi.API.secret":               "the answer that gives one value to the CLI",
-		"internal/client.Client.SetSecret":          "the request that stores it",
+		"internal/client.Client.SetScopedSecret":    "the request that stores it",
 		"internal/localvault.Client.CreateVersion":  "the request that hands it to legerd",
 		"internal/localvault.Client.Replace":        "the request that hands it to legerd",
 		"internal/localvault.Store.Digest":          "makes a keyed digest of it",
@@ -51,6 +51,7 @@ func revealers() map[string]string {
 		"..Ticket.Hash":                             "the server keeps the hash",
 		"internal/httpapi.API.giveCode":             "the answer to the machine that asks",
 		"internal/httpapi.API.invite":               "the answer to who invites",
+		"internal/httpapi.API.makeLink":             "the answer to the browser that hands its sign-in on",
 	}
 }
 

@@ -57,7 +57,7 @@ func (p program) backup(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := p.inspectCopy(ctx, database, ring)
+	m, audit, err := p.inspectCopy(ctx, database, ring)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (p program) backup(ctx context.Context, args []string) (err error) {
 	if err := backup.NoteBackup(o.data, m.CreatedAt, saved); err != nil {
 		return err
 	}
-	return p.tellBackup(o, m, ring)
+	return p.tellBackup(o, m, audit, ring)
 }
 
 func (p program) backupOptions(args []string) (o backupOptions, err error) {
@@ -140,14 +140,17 @@ func (p program) copyDatabase(ctx context.Context, data, path string) error {
 	return errors.Join(live.Backup(ctx, path), live.Close())
 }
 
-// inspectCopy opens every record of the copy, and says what it holds.
-func (p program) inspectCopy(ctx context.Context, path string, ring *vault.KeyRing) (backup.Manifest, error) {
+// inspectCopy opens every record of the copy, and says what it holds, and whether its
+// audit log fits.
+func (p program) inspectCopy(ctx context.Context, path string, ring *vault.KeyRing) (m backup.Manifest, audit string, err error) {
 	made, err := sqlite.Open(ctx, sqlite.Config{Path: path, Now: p.now, ReadOnly: true, Readers: 1})
 	if err != nil {
-		return backup.Manifest{}, err
+		return m, "", err
 	}
-	m, err := p.inspect(ctx, made, ring)
-	return m, errors.Join(err, made.Close())
+	if m, err = p.inspect(ctx, made, ring); err == nil {
+		audit, err = auditVerdict(ctx, made, ring)
+	}
+	return m, audit, errors.Join(err, made.Close())
 }
 
 // inspect verifies a database from its pages to its last record, and describes it.
@@ -210,13 +213,13 @@ func (p program) writeBackup(o backupOptions, fill func(io.Writer) error) error 
 	return err
 }
 
-func (p program) tellBackup(o backupOptions, m backup.Manifest, ring *vault.KeyRing) error {
+func (p program) tellBackup(o backupOptions, m backup.Manifest, audit string, ring *vault.KeyRing) error {
 	how := "not encrypted: the secrets in it are sealed, names and e-mail addresses can be read"
 	if len(o.recipients) > 0 {
 		how = "encrypted"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Backed up %s\nto %s (%s).\nEvery record of it was opened.\n", contents(m), o.file, how)
+	fmt.Fprintf(&b, "Backed up %s\nto %s (%s).\nEvery record of it was opened. %s\n", contents(m), o.file, how, audit)
 	if o.withKeys {
 		fmt.Fprintf(&b, "The keys are in it: whoever opens it reads every secret.\n")
 	} else {

@@ -62,6 +62,9 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 			t.Fatalf("in round %d", round)
 		}
 		load(t, s, c, ack, round, time.Duration(20+random.IntN(100))*time.Millisecond)
+		if round%20 == 19 { // the kills come between events and their links, too
+			succeeds(t, "audit", "verify", "--data", data)
+		}
 	}
 	c := start(t, data, nil).client()
 	checkAcknowledged(t, c, ack)

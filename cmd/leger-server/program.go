@@ -38,6 +38,12 @@ Usage:
   leger-server restore FILE [flags] put a backup in place, after verifying it
   leger-server rekey [flags]        make a new encryption key and seal every record with
                                     it, while the server runs or not; can be interrupted
+  leger-server audit verify [flags] check that no event of the audit log was changed, removed
+                                    or slipped in
+  leger-server audit export [FILE]  write the audit log as JSON Lines, to FILE or to
+                                    standard output
+  leger-server audit restart --yes  after verify found what does not fit: keep the events as
+                                    they are and begin to link them anew
   leger-server recovery-sheet       print the keys, as text to type and as QR codes
   leger-server restore-keys FILE    write the key files from such a sheet, typed or scanned
   leger-server login-link [flags]   print a sign-in link that works once, for 2 minutes
@@ -74,6 +80,18 @@ verify and restore (FILE may be - for standard input):
 
 rekey only:
   --forget-old                remove the former keys, once no record needs them
+
+audit verify only (while the server runs or not; ends with 1 when the log does not fit):
+  --against FILE              hold the log against an earlier export, too: tells when the
+                              whole database was put back to an earlier state
+  --json                      print what was found as JSON
+
+audit export only (while the server runs or not):
+  --user EMAIL|ID             only this account's events; nobody: those of callers who
+                              proved no account
+  --since TIME, --until TIME  only events from this time on, and before this time, as in
+                              2026-11-28 or 2026-11-28T14:30:00Z
+  --force                     replace FILE if it exists
 
 recovery-sheet only:
   --file PATH                 write the sheet to this file instead of the terminal
@@ -150,6 +168,8 @@ func (p program) run(ctx context.Context) error {
 		return p.restore(ctx, args)
 	case "rekey":
 		return p.rekey(ctx, args)
+	case "audit":
+		return p.audit(ctx, args)
 	case "recovery-sheet":
 		return p.recoverySheet(args)
 	case "restore-keys":

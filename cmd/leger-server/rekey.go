@@ -69,9 +69,6 @@ func (p program) alone(ctx context.Context, data string, work func(*rotation) er
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := checkKeys(ctx, store, k.ring); err != nil {
-		return err
-	}
 	return work(p.newRotation(data, store, p.newVault(k.ring, store)))
 }
 

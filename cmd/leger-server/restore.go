@@ -44,10 +44,11 @@ func (p program) verifyBackup(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := p.prepare(ctx, dir, found, filepath.Join(work, databaseFile)); err != nil {
+	ready, err := p.prepare(ctx, dir, found, filepath.Join(work, databaseFile))
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened.\n", describe(found))
+	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened. %s\n", describe(found), ready.audit)
 	return err
 }
 
@@ -106,32 +107,46 @@ func (p program) unpack(file string, u unlockFlags, path string) (found unpacked
 	return found, err
 }
 
+// prepared is a database that a server may start on.
+type prepared struct {
+	epoch int64
+	audit string // whether the audit log fits, in a sentence
+}
+
 // prepare makes an unpacked database one that a server may start on: migrated, verified
-// to its last record, of a new epoch, with no browser signed in. It gives the epoch.
-func (p program) prepare(ctx context.Context, data string, found unpacked, path string) (epoch int64, err error) {
+// to its last record, of a new epoch, with no browser signed in.
+func (p program) prepare(ctx context.Context, data string, found unpacked, path string) (out prepared, err error) {
 	ring, err := p.ringFor(data, found.Keys)
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Now: p.now, Readers: 1})
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if _, err := p.inspect(ctx, store, ring); err != nil {
-		return 0, err
+		return out, err
+	}
+	if out.audit, err = auditVerdict(ctx, store, ring); err != nil {
+		return out, err
+	}
+	// Secrets come back also where the audit log's key was destroyed: its verdict says so.
+	if err := store.OpenAuditKey(ctx, ring, p.random); err != nil && !errors.Is(err, leger.ErrInternal) {
+		return out, err
 	}
 	if err := store.EndSessions(ctx, leger.AuditEvent{
 		Action: leger.ActionServerRestore, Credential: leger.CredentialOperator,
 		Detail: "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339),
 	}); err != nil {
-		return 0, err
+		return out, err
 	}
 	in, err := store.Installation(ctx)
 	if err == nil && in.Epoch <= found.Manifest.Epoch { // Open raises that of a copy
 		err = leger.Errorf(leger.CodeInternal, "the epoch of the restored database is %d, not above %d", in.Epoch, found.Manifest.Epoch)
 	}
-	return in.Epoch, err
+	out.epoch = in.Epoch
+	return out, err
 }
 
 // ringFor gives the keys with which the server will start: those in the backup, or those
@@ -186,7 +201,7 @@ func (p program) restore(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	found, epoch, replace, err := p.stage(ctx, dir, staging, file, u)
+	found, ready, replace, err := p.stage(ctx, dir, staging, file, u)
 	if err != nil {
 		return errors.Join(err, staging.Abandon())
 	}
@@ -197,27 +212,27 @@ func (p program) restore(ctx context.Context, args []string) (err error) {
 	if _, err := backup.Complete(dir); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened.\n%s", describe(found), restored(dir, aside, epoch, found))
+	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened. %s\n%s", describe(found), ready.audit, restored(dir, aside, ready.epoch, found))
 	return err
 }
 
 // stage fills the staging directory and names the files that are in it.
 func (p program) stage(ctx context.Context, data string, s *backup.Staging, file string, u unlockFlags) (
-	found unpacked, epoch int64, replace []string, err error,
+	found unpacked, ready prepared, replace []string, err error,
 ) {
 	database := s.Path(databaseFile)
 	if found, err = p.unpack(file, u, database); err != nil {
-		return found, 0, nil, err
+		return found, ready, nil, err
 	}
-	if epoch, err = p.prepare(ctx, data, found, database); err != nil {
-		return found, 0, nil, err
+	if ready, err = p.prepare(ctx, data, found, database); err != nil {
+		return found, ready, nil, err
 	}
 	if err := clean(database); err != nil {
-		return found, 0, nil, err
+		return found, ready, nil, err
 	}
 	replace = []string{databaseFile}
 	if found.Keys == nil {
-		return found, epoch, replace, nil
+		return found, ready, replace, nil
 	}
 	for name, key := range map[string]leger.Plaintext{
 		encryptionKeyFile: found.Keys.Encryption, previousKeysFile: found.Keys.Previous, sharedSecretFile: found.Keys.Shared,
@@ -227,11 +242,11 @@ func (p program) stage(ctx context.Context, data string, s *backup.Staging, file
 		}
 		text := append(append([]byte{}, key.Reveal()...), '\n')
 		if err := safefile.Create(s.Path(name), text, 0o600); err != nil {
-			return found, 0, nil, leger.WrapFile(leger.CodeUnavailable, err, "write %s", name)
+			return found, ready, nil, leger.WrapFile(leger.CodeUnavailable, err, "write %s", name)
 		}
 		replace = append(replace, name)
 	}
-	return found, epoch, replace, nil
+	return found, ready, replace, nil
 }
 
 // clean removes what opening the database left beside it.

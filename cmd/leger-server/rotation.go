@@ -86,6 +86,9 @@ func (r *rotation) rekey(ctx context.Context, tell func(passed, total int)) (out
 	if err != nil {
 		return out, err
 	}
+	if err := r.store.OpenAuditKey(ctx, ring, r.random); err != nil { // seals it anew
+		return out, err
+	}
 	if err := r.onlyCurrent(ctx, ring); err != nil {
 		return out, err
 	}

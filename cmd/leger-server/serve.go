@@ -32,6 +32,7 @@ const (
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second
 	maxHeaderBytes  = 32 << 10
+	linkEvery       = time.Minute
 	pruneEvery      = time.Hour
 	verifyEvery     = 24 * time.Hour
 )
@@ -90,14 +91,26 @@ func (p program) openData(ctx context.Context, data string, newDatabase bool, lo
 	store, err = sqlite.Open(ctx, sqlite.Config{
 		Path: filepath.Join(data, databaseFile), Now: p.now, Logger: log, Lock: d.lock,
 	})
-	return k, store, err
+	if err != nil {
+		return k, nil, err // Open has released the lock
+	}
+	if err := p.unlockStore(ctx, store, k.ring); err != nil {
+		return k, nil, errors.Join(err, store.Close())
+	}
+	return k, store, nil
+}
+
+// unlockStore checks that the keys are those of the database, and opens with them the key
+// of its audit log.
+func (p program) unlockStore(ctx context.Context, store *sqlite.Store, ring *vault.KeyRing) error {
+	if err := checkKeys(ctx, store, ring); err != nil {
+		return err
+	}
+	return store.OpenAuditKey(ctx, ring, p.random)
 }
 
 // serveStore serves until ctx ends, then lets running requests finish.
 func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqlite.Store, log *slog.Logger) (err error) {
-	if err := checkKeys(ctx, store, k.ring); err != nil {
-		return err
-	}
 	verify(ctx, store, log)
 	if n, err := store.CountUsers(ctx); err != nil {
 		return err
@@ -244,20 +257,40 @@ func warnOfPlainHTTP(log *slog.Logger, s settings, self tailnet.Self) {
 	}
 }
 
-// upkeep prunes every hour and looks for damage every day. It does neither at once:
-// a start with a wrong clock must not forget anything.
+// upkeep links the audit log every minute, prunes every hour and looks for damage every
+// day. It does neither of these two at once: a start with a wrong clock must not forget
+// anything.
 func (p program) upkeep(ctx context.Context, store *sqlite.Store, log *slog.Logger) {
-	hourly, daily := p.every(pruneEvery), p.every(verifyEvery)
+	minutely, hourly, daily := p.every(linkEvery), p.every(pruneEvery), p.every(verifyEvery)
+	told := link(ctx, store, "", log)
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-minutely:
+			told = link(ctx, store, told, log)
 		case <-hourly:
 			prune(ctx, store, p.now(), log)
 		case <-daily:
 			verify(ctx, store, log)
+			if err := store.CheckAudit(ctx); err != nil && ctx.Err() == nil {
+				log.Error("check the audit log", slog.Any("error", err))
+			}
 		}
 	}
+}
+
+// link links what was added to the audit log. What stands in the way is logged when it is
+// not what was told the last time.
+func link(ctx context.Context, store *sqlite.Store, told string, log *slog.Logger) string {
+	_, err := store.LinkAudit(ctx)
+	if err == nil || ctx.Err() != nil {
+		return ""
+	}
+	if err.Error() != told {
+		log.Error("link the audit log", slog.Any("error", err))
+	}
+	return err.Error()
 }
 
 // prune forgets what is past its time.

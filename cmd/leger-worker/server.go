@@ -179,7 +179,7 @@ func (s *server) ensure(ctx context.Context) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
-	if err := s.store.Check(ctx, s.ring); err != nil {
+	if err := s.store.Check(ctx, s.ring, s.Random); err != nil {
 		return err
 	}
 	s.mu.Lock()

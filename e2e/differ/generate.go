@@ -193,7 +193,8 @@ func (g *generator) pageOf(path string) string {
 	query := pick(g, "limit=1", "limit=2", "limit=3", "limit=500", "limit=501", "limit=0", "limit=-1", "limit=x", "limit=1e2", "limit=", "limit=+5",
 		"limit=1&limit=x", "limit=99999999999999999999", "cursor=", "cursor=%00", "cursor=!!", "cursor=bm90aGluZw", "cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk",
 		"cursor=LTE", "limit=2&cursor="+ref(kindCursor, g.rand.IntN(1000)), "cursor="+ref(kindCursor, g.rand.IntN(1000)), "x=%zz", "a;b=c", "limit=2;cursor=x",
-		"cursor="+strings.Repeat("QUFB", 60))
+		"cursor="+strings.Repeat("QUFB", 60),
+		"action=secret.read", "action=none", "subject=a&limit=2", "device_id=n", "since=2026-01-01T00:00:00Z", "until=2026-01-01T00:00:00%2B02:00", "until=x")
 	separator := "?"
 	if strings.Contains(path, "?") {
 		separator = "&"

@@ -262,7 +262,8 @@ func (p *payer) call(bearer, method, path, body, etag string, out any) string {
 
 func (p *payer) signIn() {
 	public, _ := p.key.Public().(ed25519.PublicKey)
-	p.pay("first request in a new isolate", func() { p.must(p.store.Check(p.t.Context(), p.ring)) })
+	p.pay("", func() { p.must(p.store.Check(p.t.Context(), p.ring, rand.Reader)) }) // makes the audit log's key
+	p.pay("first request in a new isolate", func() { p.must(p.store.Check(p.t.Context(), p.ring, rand.Reader)) })
 	p.pay("", func() { p.call(p.shared(), "POST", "/api/auth/validate", `{"session":false}`, "", nil) })
 	bearer := p.shared()
 	p.pay("`leger auth login` with the shared secret", func() {
@@ -313,10 +314,13 @@ func (p *payer) sync(n int) {
 }
 
 func (p *payer) rest() {
-	p.pay("the schedule, every hour", func() {
+	p.now = p.now.Add(10 * time.Minute)
+	prune := func() {
 		_, err := p.store.Prune(p.t.Context(), p.now)
 		p.must(err)
-	})
+	}
+	p.pay("", prune) // links what was done until now
+	p.pay("the schedule, every hour", prune)
 	p.now = p.now.Add(time.Minute)
 	p.first("a machine's first request in a minute, beside", p.own(false))
 	p.first("a browser's first request in a minute, beside", "")

@@ -2,6 +2,8 @@ package cloudflare
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 
 	"leger.run/leger"
@@ -23,19 +25,26 @@ const (
 // Keys are the keys that the Worker was given.
 type Keys interface {
 	Has(id string) bool
-	CurrentID() string
+	leger.AuditKeys
 }
 
-// Check finds out whether the Worker can serve: its bindings, the schema, the key.
-// ErrUnavailable says what is wrong and what to do.
-func (s *Store) Check(ctx context.Context, keys Keys) error {
+// Check finds out whether the Worker can serve: its bindings, the schema, the key; and
+// opens the key of the audit log. ErrUnavailable says what is wrong and what to do.
+func (s *Store) Check(ctx context.Context, keys Keys, random io.Reader) error {
 	if err := probe(ctx, s.bindings, false); err != nil {
 		return err
 	}
 	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}
-	return s.checkKey(ctx, keys)
+	if err := s.checkKey(ctx, keys); err != nil {
+		return err
+	}
+	err := s.OpenAuditKey(ctx, keys, random)
+	if e, ok := errors.AsType[*leger.Error](err); ok && e.Code == leger.CodeInvalid {
+		err = misconfigured("%s", e.Message).WithHint("%s", e.Hint)
+	}
+	return err
 }
 
 // probe says which binding is missing, is of another kind or, asked deeply, does

@@ -2,6 +2,7 @@ package cloudflare
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -243,16 +244,18 @@ func (s *Store) forgetUser(ctx context.Context, id leger.UserID) {
 }
 
 // Prune implements leger.SessionStore, and deletes KV copies that outlived what
-// was deleted in the last hours. What came back meanwhile loses its copy, too,
-// which the next read mends.
+// was deleted in the last hours, also when something else is not pruned.
 func (s *Store) Prune(ctx context.Context, now time.Time) (time.Time, error) {
 	upTo, err := s.Store.Prune(ctx, now)
-	if err != nil {
-		return upTo, err
-	}
+	return upTo, errors.Join(err, s.sweep(ctx, now))
+}
+
+// sweep deletes those copies. What came back meanwhile loses its copy, too, which the
+// next read mends.
+func (s *Store) sweep(ctx context.Context, now time.Time) error {
 	secrets, users, err := s.Deleted(ctx, now.Add(-sweepBack))
 	if err != nil {
-		return upTo, err
+		return err
 	}
 	keys := make([]string, len(secrets))
 	for i, d := range secrets {
@@ -262,7 +265,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (time.Time, error) {
 	for _, id := range users {
 		s.forgetUser(ctx, id)
 	}
-	return upTo, nil
+	return nil
 }
 
 // Ping reads from the database, KV and R2. ErrUnavailable says which of them does

@@ -24,7 +24,7 @@ import (
 )
 
 // stores is how many databases the Worker of the suite has: one for each test.
-const stores = 120
+const stores = 140
 
 // TestConformance runs the suite on D1 and KV as workerd has them. The tests are
 // native; worker/test/operations.mjs runs what they ask of the bindings, with the
@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 		b := &remote{url: w.Direct, number: number}
 		b.migrate(t)
 		s := cloudflare.NewStore(b, time.Now, slog.New(slog.NewTextHandler(t.Output(), nil)))
-		return storetest.Stores{Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Audit: s, Installation: s}
+		return storetest.Stores{Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Audit: s, Installation: s, Chain: s}
 	})
 }
 

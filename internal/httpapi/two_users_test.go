@@ -294,7 +294,8 @@ func (g *game) request(t *testing.T, route string, me, other *side) *http.Reques
 		"{device_id}", device,
 		"{code}", g.pick("nonsense", me.codes...),
 	).Replace(path)
-	query := g.pick("", "", "?limit=1", "?include_values=true", "?include_secrets=true&include_deployments=true", "?name=web", "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
+	query := g.pick("", "", "?limit=1", "?include_values=true", "?include_secrets=true&include_deployments=true", "?name=web",
+		"?action=secret.read", "?subject=a&since=2026-01-01T00:00:00Z", "?device_id="+device, "?limit=2&cursor="+g.pick("d2Vi", append(owner.cursors, "NQ", "MTAw")...))
 	if method != http.MethodGet {
 		query = ""
 	}

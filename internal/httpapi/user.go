@@ -131,7 +131,12 @@ func (a *API) audit(w http.ResponseWriter, r *http.Request, c caller) error {
 			return badCursor()
 		}
 	}
-	events, next, err := a.Stores.AuditEvents(r.Context(), c.user.ID, leger.AuditPage{Limit: limit, Before: before})
+	filter, err := auditFilter(r)
+	if err != nil {
+		return err
+	}
+	events, next, err := a.Stores.AuditEvents(r.Context(), c.user.ID,
+		leger.AuditPage{Limit: limit, Before: before, AuditFilter: filter})
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func maybeTimestamp(t time.Time) string {
 func listJSON(list any) (string, error) {
 	b, err := json.Marshal(list)
 	if err != nil {
-		return "", leger.Wrap(leger.CodeInternal, err, "encode a machine's report")
+		return "", leger.Wrap(leger.CodeInternal, err, "encode a list for the database")
 	}
 	return string(b), nil
 }

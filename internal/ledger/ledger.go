@@ -7,16 +7,19 @@
 // because D1 has no transaction that one could read and then write in; a change
 // and its audit event are in one list.
 //
-// It opens nothing, knows no driver, holds no key, and never sees a plaintext.
+// It opens nothing, knows no driver, never sees a plaintext, and holds no key but that of
+// the audit log.
 package ledger
 
 import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/chain"
 )
 
 // Engine runs statements. Implementations are safe for concurrent use, and their
@@ -76,6 +79,8 @@ func (e *UndecidedError) Unwrap() error { return e.Err }
 type Store struct {
 	engine Engine
 	now    func() time.Time
+	// auditKey is nil until OpenAuditKey: events are written without a stamp then.
+	auditKey atomic.Pointer[chain.Key]
 }
 
 var (

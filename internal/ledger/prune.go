@@ -40,26 +40,17 @@ SELECT coalesce(pruned_at, (SELECT at FROM audit_log ORDER BY id LIMIT 1)) FROM 
 	pruneWrongCodes = `DELETE FROM wrong_codes WHERE at <= ?1`
 
 	pruneSignOuts = `DELETE FROM sign_outs WHERE tokens_valid_after <= ?1`
-
-	// Ids grow with time, so the first event that stays ends the search, and no
-	// index on the time has to be kept. An event from the future (after ?2) ends
-	// nothing: it goes with its neighbours. The newest event stays in any case, so
-	// that no id is given twice.
-	pruneEvents = `
-DELETE FROM audit_log WHERE id < min(
-    (SELECT max(id) FROM audit_log),
-    coalesce((SELECT id FROM audit_log WHERE at >= ?1 AND at <= ?2 ORDER BY id LIMIT 1),
-             (SELECT max(id) + 1 FROM audit_log WHERE at < ?1), 0))`
 )
 
 // Prune implements leger.SessionStore. Spent tokens stay five minutes longer than
-// they are valid.
+// they are valid. Audit events are forgotten as far as they fit their chains, and only
+// after OpenAuditKey.
 func (s *Store) Prune(ctx context.Context, now time.Time) (upTo time.Time, err error) {
 	if upTo, err = s.pruneTime(ctx, now); err != nil {
 		return time.Time{}, err
 	}
 	kept := upTo.AddDate(0, 0, -leger.AuditRetentionDays)
-	return upTo, s.write(ctx, SurvivesPowerLoss,
+	err = s.write(ctx, SurvivesPowerLoss,
 		statement(updatePrunedAt, Timestamp(upTo)),
 		statement(pruneSessions, Timestamp(upTo), Timestamp(upTo.Add(-leger.SessionIdle))),
 		statement(pruneSpent, Timestamp(upTo.Add(-spentTokenGrace))),
@@ -67,8 +58,11 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (upTo time.Time, err e
 		statement(pruneWrongCodes, Timestamp(upTo.Add(-leger.EnrolmentLifetime))),
 		statement(dropOldInvitations, Timestamp(upTo)),
 		statement(dropOldLinks, Timestamp(upTo)),
-		statement(pruneSignOuts, Timestamp(upTo.Add(-signOutKept))),
-		statement(pruneEvents, Timestamp(kept), Timestamp(upTo.Add(fromTheFuture))))
+		statement(pruneSignOuts, Timestamp(upTo.Add(-signOutKept))))
+	if err == nil {
+		err = s.pruneAudit(ctx, now, kept, upTo.Add(fromTheFuture))
+	}
+	return upTo, err
 }
 
 // pruneTime is now, unless that is more than a step after the last pruning.

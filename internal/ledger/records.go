@@ -27,10 +27,14 @@ SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM secrets WHERE deleted
 
 	deleteAllSessions = `DELETE FROM sessions`
 
-	// One event for each account, so that every owner sees it.
+	selectUserIDs = `SELECT user_uuid FROM users`
+
+	// One event for each account, so that every owner sees it. ?6 is a JSON array of
+	// accounts and their events' stamps, which is read once, in this order.
 	insertEventForAll = `
-INSERT INTO audit_log (at, user_uuid, action, subject, version, count, credential, device_id, remote_addr, request_id, detail)
-SELECT ?1, user_uuid, ?2, ?3, 0, 0, ?4, '', '', '', ?5 FROM users`
+INSERT INTO audit_log (at, user_uuid, action, subject, version, count, credential, device_id, remote_addr, request_id, detail, seal)
+SELECT ?1, u.user_uuid, ?2, ?3, 0, 0, ?4, '', '', '', ?5, stamped.value ->> 1
+FROM json_each(?6) AS stamped CROSS JOIN users AS u ON u.user_uuid = stamped.value ->> 0`
 )
 
 // SealedVersions gives up to limit kept versions of all users that come after the place
@@ -89,14 +93,33 @@ func (s *Store) Counts(ctx context.Context) (c Counts, err error) {
 // EndSessions signs every browser out, and records e for every account: its Action,
 // Subject, Credential and Detail.
 func (s *Store) EndSessions(ctx context.Context, e leger.AuditEvent) error {
-	return s.write(ctx, SurvivesPowerLoss, statement(deleteAllSessions), s.eventForAll(e))
+	event, err := s.eventForAll(ctx, e)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, SurvivesPowerLoss, statement(deleteAllSessions), event)
 }
 
 // RecordForAll records e for every account: its Action, Subject, Credential and Detail.
 func (s *Store) RecordForAll(ctx context.Context, e leger.AuditEvent) error {
-	return s.write(ctx, SurvivesPowerLoss, s.eventForAll(e))
+	event, err := s.eventForAll(ctx, e)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, SurvivesPowerLoss, event)
 }
 
-func (s *Store) eventForAll(e leger.AuditEvent) Statement {
-	return statement(insertEventForAll, Timestamp(s.eventTime(e)), string(e.Action), e.Subject, string(e.Credential), e.Detail)
+func (s *Store) eventForAll(ctx context.Context, e leger.AuditEvent) (Statement, error) {
+	e = leger.AuditEvent{At: s.eventTime(e), Action: e.Action, Subject: e.Subject, Credential: e.Credential, Detail: e.Detail}
+	at := Timestamp(e.At)
+	var stamped [][2]string
+	err := s.read(ctx, selectUserIDs, nil, func(r *Row) {
+		e.User = parsed(r, leger.ParseUserID)
+		stamped = append(stamped, [2]string{e.User.String(), s.stamp(at, e)})
+	})
+	if err != nil {
+		return Statement{}, err
+	}
+	list, err := listJSON(stamped)
+	return statement(insertEventForAll, at, string(e.Action), e.Subject, string(e.Credential), e.Detail, list), err
 }

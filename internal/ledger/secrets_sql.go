@@ -156,7 +156,7 @@ WHERE user_uuid = ?1 AND deleted_at IS NULL AND (last_accessed IS NULL OR last_a
   AND name IN (SELECT value FROM json_each(?3))`
 )
 
-const selectKeyIDs = `SELECT DISTINCT key_id FROM secret_versions ORDER BY key_id`
+const selectKeyIDs = `SELECT key_id FROM secret_versions UNION SELECT key_id FROM audit_chain ORDER BY key_id`
 
 // What was deleted is looked up in the audit log, whose newest end is near, and
 // not in the tables. ?1 is the time to go back to.

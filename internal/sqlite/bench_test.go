@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/storetest"
 )
 
 // filled is a store with one account of 100 secrets of about 50 bytes.
@@ -105,6 +107,42 @@ func BenchmarkRecordAccess(b *testing.B) {
 	for b.Loop() {
 		if err := s.RecordAccess(b.Context(), user, nil, e); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRecordAccessStamped is BenchmarkRecordAccess as a server does it: the event
+// has a stamp.
+func BenchmarkRecordAccessStamped(b *testing.B) {
+	s, user := filled(b)
+	if err := s.OpenAuditKey(b.Context(), storetest.PlainKeys("key"), rand.Reader); err != nil {
+		b.Fatal(err)
+	}
+	e := leger.AuditEvent{At: start(), User: user, Action: leger.ActionSecretRead, Subject: "*", Count: 100}
+	for b.Loop() {
+		if err := s.RecordAccess(b.Context(), user, nil, e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLinkAudit links 1,000 events.
+func BenchmarkLinkAudit(b *testing.B) {
+	s, user := filled(b)
+	if err := s.OpenAuditKey(b.Context(), storetest.PlainKeys("key"), rand.Reader); err != nil {
+		b.Fatal(err)
+	}
+	e := leger.AuditEvent{At: start(), User: user, Action: leger.ActionSecretRead, Subject: "*", Count: 100}
+	for b.Loop() {
+		b.StopTimer()
+		for range 1000 {
+			if err := s.RecordAccess(b.Context(), user, nil, e); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		if n, err := s.LinkAudit(b.Context()); err != nil || n < 1000 {
+			b.Fatal(n, err)
 		}
 	}
 }

@@ -3,10 +3,11 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,9 @@ import (
 	"testing"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/chain"
 	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/storetest"
 )
 
 // The test binary runs itself as a second process: these variables say as what,
@@ -39,6 +42,11 @@ func runChild(role string) {
 		_, err = io.Copy(io.Discard, os.Stdin)
 	case "write":
 		err = writeForEver(s)
+	case "link":
+		if err = s.OpenAuditKey(context.Background(), storetest.PlainKeys("key"), rand.Reader); err == nil {
+			go linkForEver(s)
+			err = writeForEver(s)
+		}
 	}
 	fmt.Println("error", err)
 }
@@ -56,6 +64,20 @@ func writeForEver(s *sqlite.Store) error {
 		go func() { failed <- writeOne(ctx, s, u.ID, fmt.Sprintf("writer%d", i)) }()
 	}
 	return <-failed
+}
+
+// linkForEver links the audit log as fast as it can.
+func linkForEver(s *sqlite.Store) {
+	for {
+		n, err := s.LinkAudit(context.Background())
+		if err != nil {
+			fmt.Println("error", err)
+			return
+		}
+		if n > 0 {
+			fmt.Println("linked", n)
+		}
+	}
 }
 
 func writeOne(ctx context.Context, s *sqlite.Store, user leger.UserID, secret string) error {
@@ -152,9 +174,9 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	t.Parallel()
 	const rounds = 20
 	path := filepath.Join(t.TempDir(), "leger.db")
-	seed := rand.Uint64()
+	seed := mathrand.Uint64()
 	t.Log("seed", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := mathrand.New(mathrand.NewPCG(seed, 0))
 	acknowledged := make(map[string]bool)
 	for range rounds {
 		c := startChild(t, "write", path)
@@ -174,6 +196,56 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if len(acknowledged) < rounds {
 		t.Errorf("only %d writes were acknowledged", len(acknowledged))
 	}
+}
+
+// Whenever kill -9 comes, between an event and its link or in the middle of linking,
+// the log fits its chains and goes on.
+func TestChainSurvivesKill(t *testing.T) {
+	t.Parallel()
+	const rounds = 20
+	path := filepath.Join(t.TempDir(), "leger.db")
+	seed := mathrand.Uint64()
+	t.Log("seed", seed)
+	random := mathrand.New(mathrand.NewPCG(seed, 0))
+	var before, linked int64
+	for round := range rounds {
+		c := startChild(t, "link", path)
+		killAfter := random.IntN(300)
+		for n := 0; c.lines.Scan(); n++ {
+			if strings.HasPrefix(c.lines.Text(), "error") {
+				t.Fatalf("the child says %q", c.lines.Text())
+			}
+			if n == killAfter {
+				c.kill(t)
+			}
+		}
+		_ = c.cmd.Wait() // says that it was killed
+		report := verifyAudit(t, path)
+		for _, f := range report.Faults {
+			t.Fatalf("round %d: %+v", round, f)
+		}
+		if report.Total.Events < before {
+			t.Errorf("round %d: %d events, and there were %d", round, report.Total.Events, before)
+		}
+		before, linked = report.Total.Events, report.Total.Linked
+	}
+	if linked < rounds {
+		t.Errorf("only %d events were linked: this tested nothing", linked)
+	}
+}
+
+func verifyAudit(t *testing.T, path string) chain.Report {
+	t.Helper()
+	s := open(t, sqlite.Config{Path: path, ReadOnly: true})
+	key, err := s.AuditKey(t.Context(), storetest.PlainKeys("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := s.VerifyAudit(t.Context(), key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
 }
 
 func checkAcknowledged(t *testing.T, path string, acknowledged map[string]bool) {

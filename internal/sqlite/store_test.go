@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		s := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "leger.db")})
-		return storetest.Stores{Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Audit: s, Installation: s}
+		return storetest.Stores{Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Audit: s, Installation: s, Chain: s}
 	})
 }
 

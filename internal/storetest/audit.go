@@ -10,6 +10,7 @@ func auditTests() map[string]func(*harness) {
 	return map[string]func(*harness){
 		"an event comes back as it was written": testAuditEvent,
 		"pages, newest first":                   testAuditPages,
+		"filters":                               testAuditFilters,
 		"events of nobody":                      testAuditNobody,
 		"50 events at once":                     testConcurrentAudit,
 	}
@@ -56,6 +57,50 @@ func testAuditPages(h *harness) {
 		before = next
 	}
 	h.same("subjects", got, []string{"6", "5", "4", "3", "2", "1", "0", ""})
+}
+
+func testAuditFilters(h *harness) {
+	user, other := h.account(1), h.account(2)
+	for i, subject := range []string{"a", "b", "a", "b", "a"} {
+		e := event(user, leger.ActionSecretRead, subject, 1, i+1)
+		if e.DeviceID = "one"; i > 2 {
+			e.DeviceID = "two"
+		}
+		h.must(h.Audit.AppendAudit(h.Context(), e))
+		e.User = other
+		h.must(h.Audit.AppendAudit(h.Context(), e))
+	}
+	for _, c := range []struct {
+		name   string
+		filter leger.AuditFilter
+		want   []int // minutes after the start
+	}{
+		{"by action", leger.AuditFilter{Action: leger.ActionSecretRead}, []int{5, 4, 3, 2, 1}},
+		{"by another action", leger.AuditFilter{Action: leger.ActionSignIn}, []int{0}},
+		{"by subject", leger.AuditFilter{Subject: "a"}, []int{5, 3, 1}},
+		{"by a part of a subject", leger.AuditFilter{Subject: "%"}, nil},
+		{"by machine", leger.AuditFilter{DeviceID: "two"}, []int{5, 4}},
+		{"from a time on", leger.AuditFilter{Since: at(4)}, []int{5, 4}},
+		{"before a time", leger.AuditFilter{Until: at(2)}, []int{1, 0}},
+		{"by all of them", leger.AuditFilter{
+			Action: leger.ActionSecretRead, Subject: "a", DeviceID: "one", Since: at(2), Until: at(5),
+		}, []int{3}},
+	} {
+		var got []int
+		var before int64
+		for range 10 { // pages of two
+			events, next, err := h.Audit.AuditEvents(h.Context(), user, leger.AuditPage{Limit: 2, Before: before, AuditFilter: c.filter})
+			h.must(err)
+			for _, e := range events {
+				h.same("whose", e.User, user)
+				got = append(got, int(e.At.Sub(at(0)).Minutes()))
+			}
+			if before = next; next == 0 {
+				break
+			}
+		}
+		h.same(c.name, got, c.want)
+	}
 }
 
 func testAuditNobody(h *harness) {

@@ -10,7 +10,7 @@ import (
 
 func linkTests() map[string]func(*harness) {
 	return map[string]func(*harness){
-		"a link signs one browser in":               testLink,
+		"a link signs one browser in":               testSignInLink,
 		"of 50 that use a link, one is signed in":   testLinkConcurrently,
 		"a link ends with the session of its maker": testLinkOfEndedSession,
 		"a link is open for as long as it says":     testLinkExpires,
@@ -19,8 +19,8 @@ func linkTests() map[string]func(*harness) {
 	}
 }
 
-// link is a link that the session makes in that minute.
-func (h *harness) link(by leger.Session, minute int) leger.SignInLink {
+// signInLink is a link that the session makes in that minute.
+func (h *harness) signInLink(by leger.Session, minute int) leger.SignInLink {
 	h.Helper()
 	return leger.SignInLink{
 		Ticket: h.ticket(leger.LinkPrefix), User: by.User, MadeBy: by.Hash,
@@ -43,11 +43,11 @@ func (h *harness) accept(l leger.SignInLink, cookie string, minute int) (leger.U
 	return h.Links.AcceptLink(h.Context(), l, s, event(l.User, leger.ActionSignIn, s.ID, 0, minute))
 }
 
-func testLink(h *harness) {
+func testSignInLink(h *harness) {
 	maker := h.signInBrowser(1, "laptop")
 	h.signInBrowser(2, "another's")
 	before := h.actions(maker.User)
-	want := h.link(maker, 1)
+	want := h.signInLink(maker, 1)
 	h.must(h.makeLink(want))
 	got, err := h.Links.Link(h.Context(), want.Ticket, at(2))
 	h.must(err)
@@ -71,7 +71,7 @@ func testLink(h *harness) {
 
 func testLinkConcurrently(h *harness) {
 	maker := h.signInBrowser(1, "laptop")
-	l := h.link(maker, 1)
+	l := h.signInLink(maker, 1)
 	h.must(h.makeLink(l))
 	var succeeded atomic.Int64
 	h.together(func(n int) error {
@@ -92,7 +92,7 @@ func testLinkConcurrently(h *harness) {
 
 func testLinkOfEndedSession(h *harness) {
 	ended, other := h.signInBrowser(1, "laptop"), h.signInBrowser(1, "desktop")
-	one, two := h.link(ended, 1), h.link(other, 1)
+	one, two := h.signInLink(ended, 1), h.signInLink(other, 1)
 	h.must(h.makeLink(one))
 	h.must(h.makeLink(two))
 	h.must(h.Sessions.DeleteSession(h.Context(), ended.User, ended.ID, event(ended.User, leger.ActionSessionEnd, ended.ID, 0, 2)))
@@ -108,7 +108,7 @@ func testLinkOfEndedSession(h *harness) {
 
 func testLinkExpires(h *harness) {
 	maker := h.signInBrowser(1, "laptop")
-	l := h.link(maker, 1)
+	l := h.signInLink(maker, 1)
 	h.must(h.makeLink(l))
 	_, err := h.Links.Link(h.Context(), l.Ticket, at(3))
 	h.fails(err, leger.ErrNotFound)
@@ -121,16 +121,16 @@ func testLinkExpires(h *harness) {
 func testTooManyLinks(h *harness) {
 	maker, other := h.signInBrowser(1, "laptop"), h.signInBrowser(2, "another's")
 	for range leger.MaxLinks {
-		h.must(h.makeLink(h.link(maker, 1)))
+		h.must(h.makeLink(h.signInLink(maker, 1)))
 	}
-	h.fails(h.makeLink(h.link(maker, 2)), leger.ErrConflict)
-	h.must(h.makeLink(h.link(other, 2)))
-	h.must(h.makeLink(h.link(maker, 4))) // the others' time is over
+	h.fails(h.makeLink(h.signInLink(maker, 2)), leger.ErrConflict)
+	h.must(h.makeLink(h.signInLink(other, 2)))
+	h.must(h.makeLink(h.signInLink(maker, 4))) // the others' time is over
 }
 
 func testLinkOfNobody(h *harness) {
 	maker, other := h.signInBrowser(1, "laptop"), h.signInBrowser(2, "another's")
-	l := h.link(maker, 1)
+	l := h.signInLink(maker, 1)
 	l.MadeBy = leger.HashSession("never there")
 	h.fails(h.makeLink(l), leger.ErrNotFound)
 	l.MadeBy = other.Hash // the session of somebody else makes no link of this user

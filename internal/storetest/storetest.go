@@ -7,9 +7,11 @@
 package storetest
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +20,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/chain"
 )
 
-// Stores are the contracts under test, usually one value nine times.
+// Stores are the contracts under test, usually one value ten times.
 type Stores struct {
 	Secrets    leger.SecretStore
 	Users      leger.UserStore
@@ -33,6 +36,16 @@ type Stores struct {
 	Audit      leger.AuditLog
 
 	Installation leger.InstallationStore
+
+	Chain Chain
+}
+
+// Chain is the part of a store that makes its audit log one that can be checked.
+type Chain interface {
+	OpenAuditKey(ctx context.Context, keys leger.AuditKeys, random io.Reader) error
+	AuditKey(ctx context.Context, keys leger.AuditKeys) (*chain.Key, error)
+	LinkAudit(ctx context.Context) (int, error)
+	VerifyAudit(ctx context.Context, key *chain.Key, each func(chain.Row, chain.Place)) (chain.Report, error)
 }
 
 // Run runs the suite. open gives empty stores that share nothing with those of
@@ -42,14 +55,19 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	for name, group := range map[string]map[string]func(*harness){
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
 		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
-		"Installation": installationTests(), "Machines": machineTests(), "Scopes": scopeTests(), "Links": linkTests(), "Enrolments": enrolmentTests(),
+		"Installation": installationTests(), "Machines": machineTests(), "Scopes": scopeTests(),
+		"Links": linkTests(), "Enrolments": enrolmentTests(), "Chain": chainTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for name, test := range group {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					test(&harness{T: t, Stores: open(t)})
+					h := &harness{T: t, Stores: open(t)}
+					h.must(h.Chain.OpenAuditKey(t.Context(), PlainKeys("key1"), rand.Reader))
+					h.link()
+					test(h)
+					h.verify() // whatever wrote an event wrote a true one
 				})
 			}
 		})

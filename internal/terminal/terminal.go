@@ -156,11 +156,16 @@ func (w *Writer) Print(parts ...any) error {
 
 // JSON writes v, indented. Characters that are not printable are escaped, which
 // leaves the value what it is: a terminal may show JSON too.
-func (w *Writer) JSON(v any) error {
+func (w *Writer) JSON(v any) error { return w.json(v, "  ") }
+
+// JSONLine is JSON on one line.
+func (w *Writer) JSONLine(v any) error { return w.json(v, "") }
+
+func (w *Writer) json(v any, indent string) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", indent)
 	if err := enc.Encode(v); err != nil {
 		return err
 	}

@@ -122,20 +122,27 @@ func TestJSONKeepsItsValues(t *testing.T) {
 	values["ordinary"] = "grün € 🙂 <b>&amp;</b>\n\ttab"
 	delete(values, "not UTF-8") // encoding/json replaces such bytes by itself
 	delete(values, "C1 as a byte")
-	var out bytes.Buffer
-	if err := terminal.NewWriter(&out).JSON(values); err != nil {
-		t.Fatal(err)
-	}
-	if !safe(out.String()) || !strings.Contains(out.String(), "<b>&amp;</b>") {
-		t.Errorf("JSON writes %q", out.String())
-	}
-	var back map[string]string
-	if err := json.Unmarshal(out.Bytes(), &back); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range values {
-		if back[name] != want {
-			t.Errorf("%s: JSON holds %q; want %q", name, back[name], want)
+	for form, write := range map[string]func(*terminal.Writer, any) error{
+		"JSON": (*terminal.Writer).JSON, "JSONLine": (*terminal.Writer).JSONLine,
+	} {
+		var out bytes.Buffer
+		if err := write(terminal.NewWriter(&out), values); err != nil {
+			t.Fatal(err)
+		}
+		if !safe(out.String()) || !strings.Contains(out.String(), "<b>&amp;</b>") {
+			t.Errorf("%s writes %q", form, out.String())
+		}
+		if n := strings.Count(out.String(), "\n"); form == "JSONLine" && n != 1 {
+			t.Errorf("%s writes %d lines", form, n)
+		}
+		var back map[string]string
+		if err := json.Unmarshal(out.Bytes(), &back); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range values {
+			if back[name] != want {
+				t.Errorf("%s: %s holds %q; want %q", name, form, back[name], want)
+			}
 		}
 	}
 }

@@ -256,7 +256,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what with the account, newest first */
+        /**
+         * Who did what with the account, newest first
+         * @description With filters, those events that fit all of them. A page then may hold fewer
+         *     events than `limit`, even none, although older ones follow: there are more as long
+         *     as there is a `next_cursor`. Send the same filters with it.
+         */
         get: operations["listAuditEvents"];
         put?: never;
         post?: never;
@@ -1909,6 +1914,16 @@ export interface operations {
                 limit?: components["parameters"]["Limit"];
                 /** @description The `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
+                /** @description Only this action, a noun and a verb as in `secret.read`. */
+                action?: string;
+                /** @description Only what was done to this name or id, as a whole. */
+                subject?: string;
+                /** @description Only what was done from this machine, or device, as a whole. */
+                device_id?: string;
+                /** @description Only events of this time and later. */
+                since?: string;
+                /** @description Only events before this time. */
+                until?: string;
             };
             header?: never;
             path?: never;

@@ -30,6 +30,7 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"machine.uninvite": () => "Withdrew an invitation",
 	"key.rotate": () => "Rotated the encryption key",
 	"server.restore": () => "Restored the server from a backup",
+	"audit.restart": () => "Began the chains of the audit log anew",
 };
 
 /** A sentence for an event; one this version does not know is shown by its own name. */
