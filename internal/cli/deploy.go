@@ -31,7 +31,7 @@ func (a *app) deployCmd() *cobra.Command {
 			return a.deployRemove(cmd.Context(), args[0], opts, yes)
 		},
 	}
-	remove.Flags().BoolVar(&opts.Volumes, "volumes", false, "remove its volumes too, with all that is in them")
+	remove.Flags().BoolVar(&opts.Volumes, "volumes", false, "remove its volumes too, with all that is in them, but none that another release may need")
 	remove.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return group("deploy", "Install releases on this machine and look after them", a.installCmd(), a.updateCmd(), a.planCmd(), list, a.deployStatusCmd(), a.rollbackCmd(), remove, a.logsCmd(), a.autoCmd())
 }
