@@ -2,7 +2,6 @@ package leger
 
 import (
 	"fmt"
-	"regexp"
 )
 
 // HostHealth says in one word whether a deployment does what it is there for.
@@ -60,8 +59,6 @@ func GraveFindings() []FindingKind {
 	}
 }
 
-var findingKindPattern = regexp.MustCompile(`^[a-z_]{1,32}$`)
-
 // ParseHostHealth takes one of the healths, or "" for none told. ErrInvalid, field
 // "health".
 func ParseHostHealth(s string) (HostHealth, error) {
@@ -75,7 +72,7 @@ func ParseHostHealth(s string) (HostHealth, error) {
 
 // validate checks a finding; at is what goes before its fields' names.
 func (f HostFinding) validate(at string) error {
-	if !findingKindPattern.MatchString(string(f.Kind)) {
+	if !isFindingKind(string(f.Kind)) {
 		return Invalid(at+"kind", "%s is not a kind of finding: it has 1 to 32 letters, each one of a to z or _", quoteInput(string(f.Kind)))
 	}
 	if err := reportedText(at+"subject", f.Subject, MaxFindingSubject, false); err != nil {

@@ -3,7 +3,6 @@ package leger
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 )
 
@@ -150,10 +149,6 @@ func ParseHostState(s string) (HostState, error) {
 		quoteInput(s), HostActive, HostFailed, HostStopped, HostUnknown)
 }
 
-// commitPattern is a commit of a repository of SHA-1, or of SHA-256
-// (gitformat-pack(5), "object names").
-var commitPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-
 // Validate checks a report that came from outside: its texts, its numbers, its
 // times, how much it lists, and that it lists nothing twice. ErrInvalid; the
 // field is named as in "deployments[2].commit".
@@ -232,7 +227,7 @@ func (d HostDeployment) validate(at string) error {
 	switch {
 	case d.Version < 0:
 		return Invalid(at+"version", "a version is a number from 1 on, or 0 for none")
-	case d.Commit != "" && !commitPattern.MatchString(d.Commit):
+	case d.Commit != "" && !isCommit(d.Commit):
 		return Invalid(at+"commit", "a commit has 40 or 64 digits, each one of 0 to 9 or a to f")
 	case d.UpdatedAt.IsZero():
 		return Invalid(at+"updated_at", "a deployment needs the time of its last change")

@@ -1,8 +1,6 @@
 package leger
 
-import (
-	"regexp"
-)
+import ()
 
 // Limits of names and values (design: "Names and limits").
 const (
@@ -44,8 +42,6 @@ const (
 	MaxFindingText        = 300 // bytes
 	maxTailscaleIDBytes   = 21  // "u" and a decimal uint64
 )
-
-var releaseNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // SecretName names a secret of one user. Every SecretName is also a valid name
 // of a Podman secret. Comparable; the zero value is no name.
@@ -95,7 +91,7 @@ type ReleaseName struct{ s string }
 // ParseReleaseName checks s against [A-Za-z0-9][A-Za-z0-9._-]{0,62} and fails
 // with ErrInvalid, field "name".
 func ParseReleaseName(s string) (ReleaseName, error) {
-	if !releaseNamePattern.MatchString(s) {
+	if !isReleaseName(s) {
 		return ReleaseName{}, Invalid("name",
 			"%s is not a release name: it takes 1 to %d letters, digits, '.', '_' or '-', and starts with a letter or digit",
 			quoteInput(s), MaxReleaseName)

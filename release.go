@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -74,10 +73,6 @@ func (n ReleaseName) Key() string { return strings.ToLower(n.s) }
 // holds no credentials and cannot be taken for an option by git.
 type GitURL struct{ s string }
 
-// scpPattern is user@host:path, where path does not start with "//" and host has
-// no "/": what git itself takes for ssh (git-clone(1), "Git URLs").
-var scpPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([^/\s-]|/[^/\s])\S*$`)
-
 // ParseGitURL takes https://, ssh:// and user@host:path; http:// only for
 // loopback addresses and *.ts.net. ErrInvalid, field "git_url".
 func ParseGitURL(s string) (GitURL, error) {
@@ -95,7 +90,7 @@ func ParseGitURL(s string) (GitURL, error) {
 	scheme, rest, hasScheme := strings.Cut(s, "://")
 	if !hasScheme {
 		// No "transport::address" gets here: what precedes the '@' has no colon.
-		if scpPattern.MatchString(s) {
+		if isSCPAddress(s) {
 			return GitURL{s}, nil
 		}
 		// The text is not shown: it may be user:password@host.

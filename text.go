@@ -1,7 +1,6 @@
 package leger
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -40,13 +39,6 @@ func printableLines(s string) bool {
 	return printable(strings.NewReplacer("\n", "", "\t", "").Replace(s))
 }
 
-// userinfo finds what stands before the '@' of a URL's authority: with https and the
-// like all of it may be a credential, with others what follows the user's name.
-var (
-	userinfo = regexp.MustCompile(`(?i)\b((?:https?|ftp)://)[^\s"'<>/?#]*@`)
-	password = regexp.MustCompile(`(://[^\s"'<>/?#@:]*:)[^\s"'<>/?#]*@`)
-)
-
 // WithoutPasswords gives a text without the credentials that URLs in it hold. Who reads
 // a URL refuses such ones and does not repeat them; this is for what repeats input that
 // may be anything.
@@ -54,7 +46,7 @@ func WithoutPasswords(text string) string {
 	if !strings.Contains(text, "://") {
 		return text
 	}
-	return password.ReplaceAllString(userinfo.ReplaceAllString(text, "${1}…@"), "${1}…@")
+	return withoutCredentials(withoutCredentials(text, afterScheme), afterUser)
 }
 
 // ParseClientVersion checks what a program says its version is; "" says nothing.

@@ -2,7 +2,6 @@ package leger
 
 import (
 	"context"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -43,11 +42,9 @@ func (u *UserID) UnmarshalText(b []byte) (err error) {
 // TailscaleUserID is Tailscale's number of a user in the form "u123456789".
 type TailscaleUserID struct{ s string }
 
-var tailscaleUserPattern = regexp.MustCompile(`^u[1-9][0-9]{0,19}$`)
-
 // ParseTailscaleUserID fails with ErrInvalid, field "tailscale_user_id".
 func ParseTailscaleUserID(s string) (TailscaleUserID, error) {
-	if len(s) > maxTailscaleIDBytes || !tailscaleUserPattern.MatchString(s) {
+	if len(s) > maxTailscaleIDBytes || !isTailscaleUserID(s) {
 		return TailscaleUserID{}, Invalid("tailscale_user_id",
 			"%s is not a Tailscale user id: it is the letter u and a number, as in u123456789", quoteInput(s))
 	}

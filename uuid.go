@@ -4,15 +4,12 @@ import (
 	"crypto/sha1" //nolint:gosec // UUIDv5 is defined with SHA-1 (RFC 9562, 5.5); it names, it does not protect.
 	"encoding/hex"
 	"io"
-	"regexp"
 )
 
 // namespaceDNS is the namespace of domain names (RFC 9562, 6.6).
 func namespaceDNS() uuidBytes {
 	return uuidBytes{0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}
 }
-
-var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 type uuidBytes [16]byte
 
@@ -48,4 +45,4 @@ func NewID(random io.Reader) (string, error) {
 }
 
 // ValidID reports whether s is a UUID in its canonical lower-case form.
-func ValidID(s string) bool { return uuidPattern.MatchString(s) }
+func ValidID(s string) bool { return isUUID(s) }

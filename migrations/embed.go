@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,9 +61,10 @@ func List(files fs.FS) ([]Migration, error) {
 }
 
 func numberOf(name string) (int, error) {
-	parts := regexp.MustCompile(`^([0-9]{4})_[a-z0-9_]+\.sql$`).FindStringSubmatch(name)
-	if parts == nil {
+	digits, rest, ok := strings.Cut(strings.TrimSuffix(name, ".sql"), "_")
+	const words = "abcdefghijklmnopqrstuvwxyz0123456789_"
+	if !ok || len(digits) != 4 || strings.Trim(digits, "0123456789") != "" || rest == "" || strings.Trim(rest, words) != "" {
 		return 0, fmt.Errorf("migration %s is not named NNNN_name.sql", name)
 	}
-	return strconv.Atoi(parts[1])
+	return strconv.Atoi(digits)
 }
