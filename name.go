@@ -1,7 +1,5 @@
 package leger
 
-import ()
-
 // Limits of names and values (design: "Names and limits").
 const (
 	MaxSecretName      = 128       // bytes
