@@ -160,8 +160,9 @@ type SecretStore interface {
 	// Secrets lists the live secrets in order of name.
 	Secrets(ctx context.Context, user UserID) ([]SecretInfo, error)
 	// SealedSecrets lists the live secrets with their current values, in order of name:
-	// those whose scope gives them to the machine to, or all when to is nil.
-	SealedSecrets(ctx context.Context, user UserID, to *Machine) ([]SealedSecret, error)
+	// those that give takes, which is asked about each in that order, or all when give is
+	// nil.
+	SealedSecrets(ctx context.Context, user UserID, give func(SecretInfo) bool) ([]SealedSecret, error)
 	// SealedSecret gives the current version, ErrNotFound if there is none.
 	SealedSecret(ctx context.Context, user UserID, name SecretName) (SealedSecret, error)
 	// SealedSecretVersion gives a kept version, ErrNotFound if it is not kept or the secret is deleted.

@@ -53,10 +53,10 @@ var (
 // SealedSecrets implements leger.SecretStore: versions from the ledger, values
 // from KV, and from the ledger where the copy is not of that version.
 // ErrTooLarge when the values together are more than one answer can hold here.
-func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID, to *leger.Machine) ([]leger.SealedSecret, error) {
+func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID, give func(leger.SecretInfo) bool) ([]leger.SealedSecret, error) {
 	infos, err := s.Secrets(ctx, user)
-	if to != nil {
-		infos = slices.DeleteFunc(infos, func(i leger.SecretInfo) bool { return !i.Scope.Gives(*to) })
+	if give != nil {
+		infos = slices.DeleteFunc(infos, func(s leger.SecretInfo) bool { return !give(s) })
 	}
 	if err != nil || len(infos) == 0 {
 		return nil, err

@@ -52,7 +52,7 @@ func (a *API) signedIn(h userHandler, delivers bool) handler {
 		if err := allow(r.Context(), a.Requests, "user "+c.user.ID.String()); err != nil {
 			return err
 		}
-		if m := c.machine; m != nil && m.Role != leger.RoleFull && !delivers {
+		if c.delivers() && !delivers {
 			return a.forbid(r, c, onlyDelivers())
 		}
 		return h(w, r, c)

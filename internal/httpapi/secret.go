@@ -35,23 +35,24 @@ func (a *API) secrets(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
-	wanted := r.Header.Get("If-None-Match")
-	var withheld []leger.SecretName
-	if wanted != "" || c.machine != nil && c.machine.Role == leger.RoleFull {
+	if wanted := r.Header.Get("If-None-Match"); wanted != "" {
 		infos, err := a.Vault.List(r.Context(), c.user.ID)
 		if err != nil {
 			return err
 		}
-		infos, withheld = c.given(infos)
-		if etag := secretsETag("values", in, infos, withheld); wanted != "" && matches(wanted, etag) {
+		given, withheld := c.given(infos)
+		if etag := secretsETag("values", in, given, withheld); matches(wanted, etag) {
 			w.Header().Set("ETag", etag)
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
-	opened, err := a.Vault.OpenAll(r.Context(), c.user.ID, c.machine, a.event(r, c))
+	opened, withheld, err := a.Vault.OpenAll(r.Context(), c.user.ID, c.machine, a.event(r, c))
 	if err != nil {
 		return err
+	}
+	if c.delivers() {
+		withheld = nil // it is not to know of them
 	}
 	return a.openedSecrets(w, c, in, opened, withheld)
 }
@@ -77,6 +78,9 @@ func (a *API) openedSecrets(
 	return ok(w, out)
 }
 
+// delivers: the caller is a machine that only delivers.
+func (c caller) delivers() bool { return c.machine != nil && c.machine.Role != leger.RoleFull }
+
 // given parts what the caller is given from what is withheld from its machine. The
 // names of the latter are nil for a machine that only delivers: it is not to know of
 // them.
@@ -88,7 +92,7 @@ func (c caller) given(infos []leger.SecretInfo) (given []leger.SecretInfo, withh
 		switch {
 		case s.Scope.Gives(*c.machine):
 			given = append(given, c.told(s))
-		case c.machine.Role == leger.RoleFull:
+		case !c.delivers():
 			withheld = append(withheld, s.Name)
 		}
 	}
@@ -98,7 +102,7 @@ func (c caller) given(infos []leger.SecretInfo) (given []leger.SecretInfo, withh
 // told is what the caller may know of a secret that it is given: a machine that only
 // delivers is not told who else gets it.
 func (c caller) told(s leger.SecretInfo) leger.SecretInfo {
-	if c.machine != nil && c.machine.Role != leger.RoleFull {
+	if c.delivers() {
 		s.Scope = leger.Scope{}
 	}
 	return s
@@ -115,7 +119,7 @@ func (a *API) secretInfos(w http.ResponseWriter, r *http.Request, c caller) erro
 		return err
 	}
 	given, withheld := c.given(infos)
-	if c.machine != nil && c.machine.Role != leger.RoleFull {
+	if c.delivers() {
 		infos = given
 	}
 	etag := secretsETag("names", in, infos, withheld)

@@ -85,7 +85,7 @@ func holdsValue(s *leger.SealedSecret) bool {
 func SecretsRead(user leger.UserID) Statement { return statement(selectSecrets, user.String()) }
 
 // SealedSecrets implements leger.SecretStore.
-func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID, to *leger.Machine) ([]leger.SealedSecret, error) {
+func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID, give func(leger.SecretInfo) bool) ([]leger.SealedSecret, error) {
 	var list []leger.SealedSecret
 	listed := 0
 	check := listCheck{store: s}
@@ -99,7 +99,7 @@ func (s *Store) SealedSecrets(ctx context.Context, user leger.UserID, to *leger.
 		}
 		check.listed(sealed.SecretInfo)
 		listed++
-		if to == nil || sealed.Scope.Gives(*to) {
+		if give == nil || give(sealed.SecretInfo) {
 			list = append(list, sealed)
 		}
 	})

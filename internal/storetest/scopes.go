@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"slices"
+
 	"leger.run/leger"
 )
 
@@ -118,13 +120,24 @@ func testScopeDecides(h *harness) {
 		{&other, []string{"a-all", "d-other", "g-both"}},
 		{nil, []string{"a-all", "b-none", "c-box", "d-other", "e-group", "f-nobodys", "g-both"}},
 	} {
-		list, err := h.Secrets.SealedSecrets(h.Context(), user, c.to)
+		var asked []string
+		give := func(s leger.SecretInfo) bool {
+			asked = append(asked, s.Name.String())
+			return s.Scope.Gives(*c.to)
+		}
+		if c.to == nil {
+			give = nil
+		}
+		list, err := h.Secrets.SealedSecrets(h.Context(), user, give)
 		h.must(err)
 		got := []string{}
 		for _, s := range list {
 			got = append(got, s.Name.String())
 		}
 		h.same("given", got, c.want)
+		if c.to != nil {
+			h.same("asked about each, in order of name", len(asked) == 7 && slices.IsSorted(asked), true)
+		}
 	}
 }
 

@@ -122,33 +122,42 @@ func (v *Vault) List(ctx context.Context, user leger.UserID) ([]leger.SecretInfo
 }
 
 // OpenAll gives every live secret with its value, and records that they left: those
-// whose scope gives them to the machine to, or all when to is nil. One record that does
-// not open fails the call: a list with a gap would look like a deletion to whoever
-// syncs.
-func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, to *leger.Machine, audit leger.AuditEvent) ([]Opened, error) {
-	sealed, err := v.Secrets.SealedSecrets(ctx, user, to)
-	if err != nil {
-		return nil, err
+// whose scope gives them to the machine to, or all when to is nil, and the names of the
+// others. One record that does not open fails the call: a list with a gap would look like
+// a deletion to whoever syncs.
+func (v *Vault) OpenAll(ctx context.Context, user leger.UserID, to *leger.Machine, audit leger.AuditEvent) (
+	out []Opened, withheld []leger.SecretName, err error,
+) {
+	give := func(s leger.SecretInfo) bool {
+		given := to == nil || s.Scope.Gives(*to)
+		if !given {
+			withheld = append(withheld, s.Name)
+		}
+		return given
 	}
-	out := make([]Opened, len(sealed))
+	sealed, err := v.Secrets.SealedSecrets(ctx, user, give)
+	if err != nil {
+		return nil, nil, err
+	}
+	out = make([]Opened, len(sealed))
 	for i, s := range sealed {
 		value, err := v.keys().open(s)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out[i] = Opened{s.SecretInfo, value}
 	}
 	if len(out) == 0 {
-		return out, nil
+		return out, withheld, nil
 	}
 	audit.Action, audit.Subject, audit.Count = leger.ActionSecretRead, "*", len(out)
 	var names []leger.SecretName // nil: all of the user's
-	if to != nil {
+	if len(withheld) > 0 {
 		for _, o := range out {
 			names = append(names, o.Name)
 		}
 	}
-	return out, v.Secrets.RecordAccess(ctx, user, names, audit)
+	return out, withheld, v.Secrets.RecordAccess(ctx, user, names, audit)
 }
 
 // Open gives one secret with its value, and records that it left. CodeNotFound.

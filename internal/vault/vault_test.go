@@ -152,12 +152,12 @@ func TestAudit(t *testing.T) {
 	s.put(t, "key", "one")
 	s.put(t, "key", "two")
 	s.put(t, "key", "two")
-	_, err := s.OpenAll(ctx, s.user, nil, s.event())
+	_, _, err := s.OpenAll(ctx, s.user, nil, s.event())
 	must(t, err)
 	_, err = s.Open(ctx, s.user, name, nil, s.event())
 	must(t, err)
 	must(t, s.Delete(ctx, s.user, name, vault.Precondition{}, s.event()))
-	if list, err := s.OpenAll(ctx, s.user, nil, s.event()); err != nil || len(list) != 0 {
+	if list, _, err := s.OpenAll(ctx, s.user, nil, s.event()); err != nil || len(list) != 0 {
 		t.Errorf("opened %d, %v", len(list), err)
 	}
 	var got []string
@@ -190,7 +190,7 @@ func TestKeyChange(t *testing.T) {
 	alone := s.with(t, newer, "")
 	for what, err := range map[string]error{
 		"one": second(alone.Open(ctx, s.user, secretName(t, "old"), nil, s.event())),
-		"all": second(alone.OpenAll(ctx, s.user, nil, s.event())),
+		"all": third(alone.OpenAll(ctx, s.user, nil, s.event())),
 	} {
 		if !errors.Is(err, leger.ErrInternal) {
 			t.Errorf("opening %s without the key: %v", what, err)
@@ -203,6 +203,8 @@ func TestKeyChange(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func third[T, U any](_ T, _ U, err error) error { return err }
 
 // TestManyWriters: many at once on one name; each write that says it changed has a
 // version of its own, and nothing is lost.
@@ -316,7 +318,7 @@ func TestStorageAway(t *testing.T) {
 	ctx, name := t.Context(), secretName(t, "key")
 	for what, err := range map[string]error{
 		"list":     second(s.List(ctx, s.user)),
-		"open all": second(s.OpenAll(ctx, s.user, nil, s.event())),
+		"open all": third(s.OpenAll(ctx, s.user, nil, s.event())),
 		"open":     second(s.Open(ctx, s.user, name, nil, s.event())),
 		"put":      second(s.Put(ctx, s.user, vault.Item{Name: name, Value: text("x")}, vault.Precondition{}, s.event())),
 		"restore":  second(s.Restore(ctx, s.user, name, 1, vault.Precondition{}, s.event())),
@@ -338,7 +340,7 @@ func TestValueLeavesOnlyOnRecord(t *testing.T) {
 	if _, err := v.Open(t.Context(), s.user, secretName(t, "key"), nil, s.event()); !errors.Is(err, leger.ErrUnavailable) {
 		t.Errorf("open: %v", err)
 	}
-	if _, err := v.OpenAll(t.Context(), s.user, nil, s.event()); !errors.Is(err, leger.ErrUnavailable) {
+	if _, _, err := v.OpenAll(t.Context(), s.user, nil, s.event()); !errors.Is(err, leger.ErrUnavailable) {
 		t.Errorf("open all: %v", err)
 	}
 }
