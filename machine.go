@@ -95,6 +95,14 @@ type Machine struct {
 	LastAddr     string    // address without port
 }
 
+// KeylessMachine is one that signs in with the shared secret, and has no key of its own.
+type KeylessMachine struct {
+	Email    string // of its owner
+	DeviceID string
+	Name     string // as it reported itself; empty: it did not
+	LastSeen time.Time
+}
+
 // Validate checks what comes from outside. ErrInvalid, with the field's name.
 func (m Machine) Validate() error {
 	if err := ParseMachineName(m.Name); err != nil {

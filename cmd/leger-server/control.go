@@ -30,6 +30,7 @@ type controlAnswer struct {
 	Total   int            `json:"total,omitempty"`
 	Rekeyed *rekeyed       `json:"rekeyed,omitempty"`
 	Former  []string       `json:"former,omitempty"` // of forget
+	Secret  *secretChanged `json:"secret,omitempty"` // of shared-secret; not the secret itself
 	Done    bool           `json:"done,omitempty"`
 	Error   *controlFailed `json:"error,omitempty"`
 }
@@ -85,6 +86,7 @@ func serveControl(ctx context.Context, r *rotation, log *slog.Logger) (stop func
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /rekey", r.answerRekey)
 	mux.HandleFunc("POST /forget", r.answerForget)
+	mux.HandleFunc("POST /shared-secret", r.answerSecret)
 	srv := &http.Server{
 		Handler: ownProcesses(mux, log), ConnContext: withPeer, ReadHeaderTimeout: headerTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -147,6 +149,15 @@ func (r *rotation) answerForget(w http.ResponseWriter, req *http.Request) {
 	_ = json.NewEncoder(w).Encode(controlAnswer{Done: true, Former: ids})
 }
 
+func (r *rotation) answerSecret(w http.ResponseWriter, req *http.Request) {
+	out, err := r.changeSecret(req.Context())
+	if err != nil {
+		_ = json.NewEncoder(w).Encode(failedAnswer(err))
+		return
+	}
+	_ = json.NewEncoder(w).Encode(controlAnswer{Done: true, Secret: &out})
+}
+
 // errNoServer says that no server listens in the data directory.
 var errNoServer = errors.New("no server is running")
 
@@ -174,6 +185,10 @@ func askServer(ctx context.Context, data, command string, progress func(controlA
 		return last, leger.Wrap(leger.CodeUnavailable, err, "ask the running server")
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusNotFound {
+		return last, leger.Errorf(leger.CodeMissingPart, "the running server is of another version, and does not know this command").
+			WithHint("restart the server, and run the command again")
+	}
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 200))
 		return last, leger.Errorf(leger.CodeForbidden, "the running server refused: %s", bytes.TrimSpace(text)).

@@ -38,6 +38,8 @@ Usage:
   leger-server restore FILE [flags] put a backup in place, after verifying it
   leger-server rekey [flags]        make a new encryption key and seal every record with
                                     it, while the server runs or not; can be interrupted
+  leger-server rekey --shared-secret  make a new shared secret: tokens made with the former
+                                    one are refused at once, and browsers signed out
   leger-server audit verify [flags] check that no event of the audit log was changed, removed
                                     or slipped in
   leger-server audit export [FILE]  write the audit log as JSON Lines, to FILE or to
@@ -80,6 +82,7 @@ verify and restore (FILE may be - for standard input):
 
 rekey only:
   --forget-old                remove the former keys, once no record needs them
+  --shared-secret             change the shared secret, and not the encryption key
 
 audit verify only (while the server runs or not; ends with 1 when the log does not fit):
   --against FILE              hold the log against an earlier export, too: tells when the

@@ -12,6 +12,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/backup"
 	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/vault"
 )
 
@@ -21,6 +22,7 @@ func (p program) rekey(ctx context.Context, args []string) error {
 	set := p.flags("rekey")
 	data := set.String("data", "", "")
 	forget := set.Bool("forget-old", false, "")
+	shared := set.Bool("shared-secret", false, "")
 	if err := p.parse(set, args); err != nil {
 		return err
 	}
@@ -28,8 +30,14 @@ func (p program) rekey(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *forget {
+	switch {
+	case *forget && *shared:
+		return leger.Invalid("flags", "--forget-old is about former encryption keys: of the shared secret there is none to forget").
+			WithHint("run one after the other")
+	case *forget:
 		return p.forgetOld(ctx, dir)
+	case *shared:
+		return p.rekeyShared(ctx, dir)
 	}
 	var out rekeyed
 	answer, err := askServer(ctx, dir, "rekey", func(a controlAnswer) { p.progress(a.Passed, a.Total) })
@@ -77,7 +85,9 @@ func (p program) newVault(ring *vault.KeyRing, store *sqlite.Store) *vault.Vault
 }
 
 func (p program) newRotation(data string, store *sqlite.Store, v *vault.Vault) *rotation {
-	return &rotation{program: p, data: data, vault: v, store: store, turn: make(chan struct{}, 1)}
+	return &rotation{
+		program: p, data: data, vault: v, store: store, turn: make(chan struct{}, 1), useSecret: func(token.Secret) {},
+	}
 }
 
 // progress shows how far a rekey is, on a terminal.

@@ -271,11 +271,12 @@ func clean(database string) error {
 }
 
 // removed names the files that go without a replacement: SQLite's log of the former
-// database, the mark of a rekey of it, and former keys when the backup brings its own.
+// database, the mark of a rekey of it, and, when the backup brings its own keys, former keys
+// and a shared secret that was about to be used.
 func removed(replace []string) []string {
 	list := []string{databaseFile + "-wal", databaseFile + "-shm", rekeyFile}
 	if len(replace) > 1 {
-		list = append(list, previousKeysFile)
+		list = append(list, previousKeysFile, nextSecretFile)
 	}
 	return list
 }

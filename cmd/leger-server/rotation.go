@@ -14,6 +14,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/safefile"
 	"leger.run/leger/internal/sqlite"
+	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/vault"
 )
 
@@ -26,13 +27,15 @@ type rekeyMark struct {
 	From string `json:"from"` // id of the key that was current
 }
 
-// rotation changes the encryption key of an open store. The process that has the store
+// rotation changes the keys of an open store. The process that has the store
 // has one of these.
 type rotation struct {
 	program
 	data  string
 	vault *vault.Vault
 	store *sqlite.Store
+	// useSecret makes a shared secret the one that tokens are checked with.
+	useSecret func(token.Secret)
 
 	turn chan struct{} // holds one element while the key changes
 }

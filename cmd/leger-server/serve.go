@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"leger.run/leger"
@@ -94,7 +95,10 @@ func (p program) openData(ctx context.Context, data string, newDatabase bool, lo
 	if err != nil {
 		return k, nil, err // Open has released the lock
 	}
-	if err := p.unlockStore(ctx, store, k.ring); err != nil {
+	if err = p.unlockStore(ctx, store, k.ring); err == nil {
+		k.shared, err = p.settleSecret(ctx, data, store)
+	}
+	if err != nil {
 		return k, nil, errors.Join(err, store.Close())
 	}
 	return k, store, nil
@@ -118,16 +122,18 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 		log.Warn("more than one user signs in with the shared secret: each of them could sign in as any other", slog.Int("users", n))
 	}
 	v := p.newVault(k.ring, store)
+	var shared atomic.Pointer[token.Secret]
+	shared.Store(&k.shared)
 	door := p.doorman(s)
 	self, err := settleName(ctx, &s, door.node)
 	if err != nil {
 		return err
 	}
-	handler, err := p.handler(s, k, v, store, door, log)
+	handler, err := p.handler(s, &shared, v, store, door, log)
 	if err != nil {
 		return err
 	}
-	stopControl := p.control(ctx, s.data, v, store, log)
+	stopControl := p.control(ctx, s.data, v, store, &shared, log)
 	defer func() { err = errors.Join(err, stopControl()) }()
 	listeners, err := p.listen(ctx, s, self)
 	if err != nil {
@@ -169,8 +175,11 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 
 // control takes what other commands of leger-server ask of this one. A server that cannot
 // be asked serves all the same: those commands then say that it must be stopped first.
-func (p program) control(ctx context.Context, data string, v *vault.Vault, store *sqlite.Store, log *slog.Logger) (stop func() error) {
+func (p program) control(
+	ctx context.Context, data string, v *vault.Vault, store *sqlite.Store, shared *atomic.Pointer[token.Secret], log *slog.Logger,
+) (stop func() error) {
 	r := p.newRotation(data, store, v)
+	r.useSecret = func(s token.Secret) { shared.Store(&s) }
 	if mark, err := r.mark(); err != nil || mark.From != "" {
 		log.Warn("a rekey was interrupted: run leger-server rekey to finish it", slog.Any("error", err))
 	}
@@ -208,7 +217,9 @@ func settleName(ctx context.Context, s *settings, node *tailnet.Node) (self tail
 	return self, err
 }
 
-func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store, door doorman, log *slog.Logger) (http.Handler, error) {
+func (p program) handler(
+	s settings, shared *atomic.Pointer[token.Secret], v *vault.Vault, store *sqlite.Store, door doorman, log *slog.Logger,
+) (http.Handler, error) {
 	pages, err := web.Handler(strings.HasPrefix(s.publicURL, "https://"))
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInternal, err, "read the web pages")
@@ -218,7 +229,7 @@ func (p program) handler(s settings, k keys, v *vault.Vault, store *sqlite.Store
 		requests = httpapi.NewTokenBuckets(p.now, s.rateLimit, int(max(1, 4*s.rateLimit)))
 	}
 	return httpapi.New(httpapi.Config{
-		Vault: v, Stores: store, Auth: s.auth, SharedSecret: k.shared, WhoIs: door.whoIs, NeedsGrant: s.needsGrant,
+		Vault: v, Stores: store, Auth: s.auth, SharedSecret: func() token.Secret { return *shared.Load() }, WhoIs: door.whoIs, NeedsGrant: s.needsGrant,
 		PublicURL: s.publicURL, Version: version, OpenAPI: api.OpenAPI,
 		Web: pages, Requests: requests, Refusals: httpapi.NewTokenBuckets(p.now, refusalsPerSecond, 10*refusalsPerSecond),
 		Now: p.now, Random: p.random, Log: log,

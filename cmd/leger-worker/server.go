@@ -154,7 +154,7 @@ func (s *server) api(origin string) (*httpapi.API, error) {
 	}
 	a, err := httpapi.New(httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: s.ring, Secrets: s.store, Now: s.Now, Random: s.Random}),
-		Stores: s.store, SharedSecret: s.shared, PublicURL: origin, Version: s.Settings.Version, OpenAPI: api.OpenAPI,
+		Stores: s.store, SharedSecret: func() token.Secret { return s.shared }, PublicURL: origin, Version: s.Settings.Version, OpenAPI: api.OpenAPI,
 		Web: http.NotFoundHandler(), Requests: s.requests(), Refusals: s.refusals(),
 		Now: s.Now, Random: s.Random, Log: s.Log, Ready: s.ensure,
 	})

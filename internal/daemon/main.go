@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,10 +26,12 @@ import (
 const usage = `legerd holds this machine's secrets and keeps Podman's secrets in step with them.
 
 Usage:
-  legerd [flags]     serve until told to stop
-  legerd version     print the version
+  legerd [flags]        serve until told to stop
+  legerd rekey [flags]  make a new key, seal the store with it and destroy the former key,
+                        while legerd runs or not; containers do not notice
+  legerd version        print the version
 
-Flags:
+Flags (rekey takes --socket, where it looks for the legerd that runs, and --data):
   --socket PATH         listen here (default: $XDG_RUNTIME_DIR/leger/legerd.sock)
   --data DIR            keep the store here (default: $XDG_DATA_HOME/leger/legerd)
   --listen ADDR         also serve setec's own tools, on a loopback address such as
@@ -45,12 +46,15 @@ Environment:
   LEGERD_DATA           as --data
   LEGERD_PODMAN_SOCKET  as --podman-socket
   LEGERD_KEY            the key of the store: 32 bytes in base64
+  LEGERD_KEY_PREVIOUS   the key that LEGERD_KEY takes the place of: a store that only
+                        this one opens is sealed with LEGERD_KEY at the next start
   Each may be given as NAME_FILE instead, a file that holds the value, or as a
   systemd credential of that name. Flags win.
 
 Without LEGERD_KEY the key is the systemd credential legerd-key if there is one,
-else the file "key" in the data directory, made at first start. Whoever loses the
-key loses the store; a sync fills a new one.
+else the file "key" in the data directory, made at first start, which is the one that
+rekey changes. The credential legerd-key-previous does as LEGERD_KEY_PREVIOUS. Whoever
+loses the key loses the store; a sync fills a new one.
 
 As a service:  systemctl --user enable --now legerd.socket legerd.service
 `
@@ -81,7 +85,11 @@ func Main(ctx context.Context, p Process) int {
 		_, _ = fmt.Fprintln(p.Stdout, "legerd", p.version())
 		return 0
 	}
-	if err := start(ctx, p, set); err != nil {
+	do := start
+	if set.rekey {
+		do = rekey
+	}
+	if err := do(ctx, p, set); err != nil {
 		complain(p.Stderr, err)
 		return 1
 	}
@@ -115,11 +123,7 @@ func start(ctx context.Context, p Process, set settings) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: journalTime(p)}))
-	if err := harden(); err != nil {
-		log.WarnContext(ctx, "not as guarded as it should be", slog.Any("error", err))
-	}
-	// Whatever is made is the owner's alone.
-	syscall.Umask(0o077)
+	guard(ctx, log)
 	listeners, err := inherited()
 	if err != nil {
 		return err
@@ -128,17 +132,17 @@ func start(ctx context.Context, p Process, set settings) error {
 		return leger.Invalid("socket", "there is no place for the socket: XDG_RUNTIME_DIR is not set").
 			WithHint("sign in through systemd-logind, or give --socket PATH")
 	}
-	key, from, err := localvault.LoadKey(localvault.KeySource{Lookup: p.Lookup, Dir: set.data, Random: rand.Reader})
+	store, err := storeConfig(p, set, log)
 	if err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "starting", slog.String("version", p.version()), slog.String("data", set.data), slog.String("key", from))
+	log.InfoContext(ctx, "starting", slog.String("version", p.version()), slog.String("data", set.data), slog.String("key", store.From))
 	client := podman.New(podman.Config{
 		Socket: set.podmanSocket, RuntimeDir: set.runtimeDir,
 		Runner: run.New(run.Config{Logger: log}), Env: run.MinimalEnv(p.Lookup), Logger: log,
 	})
 	err = Run(ctx, Config{
-		Socket: set.socket, Listeners: listeners, Listen: set.listen, Dir: set.data, Key: key,
+		Socket: set.socket, Listeners: listeners, Listen: set.listen, Store: store,
 		Podman: client, Notify: systemd.SdNotify, Version: p.version(), Logger: log,
 	})
 	return errors.Join(err, client.Close())
@@ -159,7 +163,8 @@ func journalTime(p Process) func([]string, slog.Attr) slog.Attr {
 type settings struct {
 	socket, data, listen, podmanSocket string
 	runtimeDir                         string
-	verbose, version                   bool
+	verbose, version, rekey            bool
+	dataGiven                          bool // data is what the user said
 }
 
 // parse reads flags, then environment, then defaults. flag.ErrHelp when help was
@@ -180,18 +185,41 @@ func parse(p Process) (settings, error) {
 		}
 		return s, leger.Wrap(leger.CodeInvalid, err, "wrong flags").WithHint("legerd --help")
 	}
-	switch {
-	case f.NArg() == 1 && f.Arg(0) == "version":
-		s.version = true
-	case f.NArg() == 1 && f.Arg(0) == "help":
-		return s, flag.ErrHelp
-	case f.NArg() > 0:
-		return s, leger.Invalid("args", "%.40q is not a command of legerd", f.Arg(0)).WithHint("legerd --help")
+	if f.NArg() > 0 {
+		if err := s.command(f); err != nil {
+			return s, err
+		}
 	}
 	if s.version {
 		return s, nil
 	}
 	return s, s.complete(p.Lookup)
+}
+
+// command reads the word that is no flag, and the flags behind it.
+func (s *settings) command(f *flag.FlagSet) error {
+	word := f.Arg(0)
+	switch word {
+	case "version":
+		s.version = true
+	case "rekey":
+		s.rekey = true
+	case "help":
+		return flag.ErrHelp
+	default:
+		return leger.Invalid("args", "%.40q is not a command of legerd", word).WithHint("legerd --help")
+	}
+	switch err := f.Parse(f.Args()[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return leger.Wrap(leger.CodeInvalid, err, "wrong flags").WithHint("legerd --help")
+	case f.NArg() > 0:
+		return leger.Invalid("args", "legerd %s takes no %.40q", word, f.Arg(0)).WithHint("legerd --help")
+	case s.rekey && (s.listen != "" || s.podmanSocket != ""):
+		return leger.Invalid("args", "legerd rekey takes --socket and --data only").WithHint("legerd --help")
+	}
+	return nil
 }
 
 // complete fills in what no flag said.
@@ -213,6 +241,7 @@ func (s *settings) complete(lookup func(string) (string, bool)) error {
 		s.socket = localvault.SocketPath(s.runtimeDir)
 	}
 	if s.data != "" {
+		s.dataGiven = true
 		return nil
 	}
 	base, _ := lookup("XDG_DATA_HOME")

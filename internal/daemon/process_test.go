@@ -401,7 +401,7 @@ func TestUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{"--socket", "--data", "--listen", "--podman-socket", "LEGERD_SOCKET", "LEGERD_DATA", "LEGERD_KEY", "LEGERD_PODMAN_SOCKET", "_FILE"} {
+	for _, word := range []string{"--socket", "--data", "--listen", "--podman-socket", "LEGERD_SOCKET", "LEGERD_DATA", "LEGERD_KEY", "LEGERD_KEY_PREVIOUS", "rekey", "LEGERD_PODMAN_SOCKET", "_FILE"} {
 		if !strings.Contains(string(out), word) {
 			t.Errorf("--help does not mention %s", word)
 		}

@@ -27,10 +27,9 @@ type Config struct {
 	Listeners []net.Listener
 	// Listen is a loopback address for setec's own tools. Empty: none.
 	Listen string
-	// Dir is the data directory.
-	Dir string
-	// Key opens the store.
-	Key localvault.Key
+	// Store says which store is served, and with which key. What else is remembered is
+	// kept in its directory.
+	Store localvault.Config
 	// Podman holds the secrets for containers.
 	Podman Podman
 	// Notify tells the service manager (sd_notify(3)), as go-systemd's SdNotify does.
@@ -45,13 +44,13 @@ type Config struct {
 // fails if it cannot start: with the errors of localvault.Open, ListenUnix and
 // ListenLoopback.
 func Run(ctx context.Context, cfg Config) (err error) {
-	store, err := localvault.Open(localvault.Config{Dir: cfg.Dir, Key: cfg.Key})
+	store, err := localvault.Open(cfg.Store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	keeper, err := NewKeeper(KeeperConfig{
-		Store: store, Podman: cfg.Podman, Dir: cfg.Dir, Version: cfg.Version, Logger: cfg.Logger,
+		Store: store, Podman: cfg.Podman, Dir: cfg.Store.Dir, Version: cfg.Version, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err

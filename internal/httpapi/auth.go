@@ -128,7 +128,7 @@ func (a *API) claims(r *http.Request, text string) (token.Claims, error) {
 	if !a.accepts(leger.SignInSharedSecret) {
 		return token.Claims{}, token.Refuse(errors.New("tokens made with the shared secret are not accepted here"))
 	}
-	return token.Verify(a.SharedSecret, a.audiences(r), a.Now(), text)
+	return token.Verify(a.SharedSecret(), a.audiences(r), a.Now(), text)
 }
 
 func (a *API) accepts(m leger.SignInMethod) bool { return slices.Contains(a.Auth, m) }

@@ -143,7 +143,7 @@ func (d *damaged) flip(t *testing.T, at int, mask byte) string {
 	defer func() { _ = store.Close() }() // may find the damage, too
 	api, err := httpapi.New(httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: d.ring, Secrets: store, Now: time.Now, Random: rand.Reader}),
-		Stores: store, SharedSecret: d.shared, PublicURL: "http://localhost", Version: "test", Web: http.NotFoundHandler(),
+		Stores: store, SharedSecret: func() token.Secret { return d.shared }, PublicURL: "http://localhost", Version: "test", Web: http.NotFoundHandler(),
 		Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{}, Now: time.Now, Random: rand.Reader,
 		Log: slog.New(slog.DiscardHandler),
 	})

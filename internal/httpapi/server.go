@@ -48,8 +48,8 @@ type Config struct {
 	// Auth are the ways to sign in that are accepted, the preferred one first. Nil:
 	// the machine's own key and the shared secret.
 	Auth         []leger.SignInMethod
-	SharedSecret token.Secret // unless Auth has no SignInSharedSecret
-	PublicURL    string       // as browsers see the server, e.g. https://leger.example.ts.net; decides the cookie
+	SharedSecret func() token.Secret // at this moment; unless Auth has no SignInSharedSecret
+	PublicURL    string              // as browsers see the server, e.g. https://leger.example.ts.net; decides the cookie
 	// WhoIs, needed for SignInTailnet, asks Tailscale who sent a request. ErrNotFound:
 	// Tailscale vouches for nobody there.
 	WhoIs func(*http.Request) (leger.Peer, error)

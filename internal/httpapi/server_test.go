@@ -65,7 +65,7 @@ func (s *server) start(t *testing.T, change func(*httpapi.Config)) *server {
 	s.Server = httptest.NewUnstartedServer(nil)
 	c := httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: ring, Secrets: s.store, Now: time.Now, Random: rand.Reader}),
-		Stores: s.store, SharedSecret: s.secret, PublicURL: "http://" + s.Listener.Addr().String(),
+		Stores: s.store, SharedSecret: func() token.Secret { return s.secret }, PublicURL: "http://" + s.Listener.Addr().String(),
 		Version: "test", OpenAPI: api.OpenAPI, Web: http.NotFoundHandler(),
 		Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
 		Now: time.Now, Random: rand.Reader,

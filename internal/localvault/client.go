@@ -188,6 +188,13 @@ func (c *Client) Adopt(ctx context.Context, name leger.SecretName) (Outcome, err
 	return o, c.leger(ctx, http.MethodPost, pathAdopt, adoptRequest{name}, &o)
 }
 
+// Rekey changes the key of the daemon's store (Store.Rekey). dir, if not empty, is the data
+// directory that is meant: ErrConflict when the daemon has another one, or was given its key.
+func (c *Client) Rekey(ctx context.Context, dir string) (Rekeyed, error) {
+	var out Rekeyed
+	return out, c.leger(ctx, http.MethodPost, pathRekey, rekeyRequest{dir}, &out)
+}
+
 func setecVersion(v leger.Version) (api.SecretVersion, error) {
 	if v <= 0 || v > math.MaxUint32 {
 		return 0, leger.Invalid("version", "%d is not a version that the machine's store can hold: it takes 1 to %d", v, uint32(math.MaxUint32))

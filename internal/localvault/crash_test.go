@@ -99,10 +99,11 @@ type childDaemon struct {
 }
 
 // startDaemon runs serveRole in a process of its own and waits until it serves.
-func startDaemon(t *testing.T, dir string) childDaemon {
+func startDaemon(t *testing.T, dir string, env ...string) childDaemon {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), "LOCALVAULT_TEST_ROLE=serve", "DIR="+dir)
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

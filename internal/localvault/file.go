@@ -28,15 +28,17 @@ func guarded(path string) error {
 	return err
 }
 
-// sweep removes what setec left half-written when it was killed. Only who holds the
-// store's lock may do so.
+// sweep removes what setec and Rekey left half-written when they were killed. Only who
+// holds the store's lock may do so.
 func sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), databaseFile+".tmp") {
+		// The latter two are safefile's names.
+		half := func(prefix string) bool { return strings.HasPrefix(e.Name(), prefix+".tmp") }
+		if half(databaseFile) || half("."+databaseFile) || half("."+nextKeyFile) {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 
 	"github.com/tailscale/setec/db"
 	"github.com/tailscale/setec/types/api"
@@ -65,6 +66,7 @@ func NewHandler(cfg HandlerConfig) http.Handler {
 		mux.Handle("POST "+pathReconcile, h.legerCall(h.reconcile))
 		mux.Handle("POST "+pathAdopt, h.legerCall(h.adopt))
 		mux.Handle("POST "+pathReplace, h.legerCall(h.replace))
+		mux.Handle("POST "+pathRekey, h.legerCall(h.rekey))
 	}
 	return mux
 }
@@ -203,6 +205,28 @@ func (h *handler) replace(r *http.Request) (any, error) {
 	value := leger.NewPlaintext(q.Value)
 	defer value.Wipe()
 	return struct{}{}, h.store.Replace(q.User, q.Name, q.Version, value)
+}
+
+func (h *handler) rekey(r *http.Request) (any, error) {
+	var q rekeyRequest
+	if err := decode(r, &q); err != nil {
+		return nil, err
+	}
+	if q.Dir != "" && !sameFile(q.Dir, h.store.dir) {
+		return nil, leger.Errorf(leger.CodeConflict, "the legerd on this socket keeps its store in %s, not in %s", h.store.dir, q.Dir).
+			WithHint("name the socket of the other one with --socket, or stop this one first: systemctl --user stop legerd.socket legerd")
+	}
+	out, err := h.store.Rekey()
+	if err == nil {
+		h.log.InfoContext(r.Context(), "the key of the store was changed", slog.String("key", out.KeyFile))
+	}
+	return out, err
+}
+
+func sameFile(a, b string) bool {
+	one, errA := os.Stat(a)
+	other, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(one, other)
 }
 
 func decode(r *http.Request, into any) error {

@@ -27,7 +27,10 @@ const (
 	keyFile      = "key"
 	databaseFile = "vault.db"
 	lockFile     = "lock"
-	credential   = "legerd-key" // in $CREDENTIALS_DIRECTORY
+
+	// In $CREDENTIALS_DIRECTORY.
+	credential       = "legerd-key"
+	formerCredential = "legerd-key-previous" //nolint:gosec // G101: a name
 )
 
 // Key is the key of the store. Printing it shows nothing of it.
@@ -58,7 +61,7 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(leger.Redacted) }
 // aead makes the cipher that seals the database's own key (setec's "DEK", an
 // XChaCha20-Poly1305 keyset in the file): AES-256-GCM with Key as it is, no
 // derivation, a random 96-bit nonce in front of the ciphertext and the 128-bit
-// tag behind it, and no tink prefix. It seals once in the life of a database, so
+// tag behind it, and no tink prefix. It seals once in the life of a key, so
 // the nonce cannot repeat; setec binds its own version text as additional data.
 func (k Key) aead() (tink.AEAD, error) {
 	a, err := subtle.NewAESGCM(k.b[:])
@@ -89,17 +92,9 @@ type KeySource struct {
 // because it would not open the store. ErrUnavailable: a file cannot be read or
 // made.
 func LoadKey(src KeySource) (key Key, from string, err error) {
-	found, err := src.find()
-	switch {
-	case err != nil:
-		return Key{}, "", err
-	case found.File != "":
-		key, err = readKey(found.File, !found.Credential)
-		return key, found.File, err
-	case found.From != "":
-		text, _ := found.Read()
-		key, err = ParseKey([]byte(text))
-		return key, found.From, err
+	found, err := src.find("LEGERD_KEY", credential)
+	if err != nil || found.From != "" {
+		return given(found, err)
 	}
 	path := filepath.Join(src.Dir, keyFile)
 	key, err = readKey(path, true)
@@ -109,11 +104,48 @@ func LoadKey(src KeySource) (key Key, from string, err error) {
 	return key, path, err
 }
 
-// find looks for the key in the environment. The credential's first name is still
-// good.
-func (src KeySource) find() (environ.Source, error) {
+// LoadFormerKey finds the key that the key of LoadKey takes the place of (Config.Former),
+// and says where: LEGERD_KEY_PREVIOUS, the file that LEGERD_KEY_PREVIOUS_FILE names, or
+// systemd's credential LEGERD_KEY_PREVIOUS or legerd-key-previous. It is nil when none is
+// given. Errors are those of LoadKey.
+func LoadFormerKey(src KeySource) (key *Key, from string, err error) {
+	found, err := src.find("LEGERD_KEY_PREVIOUS", formerCredential)
+	if err != nil || found.From == "" {
+		return nil, "", err
+	}
+	k, from, err := given(found, nil)
+	return &k, from, err
+}
+
+// OwnKey reports whether the key that LoadKey found there is the file in the data
+// directory, which is legerd's own to replace.
+func (src KeySource) OwnKey(from string) bool {
+	found, err := src.find("LEGERD_KEY", credential)
+	return err == nil && found.From == "" && from == filepath.Join(src.Dir, keyFile)
+}
+
+// given reads a key that was found in the environment.
+func given(found environ.Source, err error) (Key, string, error) {
+	if err != nil {
+		return Key{}, "", err
+	}
+	if found.File != "" {
+		key, err := readKey(found.File, !found.Credential)
+		return key, found.File, err
+	}
+	text, err := found.Read()
+	if err != nil {
+		return Key{}, "", err
+	}
+	key, err := ParseKey([]byte(text))
+	return key, found.From, err
+}
+
+// find looks for a key in the environment. Its credential may have the one name or the
+// other.
+func (src KeySource) find(name, credential string) (environ.Source, error) {
 	lookup := environ.Lookup(src.Lookup)
-	found, err := lookup.Find("LEGERD_KEY")
+	found, err := lookup.Find(name)
 	if err != nil || found.From != "" || lookup.Get("CREDENTIALS_DIRECTORY") == "" {
 		return found, err
 	}
@@ -162,15 +194,14 @@ func (src KeySource) makeKey(path string) (Key, error) {
 		return Key{}, leger.Errorf(leger.CodeNotFound, "the store in %s has no key: %s is gone", src.Dir, path).
 			WithHint("bring the key back from a backup; or move %s away and run: leger secrets sync", filepath.Join(src.Dir, databaseFile))
 	}
-	var k Key
-	if _, err := io.ReadFull(src.Random, k.b[:]); err != nil {
-		return Key{}, leger.Wrap(leger.CodeInternal, err, "read random bytes")
+	k, err := newKey(src.Random)
+	if err != nil {
+		return Key{}, err
 	}
 	if err := makePrivateDir(src.Dir); err != nil {
 		return Key{}, err
 	}
-	text := base64.StdEncoding.EncodeToString(k.b[:]) + "\n"
-	switch err := safefile.Create(path, []byte(text), 0o600); {
+	switch err := safefile.Create(path, k.text(), 0o600); {
 	case errors.Is(err, fs.ErrExist):
 		return readKey(path, true)
 	case err != nil:

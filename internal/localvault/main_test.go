@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("LOCALVAULT_TEST_ROLE") {
 	case "serve":
 		os.Exit(serveRole())
+	case "rekey":
+		os.Exit(rekeyRole())
 	case "call":
 		os.Exit(callRole())
 	case "impostor":
@@ -39,7 +41,7 @@ func serveRole() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	dir := os.Getenv("DIR")
-	store, err := localvault.Open(localvault.Config{Dir: filepath.Join(dir, "data"), Key: testKey(7)})
+	store, err := localvault.Open(roleConfig(filepath.Join(dir, "data")))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -52,6 +54,48 @@ func serveRole() int {
 	server := localvault.NewServer(localvault.NewHandler(localvault.HandlerConfig{Store: store, Keeper: &keeper{}}), os.Geteuid(), slog.New(slog.DiscardHandler))
 	fmt.Println("serving")
 	_ = server.Serve(ln)
+	return 0
+}
+
+// roleConfig has a key of the test's, or with $OWN_KEY the one in the data directory.
+func roleConfig(data string) localvault.Config {
+	if os.Getenv("OWN_KEY") == "" {
+		return localvault.Config{Dir: data, Key: testKey(7)}
+	}
+	cfg, err := ownKey(data)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	return cfg
+}
+
+// ownKey opens the store with the key in its directory, as legerd does.
+func ownKey(data string) (localvault.Config, error) {
+	key, from, err := localvault.LoadKey(localvault.KeySource{Lookup: env(), Dir: data, Random: rand.Reader})
+	return localvault.Config{Dir: data, Key: key, Own: true, From: from}, err
+}
+
+// rekeyRole changes the key of the store in $DIR, and kills itself at the step $STEP.
+func rekeyRole() int {
+	cfg, err := ownKey(os.Getenv("DIR"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	store, err := localvault.Open(cfg.AtStep(func(step string) {
+		if step == os.Getenv("STEP") {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if _, err := store.Rekey(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
 	return 0
 }
 

@@ -96,11 +96,11 @@ func putInPlace(d *db.DB, stored, waiting string) error {
 	return d.CreateVersion(self(), stored, value.Version, value.Value)
 }
 
-// withoutWaiting leaves out values that only wait.
-func withoutWaiting(infos []*api.SecretInfo) []*api.SecretInfo {
+// withoutOurs leaves out values that only wait, and the key of the digests.
+func withoutOurs(infos []*api.SecretInfo) []*api.SecretInfo {
 	out := infos[:0]
 	for _, i := range infos {
-		if _, waits := waitsFor(i.Name); !waits {
+		if _, waits := waitsFor(i.Name); !waits && i.Name != digestKeyName {
 			out = append(out, i)
 		}
 	}

@@ -1,7 +1,7 @@
 package localvault
 
 import (
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +28,17 @@ type Config struct {
 	Dir string
 	// Key opens the store, and makes it when it does not exist.
 	Key Key
+	// Own: Key is the file in Dir, which Rekey may replace.
+	Own bool
+	// From says in words, for messages, where Key is from.
+	From string
+	// Former, if not nil, is the key that Key takes the place of: a store that it opens is
+	// sealed with Key.
+	Former *Key
+	// Random is where new keys come from. nil: crypto/rand.Reader.
+	Random io.Reader
+
+	step func(string) // told how far Rekey is, in tests
 }
 
 // Store is the machine's encrypted store. It is safe for concurrent use.
@@ -37,9 +48,14 @@ type Store struct {
 	changed chan struct{}
 
 	digests digester
+	own     bool
+	from    string
+	random  io.Reader
+	step    func(string)
 
 	mu         sync.Mutex
 	db         *db.DB
+	key        Key
 	unfinished bool // a replacement was cut: see finish
 }
 
@@ -57,14 +73,6 @@ type Secret struct {
 // not open it, or others may enter its directory; nothing was changed then.
 // ErrUnavailable: the disk does not let us.
 func Open(cfg Config) (*Store, error) {
-	cipher, err := cfg.Key.aead()
-	if err != nil {
-		return nil, err
-	}
-	digests, err := newDigester(cfg.Key)
-	if err != nil {
-		return nil, err
-	}
 	if err := makePrivateDir(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -72,21 +80,54 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(cfg.Dir, databaseFile)
-	err = checkFile(path)
-	if err == nil {
-		err = sweepError(sweep(cfg.Dir))
-	}
+	s, err := open(cfg)
 	if err != nil {
 		return nil, errors.Join(err, held.Release())
 	}
-	// setec writes an audit line for each access. Who asks is always this one user,
-	// and the daemon logs what it does, so they go nowhere.
-	database, err := db.Open(path, cipher, audit.New(io.Discard))
-	if err != nil {
-		return nil, errors.Join(openError(path, err), held.Release())
+	s.held = held
+	return s, nil
+}
+
+// Exists reports whether there is a store in the data directory. ErrUnavailable when the
+// disk does not say.
+func Exists(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, databaseFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	s := &Store{dir: cfg.Dir, held: held, digests: digests, db: database, changed: make(chan struct{}, 1)}
+	if err != nil {
+		return false, leger.WrapFile(leger.CodeUnavailable, err, "look for the store")
+	}
+	return true, nil
+}
+
+// open does as Open for who holds the lock.
+func open(cfg Config) (*Store, error) {
+	if err := sweepError(sweep(cfg.Dir)); err != nil {
+		return nil, err
+	}
+	key, err := cfg.settle()
+	if err != nil {
+		return nil, err
+	}
+	database, err := openDatabase(filepath.Join(cfg.Dir, databaseFile), key)
+	if err != nil {
+		return nil, err
+	}
+	digests, err := digesterOf(database, key)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		dir: cfg.Dir, changed: make(chan struct{}, 1), digests: digests,
+		own: cfg.Own, from: cfg.From, random: cfg.Random, step: cfg.step, db: database, key: key,
+	}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	if s.step == nil {
+		s.step = func(string) {}
+	}
 	s.unfinished = true // an earlier process may have been cut
 	return s, nil
 }
@@ -98,46 +139,12 @@ func sweepError(err error) error {
 	return leger.WrapFile(leger.CodeUnavailable, err, "remove what an interrupted write left behind")
 }
 
-// checkFile tells a file that cannot be a store from one that the key does not
-// open: setec's errors do not.
-func checkFile(path string) error {
-	data, err := os.ReadFile(path) //nolint:gosec // G304: the data directory
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return leger.WrapFile(leger.CodeUnavailable, err, "read the store")
-	}
-	if err := guarded(path); err != nil {
-		return err
-	}
-	damaged := func(cause error) error {
-		return leger.Wrap(leger.CodeInternal, cause, "the store %s is damaged", path).
-			WithHint("bring it back from a backup; or move it away, restart legerd and run: leger secrets sync")
-	}
-	var outer struct {
-		Version uint32
-		DEK, DB []byte
-	}
-	if err := json.Unmarshal(data, &outer); err != nil {
-		return damaged(err)
-	}
-	if outer.Version > 1 {
-		return leger.Errorf(leger.CodeInvalid, "the store %s was made by a newer Leger (its format is %d)", path, outer.Version).
-			WithHint("install the newest legerd")
-	}
-	if outer.Version == 0 || len(outer.DEK) == 0 || len(outer.DB) == 0 {
-		return damaged(errors.New("parts are missing"))
-	}
-	return nil
-}
-
 func openError(path string, err error) error {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return leger.WrapFile(leger.CodeUnavailable, err, "make the store")
 	}
 	return leger.Wrap(leger.CodeInvalid, err, "the key does not open the store %s: it was made with another key, or it is damaged", path).
-		WithHint("legerd looks for the key in LEGERD_KEY, LEGERD_KEY_FILE, the credential legerd-key and then in the data directory: give it the one the store was made with")
+		WithHint("legerd looks for the key in LEGERD_KEY, LEGERD_KEY_FILE, the credential legerd-key and then in the data directory: give it the one the store was sealed with, or that one as LEGERD_KEY_PREVIOUS beside a new one")
 }
 
 // Close lets go of the store.
@@ -208,17 +215,25 @@ var errClosed = errors.New("the store is closed")
 
 func (s *Store) list() (infos []*api.SecretInfo, err error) {
 	err = s.with(func(d *db.DB) error { infos, err = d.List(self()); return err })
-	return withoutWaiting(infos), err
+	return withoutOurs(infos), err
 }
 
 func (s *Store) info(r api.InfoRequest) (info *api.SecretInfo, err error) {
-	err = s.with(func(d *db.DB) error { info, err = d.Info(self(), r.Name); return err })
+	err = s.with(func(d *db.DB) error {
+		if r.Name == digestKeyName {
+			return db.ErrNotFound
+		}
+		info, err = d.Info(self(), r.Name)
+		return err
+	})
 	return info, err
 }
 
 func (s *Store) get(r api.GetRequest) (v *api.SecretValue, err error) {
 	err = s.with(func(d *db.DB) error {
 		switch {
+		case r.Name == digestKeyName:
+			return db.ErrNotFound
 		case r.Version == api.SecretVersionDefault:
 			v, err = d.Get(self(), r.Name)
 		case r.UpdateIfChanged:
@@ -302,6 +317,9 @@ func (s *Store) with(do func(*db.DB) error) error {
 // setec writes a new file and renames it, but leaves the directory to the kernel.
 func (s *Store) write(name string, do func(*db.DB) error) error {
 	return s.with(func(d *db.DB) error {
+		if name == digestKeyName {
+			return db.ErrAccessDenied
+		}
 		before := d.WriteGen()
 		if err := do(d); err != nil {
 			return err

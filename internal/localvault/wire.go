@@ -13,6 +13,7 @@ const (
 	pathReconcile = "/leger/v1/reconcile"
 	pathAdopt     = "/leger/v1/adopt"
 	pathReplace   = "/leger/v1/replace"
+	pathRekey     = "/leger/v1/rekey"
 )
 
 // noBrowsers is the header that every request carries and no browser can send:
@@ -102,6 +103,11 @@ type Status struct {
 
 type adoptRequest struct {
 	Name leger.SecretName `json:"name"`
+}
+
+type rekeyRequest struct {
+	// Dir is the data directory that is meant; empty: whichever it is.
+	Dir string `json:"dir,omitempty"`
 }
 
 type replaceRequest struct {

@@ -28,7 +28,7 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"machine.deny": () => "Denied a machine",
 	"machine.invite": () => "Invited a machine",
 	"machine.uninvite": () => "Withdrew an invitation",
-	"key.rotate": () => "Rotated the encryption key",
+	"key.rotate": () => "Changed a key of the server",
 	"server.restore": () => "Restored the server from a backup",
 	"audit.restart": () => "Began the chains of the audit log anew",
 };
