@@ -212,7 +212,7 @@ func (r *rig) serveDatabase(path string, keys *vault.KeyRing) {
 	}
 	api, err := httpapi.New(httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: keys, Secrets: store, Now: now, Random: rand.Reader}),
-		Stores: store, SharedSecret: shared, PublicURL: r.api.URL, Version: "0.0.0-test",
+		Stores: store, SharedSecret: func() token.Secret { return shared }, PublicURL: r.api.URL, Version: "0.0.0-test",
 		Web: http.NotFoundHandler(), Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{},
 		Now: now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler), Backup: r.saved, Auth: r.auth(), WhoIs: r.whoIs,
 	})

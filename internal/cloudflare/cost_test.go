@@ -178,7 +178,7 @@ func newPayer(t *testing.T, w *workerd.Worker) *payer {
 	p.url = "http://" + server.Listener.Addr().String()
 	server.Config.Handler, err = httpapi.New(httpapi.Config{
 		Vault: vault.New(vault.Config{Keys: p.ring, Secrets: p.store, Now: now, Random: rand.Reader}), Stores: p.store,
-		SharedSecret: p.secret, PublicURL: p.url, Version: "test", Web: http.NotFoundHandler(),
+		SharedSecret: func() token.Secret { return p.secret }, PublicURL: p.url, Version: "test", Web: http.NotFoundHandler(),
 		Requests: httpapi.Unlimited{}, Refusals: httpapi.Unlimited{}, Now: now, Random: rand.Reader, Log: log,
 	})
 	p.must(err)
