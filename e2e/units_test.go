@@ -43,6 +43,12 @@ func TestServerUnit(t *testing.T) {
 			t.Errorf("it runs without %q:\n%s", line, status)
 		}
 	}
+	// A machine in namespaces may not lift the limit of locked memory.
+	limits := root(`cat /proc/$(systemctl show -P MainPID leger-server)/limits`)
+	unlimited := strings.Contains(limits, "Max locked memory         unlimited")
+	if locked := !strings.Contains(status, "VmLck:\t       0 kB"); locked != unlimited {
+		t.Errorf("its memory is locked: %t; may be without limit: %t", locked, unlimited)
+	}
 
 	// The server's own commands, as docs/server.md has them.
 	const as = `systemd-run --quiet --pipe --wait --collect -p DynamicUser=yes -p User=leger-server -p StateDirectory=leger-server `

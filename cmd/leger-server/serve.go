@@ -48,6 +48,9 @@ func (p program) serve(ctx context.Context, args []string) error {
 	if err := forbidCoreDumps(); err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "switch core dumps off")
 	}
+	if err := lockMemory(); err != nil {
+		log.Warn("memory is not locked: what is in it may be swapped out", slog.Any("error", err))
+	}
 	k, store, err := p.openData(ctx, s.data, *newDatabase, log)
 	if err != nil {
 		return err
