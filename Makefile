@@ -77,7 +77,7 @@ test: go-test web-test ## every test that needs no machine of its own
 
 .PHONY: go-test
 go-test: web/dist/index.html
-	@scripts/need go git curl node cc
+	@scripts/need go git curl node cc systemd
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 
 .PHONY: web-test

@@ -73,6 +73,7 @@ func arrows() map[string][]string {
 		"bench/trial":      {"", "internal/token"},
 		"e2e/differ":       {"", "internal/token"},
 		"scripts":          {},
+		"packaging":        {},
 	}
 }
 

@@ -88,7 +88,7 @@ func serveControl(ctx context.Context, r *rotation, log *slog.Logger) (stop func
 	mux.HandleFunc("POST /forget", r.answerForget)
 	mux.HandleFunc("POST /shared-secret", r.answerSecret)
 	srv := &http.Server{
-		Handler: ownProcesses(mux, log), ConnContext: withPeer, ReadHeaderTimeout: headerTimeout,
+		Handler: ownProcesses(mux, log), ConnContext: withPeer, ReadHeaderTimeout: defaultLimits().header,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

@@ -28,20 +28,33 @@ const (
 type frontListener struct {
 	net.Listener
 	front front
+	gate  *gate
 }
 
-// Accept gives a connection that knows its front.
+// Accept gives a connection that knows its front, and that there is room for.
 func (l frontListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if leave, ok := l.gate.enter(c.RemoteAddr()); ok {
+			return &frontConn{c, l.front, leave}, nil
+		}
+		_ = c.Close()
 	}
-	return frontConn{c, l.front}, nil
 }
 
 type frontConn struct {
 	net.Conn
 	front front
+	leave func()
+}
+
+// Close makes room for another connection.
+func (c *frontConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
 }
 
 // arrival is what is known of a request's connection.
@@ -58,7 +71,7 @@ func withArrival(ctx context.Context, conn net.Conn) context.Context {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
 	}
-	if f, ok := conn.(frontConn); ok {
+	if f, ok := conn.(*frontConn); ok {
 		a.front = f.front
 		if u, ok := f.Conn.(*net.UnixConn); ok {
 			if uid, err := peercred.UID(u); err == nil {

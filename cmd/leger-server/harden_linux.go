@@ -14,3 +14,15 @@ func forbidCoreDumps() error {
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
 	)
 }
+
+// lockMemory keeps all memory out of swap, where there is no limit to what may be locked
+// (LimitMEMLOCK=infinity in the unit). With a limit it does nothing: Go maps far more than
+// it uses, and ends when a mapping fails. Pages are locked as they are used
+// (MCL_ONFAULT), so that what is only mapped takes no memory.
+func lockMemory() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil || limit.Cur != unix.RLIM_INFINITY {
+		return err
+	}
+	return unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+}

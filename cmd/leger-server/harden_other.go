@@ -8,3 +8,6 @@ import "golang.org/x/sys/unix"
 func forbidCoreDumps() error {
 	return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
+
+// lockMemory does nothing here.
+func lockMemory() error { return nil }

@@ -63,7 +63,7 @@ type opened struct {
 
 // listen opens every address. On the tailnet it speaks TLS where tailscaled gives a
 // certificate for one of the node's names.
-func (p program) listen(ctx context.Context, s settings, self tailnet.Self) (all []opened, err error) {
+func (p program) listen(ctx context.Context, s settings, self tailnet.Self, g *gate) (all []opened, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range all {
@@ -77,7 +77,7 @@ func (p program) listen(ctx context.Context, s settings, self tailnet.Self) (all
 		if err != nil {
 			return leger.Wrap(leger.CodeInvalid, err, "listen on %s", where).WithHint("%s", listenHint(f))
 		}
-		all = append(all, opened{frontListener{l, f}, tls})
+		all = append(all, opened{frontListener{l, f, g}, tls})
 		return nil
 	}
 	for _, a := range s.listen {

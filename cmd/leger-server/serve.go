@@ -24,18 +24,10 @@ import (
 	"leger.run/leger/web"
 )
 
-// Limits of connections. Nothing a client sends or fetches is larger than a few
-// hundred KiB, so whoever takes longer is stuck or means harm.
 const (
-	readTimeout     = 30 * time.Second
-	headerTimeout   = 5 * time.Second
-	writeTimeout    = 60 * time.Second
-	idleTimeout     = 2 * time.Minute
-	shutdownTimeout = 10 * time.Second
-	maxHeaderBytes  = 32 << 10
-	linkEvery       = time.Minute
-	pruneEvery      = time.Hour
-	verifyEvery     = 24 * time.Hour
+	linkEvery   = time.Minute
+	pruneEvery  = time.Hour
+	verifyEvery = 24 * time.Hour
 )
 
 // refusalsPerSecond allows an address this many wrong credentials a second, in
@@ -56,6 +48,9 @@ func (p program) serve(ctx context.Context, args []string) error {
 	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
 	if err := forbidCoreDumps(); err != nil {
 		return leger.Wrap(leger.CodeInternal, err, "switch core dumps off")
+	}
+	if err := lockMemory(); err != nil {
+		log.Warn("memory is not locked: what is in it may be swapped out", slog.Any("error", err))
 	}
 	k, store, err := p.openData(ctx, s.data, *newDatabase, log)
 	if err != nil {
@@ -135,21 +130,17 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	}
 	stopControl := p.control(ctx, s.data, v, store, &shared, log)
 	defer func() { err = errors.Join(err, stopControl()) }()
-	listeners, err := p.listen(ctx, s, self)
+	lim := defaultLimits()
+	listeners, err := p.listen(ctx, s, self, newGate(lim, p.now, log))
 	if err != nil {
 		return err
 	}
 	warnOfPlainHTTP(log, s, self)
 	warnOfTrust(log, s)
 	certs := &certificates{node: door.node, name: self.Name, now: p.now, log: log}
-	srv := &http.Server{
-		Handler: door.at(handler), ConnContext: withArrival, ReadTimeout: readTimeout, ReadHeaderTimeout: headerTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get},
-		// "OPTIONS *" goes to the handler too, so that all answers have its headers.
-		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	srv := lim.server(door.at(handler), log)
+	srv.ConnContext = withArrival
+	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}
 	for _, l := range listeners {
 		log.Info("listening", slog.String("address", l.Addr().String()), slog.String("public_url", s.publicURL),
 			slog.String("data", s.data), slog.String("version", version))
@@ -165,7 +156,7 @@ func (p program) serveStore(ctx context.Context, s settings, k keys, store *sqli
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), lim.shutdown)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
 		return leger.Wrap(leger.CodeInternal, errors.Join(err, srv.Close()), "stop: some requests did not finish in time")

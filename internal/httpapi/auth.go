@@ -219,7 +219,7 @@ func (a *API) refused(r *http.Request, err error) error {
 	if !errors.Is(err, leger.ErrInvalidToken) {
 		return err
 	}
-	if limited := allow(r.Context(), a.Refusals, "address "+network(clientAddr(r))); limited != nil {
+	if limited := allow(r.Context(), a.Refusals, "address "+Network(clientAddr(r))); limited != nil {
 		return limited
 	}
 	if r.Header.Get("Authorization") != "" {

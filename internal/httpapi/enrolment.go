@@ -15,7 +15,7 @@ const codeTries = 3
 // askToEnrol takes the request of a machine that is not signed in. With an invitation,
 // or where Tailscale says whose it is, it is enrolled at once; else it gets a code, which its owner approves.
 func (a *API) askToEnrol(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+Network(clientAddr(r))); err != nil {
 		return err
 	}
 	if !a.accepts(leger.SignInMachine) {
@@ -114,7 +114,7 @@ func (a *API) refusedInvitation(r *http.Request, err error) error {
 	if !errors.Is(err, leger.ErrNotFound) {
 		return err
 	}
-	if limited := allow(r.Context(), a.Refusals, "address "+network(clientAddr(r))); limited != nil {
+	if limited := allow(r.Context(), a.Refusals, "address "+Network(clientAddr(r))); limited != nil {
 		return limited
 	}
 	a.auditRefusal(r, leger.AuditEvent{Action: leger.ActionSignInRefused, Detail: "no such invitation"})
@@ -134,7 +134,7 @@ func (a *API) enrolled(w http.ResponseWriter, r *http.Request, m leger.Machine) 
 
 // pollEnrolment tells a machine what became of its request.
 func (a *API) pollEnrolment(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+Network(clientAddr(r))); err != nil {
 		return err
 	}
 	body, err := decode[wire.EnrolmentPoll](w, r)

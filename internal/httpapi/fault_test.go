@@ -254,6 +254,26 @@ func TestOneAddressHasOneLimit(t *testing.T) {
 	}
 }
 
+// Where nobody is proved yet, an address has the requests of one user, whatever it asks.
+func TestRequestsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, func(conf *httpapi.Config) {
+		conf.Requests = httpapi.NewTokenBuckets(conf.Now, 0.001, 4)
+	})
+	for i, path := range []string{
+		"/api/auth/validate", "/api/auth/tailnet", "/api/enrolments", "/api/enrolments:poll",
+		"/api/auth/validate", "/api/auth/tailnet", "/api/enrolments", "/api/enrolments:poll",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, http.NoBody)
+		r.RemoteAddr = "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		s.api.ServeHTTP(w, r)
+		if limited := w.Code == http.StatusTooManyRequests; limited != (i >= 4) {
+			t.Errorf("request %d, %s: status %d", i+1, path, w.Code)
+		}
+	}
+}
+
 // Whoever sends an X-Forwarded-For does not choose the address it is known by: the
 // proxy's word comes last, in the same line or, as HAProxy does it, in the next.
 func TestForwardedForIsTheProxysWord(t *testing.T) {

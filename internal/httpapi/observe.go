@@ -127,10 +127,10 @@ func (a *API) newRequestID() string {
 	return hex.EncodeToString(b)
 }
 
-// network is whom to hold responsible for an address: one customer of a provider
+// Network is whom to hold responsible for an address: one customer of a provider
 // has at least a /64 of public IPv6 to choose from (RFC 6177), so those are one. In
 // private networks, such as a tailnet, each address is a machine's.
-func network(addr string) string {
+func Network(addr string) string {
 	ip, err := netip.ParseAddr(addr)
 	if err != nil || !ip.Is6() || !ip.IsGlobalUnicast() || ip.IsPrivate() {
 		return addr

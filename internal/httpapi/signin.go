@@ -30,7 +30,7 @@ func (a *API) authMethods(w http.ResponseWriter, _ *http.Request) error {
 // validate checks a token, makes or refreshes its account and, unless told not
 // to, signs the browser in. A link token works once.
 func (a *API) validate(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+Network(clientAddr(r))); err != nil {
 		return err
 	}
 	if ticket, ok := linkTicket(r); ok {

@@ -13,7 +13,7 @@ import (
 // validateTailnet signs a browser in as who Tailscale says it is: one click, and
 // nothing to copy.
 func (a *API) validateTailnet(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(r.Context(), a.Requests, "address "+network(clientAddr(r))); err != nil {
+	if err := allow(r.Context(), a.Requests, "address "+Network(clientAddr(r))); err != nil {
 		return err
 	}
 	if !a.cookie.mayHold(r) {
@@ -82,7 +82,7 @@ func (a *API) refusedPeer(r *http.Request, err error) error {
 	if !errors.Is(err, leger.ErrForbidden) {
 		return err
 	}
-	if limited := allow(r.Context(), a.Refusals, "address "+network(clientAddr(r))); limited != nil {
+	if limited := allow(r.Context(), a.Refusals, "address "+Network(clientAddr(r))); limited != nil {
 		return limited
 	}
 	a.auditRefusal(r, leger.AuditEvent{Action: leger.ActionSignInRefused, Detail: cut("tailnet: "+err.Error(), 200)})

@@ -45,7 +45,8 @@ func (d Disk) Write(path string, data []byte, mode fs.FileMode) error {
 
 // Write replaces the file at path, or makes it, with exactly this mode: the umask
 // does not matter. A missing directory is made, for its owner alone. A symbolic link
-// at path is replaced, not followed.
+// at path is replaced, not followed. What root writes into a directory of another user
+// belongs to that user.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	return Disk{}.Write(path, data, mode)
 }
@@ -187,6 +188,9 @@ func (d Disk) write(
 		}
 		return err
 	}
+	if err := giveToOwner(f, filepath.Dir(path)); err != nil {
+		return about("chown", path, err)
+	}
 	if err := f.Chmod(mode); err != nil {
 		return about("chmod", path, err)
 	}
@@ -197,6 +201,23 @@ func (d Disk) write(
 		return about("write", path, err)
 	}
 	return d.Sync(filepath.Dir(path))
+}
+
+// giveToOwner gives a file that root writes to whoever the directory belongs to: a server
+// that is not root must be able to read what a command with sudo wrote for it.
+func giveToOwner(f *os.File, dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid == 0 {
+		return nil
+	}
+	return f.Chown(int(st.Uid), int(st.Gid))
 }
 
 // tempPrefix begins the names of the temporary files of path.
