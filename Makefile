@@ -179,6 +179,14 @@ rekey: web/dist/index.html ## 100,000 records sealed anew while serving, killed 
 	@scripts/need go
 	LEGER_REKEY_RECORDS=100000 go test -count=1 -timeout 2h -v -run '^TestKilledRekeyConverges$$' ./cmd/leger-server
 
+# SOAK=2m is shorter; the last part of it against the first.
+SOAK ?= 30m
+
+.PHONY: soak
+soak: web/dist/index.html ## 200 clients, slow and aborted ones among them: memory, descriptors, goroutines, latency stay
+	@scripts/need go
+	LEGER_SOAK=$(SOAK) go test -count=1 -timeout 12h -v -run '^TestSoak$$' ./cmd/leger-server
+
 # FUZZ_FOR=30m FUZZ_SEED=1; a seed gives the same quadlets again.
 FUZZ_FOR ?= 30m
 FUZZ_SEED ?= $(shell date +%s)

@@ -133,8 +133,8 @@ func (s *server) kill() {
 	<-s.ended
 }
 
-// client signs alice in with the server's own shared secret.
-func (s *server) client() *client.Client {
+// token is alice's, made with the server's own shared secret.
+func (s *server) token() string {
 	s.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(s.data, "jwt.secret"))
 	if err != nil {
@@ -152,7 +152,13 @@ func (s *server) client() *client.Client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c, err := client.New(client.Config{Server: s.url, Token: text})
+	return text
+}
+
+// client signs alice in.
+func (s *server) client() *client.Client {
+	s.t.Helper()
+	c, err := client.New(client.Config{Server: s.url, Token: s.token()})
 	if err != nil {
 		s.t.Fatal(err)
 	}
