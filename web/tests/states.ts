@@ -108,6 +108,7 @@ export const states: readonly State[] = [
 			const code = await waitingMachine(page);
 			const terms = { name: "nas", role: "deliver", groups: ["home", "media"] };
 			expect((await page.request.post(`/api/enrolments/${code}`, { data: terms })).ok()).toBe(true);
+			await page.reload();
 			await press("Machines that get openai_api_key")(page);
 			await page.getByRole("radio", { name: "Chosen machines and groups" }).check();
 			await page.getByRole("checkbox", { name: "nas" }).check();
