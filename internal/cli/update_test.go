@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -260,14 +261,15 @@ func TestAutoDoesNotGoRoundInCircles(t *testing.T) {
 	h.units.broken["bad.service"], h.units.broken["web.service"] = true, true
 	s := h.leger(7, "deploy", "auto", "run", "--settle", "50ms")
 	wantIn(t, s.stderr, "what was there before could not be put back")
-	starts := 0
-	h.units.onStart = func() { starts++ }
+	var starts atomic.Int64
+	h.units.onStart = func() { starts.Add(1) }
 	s = h.leger(5, "deploy", "auto", "run", "--json", "--settle", "50ms")
 	wantIn(t, s.stdout, `"outcome": "waiting"`)
 	wantIn(t, s.stderr, "has failed here before", "was not finished", "hint: read what it brings, and install it if it is meant: leger deploy update app")
-	if starts != 0 {
-		t.Errorf("%d units were started", starts)
+	if n := starts.Load(); n != 0 {
+		t.Errorf("%d units were started", n)
 	}
+	h.units.onStart = nil
 	wantIn(t, h.leger(7, "deploy", "status", "app").stderr, "interrupted")
 
 	delete(h.units.broken, "web.service") // its user has seen to it
