@@ -169,7 +169,7 @@ type MachineStore interface {
 	// Machines lists a user's machines in order of name, then of id.
 	Machines(ctx context.Context, user UserID) ([]Machine, error)
 	// MachineUser gives a machine by its id, and its owner. ErrNotFound: there is no
-	// such machine, or no longer.
+	// such machine, or it was revoked.
 	MachineUser(ctx context.Context, id string) (Machine, User, error)
 	// ChangeMachine changes a machine and gives it back. ErrNotFound.
 	ChangeMachine(ctx context.Context, user UserID, id string, change MachineChange, audit AuditEvent) (Machine, error)

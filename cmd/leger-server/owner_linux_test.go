@@ -14,7 +14,7 @@ import (
 func TestRootLeavesTheServerItsFiles(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("only root makes files of root's")
+		t.Fatal("this test needs root, to leave files of root's: run it as root")
 	}
 	const nobody = 65534
 	data := dataWithSecret(t)

@@ -250,8 +250,8 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (time.Time, error) {
 	return upTo, errors.Join(err, s.sweep(ctx, now))
 }
 
-// sweep deletes those copies. What came back meanwhile loses its copy, too, which the
-// next read mends.
+// sweep deletes those copies. A secret that was made again in the meantime loses its copy,
+// too; the next read writes it back.
 func (s *Store) sweep(ctx context.Context, now time.Time) error {
 	secrets, users, err := s.Deleted(ctx, now.Add(-sweepBack))
 	if err != nil {

@@ -84,7 +84,7 @@ func (c *credentials) ok(t *testing.T, label, method, path, body string) answer 
 	return res
 }
 
-// endTokens: tokens of the shared secret that are no good, or no longer.
+// endTokens makes tokens of the shared secret that are not valid, or not valid any more.
 func (c *credentials) endTokens(t *testing.T) {
 	t.Helper()
 	for _, kind := range []string{

@@ -32,7 +32,7 @@ type whoisNode struct {
 }
 
 // WhoIs tells whose node an address of the tailnet is. ErrNotFound when Tailscale does
-// not know the address, or no longer vouches for its node; ErrForbidden and
+// not know the address or does not vouch for its node any more; ErrForbidden and
 // ErrMissingPart as from Identity, when tailscaled cannot be asked.
 func (n *Node) WhoIs(ctx context.Context, addr netip.Addr) (leger.Peer, error) {
 	if !addr.IsValid() || addr.IsLoopback() || addr.Zone() != "" {
