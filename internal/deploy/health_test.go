@@ -98,3 +98,21 @@ func TestStatusTellsUnhealthyContainers(t *testing.T) {
 		t.Errorf("Podman is silent: healthy %v, %v", d.Healthy(), err)
 	}
 }
+
+// On a busy machine Podman took two seconds to say that a container was up, which had
+// ended in the meantime: the update of it succeeded, and the unit failed a moment later.
+func TestALateAnswerIsNotHeldToBeNew(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	m.fault = func(_ int, name string, after bool) error {
+		if u := m.units["web.service"]; after && name == "containers" && u != nil && u.ActiveState == "active" {
+			m.now = m.now.Add(2 * time.Second)
+			u.ActiveState, u.SubState, u.Result, u.ExecMainStatus = "failed", "failed", "exit-code", 1
+		}
+		return nil
+	}
+	if _, err := install(t.Context(), e, request(t, "App", "c1", "web.container", web)); !errors.Is(err, leger.ErrUnhealthy) {
+		t.Errorf("got %v, want unhealthy", err)
+	}
+}

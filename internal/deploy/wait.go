@@ -27,6 +27,7 @@ type watch struct {
 	units    map[string]Unit
 	progress Progress
 
+	asked   time.Time // when the last look began: answers are no newer than that
 	seen    map[string]leger.UnitState
 	first   map[string]int                // restarts at the first look
 	down    map[string]time.Time          // since when a unit has ended without a reason to
@@ -60,6 +61,7 @@ func (e *Engine) watch(g Generation, names []string, progress Progress) *watch {
 // healthy where they say when they are, or one has failed.
 func (w *watch) settle(ctx context.Context) (failed string, err error) {
 	for len(w.names) > 0 {
+		w.asked = w.engine.cfg.Clock.Now()
 		states, err := w.engine.cfg.Units.States(ctx, w.names...)
 		if err == nil {
 			err = w.askPatiently(ctx)
@@ -216,7 +218,9 @@ func (w *watch) settled(s leger.UnitState, now time.Time) verdict {
 		}
 		w.up[s.Name] = since
 	}
-	if h := w.health[s.Name]; (h == "" || h == healthyWord) && now.Sub(since) >= w.engine.cfg.Settle*w.doubts(s.Name) {
+	// On a busy machine systemd and Podman take longer to answer than a container takes to
+	// end: it was seen up when they were asked, not now.
+	if h := w.health[s.Name]; (h == "" || h == healthyWord) && w.asked.Sub(since) >= w.engine.cfg.Settle*w.doubts(s.Name) {
 		return verdictUp
 	}
 	return verdictWait
