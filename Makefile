@@ -166,13 +166,14 @@ flips: ## single flipped bytes of the database: no answer lacks a secret
 	@scripts/need go
 	LEGER_FLIPS=$(FLIPS) go test -count=1 -timeout 6h -v -run '^TestDamagedDatabaseLacksNoSecret$$' ./internal/httpapi
 
-# KILLS=100 kills each of the three that often.
-KILLS ?= 334
+# Each of the eleven tests kills that often.
+KILLS ?= 100
 
 .PHONY: kills
-kills: web/dist/index.html ## kill -9 at random points of backup, restore and rekey: the old state or the new
+kills: web/dist/index.html ## 1,100 kills -9 of server, rekey, migration, backup, restore and legerd: the old state or the new
 	@scripts/need go
-	LEGER_KILLS=$(KILLS) go test -count=1 -timeout 2h -v -run '^TestKilled' ./cmd/leger-server
+	LEGER_KILLS=$(KILLS) go test -count=1 -timeout 3h -v -run 'Killed|SurviveKill|SurvivesKill' \
+		./cmd/leger-server ./internal/sqlite ./internal/localvault
 
 .PHONY: rekey
 rekey: web/dist/index.html ## 100,000 records sealed anew while serving, killed five times

@@ -26,6 +26,7 @@ func arrows() map[string][]string {
 		"internal/sqlite":            {"", "internal/ledger", "migrations", "internal/safefile", "internal/lockfile"},
 		"internal/cloudflare":        {"", "internal/ledger", "migrations"},
 		"internal/storetest":         {"", "internal/chain"},
+		"internal/killtest":          {},
 		"internal/httpapi":           {"", "internal/vault", "internal/token", "internal/wire"},
 		"internal/client":            {"", "internal/wire"},
 		"internal/quadlet":           {""},

@@ -17,6 +17,7 @@ import (
 	"leger.run/leger"
 	"leger.run/leger/internal/backup"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/killtest"
 )
 
 // canary is in no file that is not meant to be read by whoever holds it.
@@ -386,18 +387,6 @@ func TestBackupFindsARecordThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// kills is how often the tests below kill: LEGER_KILLS, for make kills.
-func kills(t *testing.T, usual int) int {
-	t.Helper()
-	n := usual
-	if text := os.Getenv("LEGER_KILLS"); text != "" {
-		if _, err := fmt.Sscanf(text, "%d", &n); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return n
-}
-
 // killedAfter runs the program and kills it after d, unless it has ended.
 func killedAfter(t *testing.T, d time.Duration, args ...string) (finished bool) {
 	t.Helper()
@@ -437,7 +426,7 @@ func TestKilledRestoreIsOldOrNew(t *testing.T) {
 	}
 	whole := measure(t, "restore", file, "--data", data)
 	outcomes := map[string]int{}
-	for i := range kills(t, 12) {
+	for i := range killtest.Times(t, 12) {
 		marker := fmt.Sprintf("round %d", i)
 		running := start(t, data, nil)
 		set(t, running.client(), "marker", marker)
@@ -478,7 +467,7 @@ func TestKilledBackupIsWholeOrAbsent(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "leger.backup")
 	whole := measure(t, "backup", file, "--data", s.data)
-	for i := range kills(t, 12) {
+	for i := range killtest.Times(t, 12) {
 		if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}

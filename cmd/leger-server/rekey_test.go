@@ -14,6 +14,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/killtest"
 	"leger.run/leger/internal/sqlite"
 	"leger.run/leger/internal/vault"
 )
@@ -140,7 +141,7 @@ func TestKilledRekeyConverges(t *testing.T) {
 	s = start(t, data, nil)
 	mine := map[string]string{}
 	delay := time.Duration(records) * 10 * time.Microsecond
-	rounds := kills(t, 5)
+	rounds := killtest.Times(t, 5)
 	for round := range rounds {
 		c := s.client()
 		for secret, value := range mine {

@@ -14,6 +14,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/killtest"
 	"leger.run/leger/internal/token"
 	"leger.run/leger/internal/wire"
 )
@@ -206,7 +207,7 @@ func TestKilledChangeOfTheSharedSecret(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data, nil)
-	for round := range kills(t, 8) {
+	for round := range killtest.Times(t, 8) {
 		former := holder(t, data, "alice@example.com", "laptop")
 		delay := time.Duration(5+7*(round%8)) * time.Millisecond
 		if round%2 == 0 {

@@ -12,17 +12,16 @@ import (
 	"time"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/killtest"
 	"leger.run/leger/internal/localvault"
 )
-
-// kills is how often the daemon is killed in the middle of its work.
-const kills = 40
 
 // A daemon is killed again and again while secrets are written through it. What
 // it has acknowledged is there afterwards; what it has not is there whole or not
 // at all.
 func TestKilledDaemonLosesNothingItAcknowledged(t *testing.T) {
 	t.Parallel()
+	kills := killtest.Times(t, 40)
 	dir := shortDir(t)
 	names := []leger.SecretName{name(t, "a"), name(t, "b"), name(t, "c")}
 	acked := make([]leger.Version, len(names))
@@ -56,7 +55,7 @@ func TestKilledDaemonLosesNothingItAcknowledged(t *testing.T) {
 	for _, v := range acked {
 		total += v
 	}
-	if total < kills {
+	if int(total) < kills {
 		t.Errorf("only %d writes were acknowledged in %d rounds: nothing was tested", total, kills)
 	}
 	t.Logf("%d acknowledged writes in %d rounds", total, kills)

@@ -16,6 +16,7 @@ import (
 	"github.com/tailscale/setec/types/api"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/killtest"
 	"leger.run/leger/internal/localvault"
 )
 
@@ -189,7 +190,7 @@ func TestKilledAtEachStepOfARekey(t *testing.T) {
 // are written.
 func TestKilledInARekey(t *testing.T) {
 	t.Parallel()
-	const kills = 20
+	kills := killtest.Times(t, 20)
 	dir, u, n := shortDir(t), user(t, 1), name(t, "key")
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	version, acked, changes := leger.Version(0), leger.Version(0), 0

@@ -14,6 +14,7 @@ import (
 	"github.com/tailscale/setec/types/api"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/killtest"
 	"leger.run/leger/internal/localvault"
 )
 
@@ -93,7 +94,7 @@ func TestACutReplacementIsFinished(t *testing.T) {
 // other. It has the last acknowledged value or the one that was being written.
 func TestKilledInAReplacement(t *testing.T) {
 	t.Parallel()
-	const kills = 12
+	kills := killtest.Times(t, 12)
 	dir, u, key := shortDir(t), user(t, 1), name(t, "key")
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	value := func(n int) string { return strings.Repeat(fmt.Sprintf("value %d;", n), 2000) }

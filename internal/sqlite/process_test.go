@@ -17,6 +17,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/chain"
+	"leger.run/leger/internal/killtest"
 	"leger.run/leger/internal/sqlite"
 	"leger.run/leger/internal/storetest"
 )
@@ -31,6 +32,9 @@ const (
 const childWriters = 8
 
 func runChild(role string) {
+	if role == "migrate" {
+		fmt.Println("begin")
+	}
 	s, err := sqlite.Open(context.Background(), sqlite.Config{Path: os.Getenv(childPath)})
 	if err != nil {
 		fmt.Println("error", err)
@@ -110,6 +114,15 @@ type child struct {
 
 func startChild(t *testing.T, role, path string) *child {
 	t.Helper()
+	c := launchChild(t, role, path)
+	if got := c.line(); got != "open" {
+		t.Fatalf("the child says %q", got)
+	}
+	return c
+}
+
+func launchChild(t *testing.T, role, path string) *child {
+	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -128,11 +141,7 @@ func startChild(t *testing.T, role, path string) *child {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &child{cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
-	if got := c.line(); got != "open" {
-		t.Fatalf("the child says %q", got)
-	}
-	return c
+	return &child{cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
 }
 
 func (c *child) line() string {
@@ -172,7 +181,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 // which were synced, and reads, which were not.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	t.Parallel()
-	const rounds = 20
+	rounds := killtest.Times(t, 20)
 	path := filepath.Join(t.TempDir(), "leger.db")
 	seed := mathrand.Uint64()
 	t.Log("seed", seed)
@@ -202,7 +211,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 // the log fits its chains and goes on.
 func TestChainSurvivesKill(t *testing.T) {
 	t.Parallel()
-	const rounds = 20
+	rounds := killtest.Times(t, 20)
 	path := filepath.Join(t.TempDir(), "leger.db")
 	seed := mathrand.Uint64()
 	t.Log("seed", seed)
@@ -229,7 +238,7 @@ func TestChainSurvivesKill(t *testing.T) {
 		}
 		before, linked = report.Total.Events, report.Total.Linked
 	}
-	if linked < rounds {
+	if int(linked) < rounds {
 		t.Errorf("only %d events were linked: this tested nothing", linked)
 	}
 }
