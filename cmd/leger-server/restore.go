@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,11 +42,11 @@ func (p program) verifyBackup(ctx context.Context, args []string) (err error) {
 		return leger.WrapFile(leger.CodeUnavailable, err, "make room for the database in the backup")
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	found, err := p.unpack(file, u, filepath.Join(work, databaseFile))
+	found, err := p.unpack(ctx, file, u, filepath.Join(work, databaseFile))
 	if err != nil {
 		return err
 	}
-	ready, err := p.prepare(ctx, dir, found, filepath.Join(work, databaseFile))
+	ready, err := p.prepare(ctx, dir, &found, filepath.Join(work, databaseFile))
 	if err != nil {
 		return err
 	}
@@ -65,7 +67,11 @@ func describe(found unpacked) string {
 	}
 	var b strings.Builder
 	shown := leger.PrintableText // the file may be anybody's
-	fmt.Fprintf(&b, "made       %s by leger-server %s\n", m.CreatedAt.Format(time.RFC3339), shown(m.LegerVersion))
+	if found.bare {
+		fmt.Fprintf(&b, "made       by another program: a database alone, with no digest to hold it against\n")
+	} else {
+		fmt.Fprintf(&b, "made       %s by leger-server %s\n", m.CreatedAt.Format(time.RFC3339), shown(m.LegerVersion))
+	}
 	fmt.Fprintf(&b, "holds      %s\n", contents(m))
 	fmt.Fprintf(&b, "server     %s, epoch %d, schema %d\n", shown(m.InstallationID), m.Epoch, m.Schema)
 	fmt.Fprintf(&b, "encrypted  %s\n", encrypted)
@@ -77,10 +83,14 @@ func describe(found unpacked) string {
 type unpacked struct {
 	backup.Unpacked
 	encrypted bool
+	bare      bool // it is a database alone, which another program copied: its Manifest is empty
 }
 
+// sqliteMagic begins every SQLite database (https://www.sqlite.org/fileformat.html, 1.3).
+const sqliteMagic = "SQLite format 3\x00"
+
 // unpack reads the backup and writes its database to path.
-func (p program) unpack(file string, u unlockFlags, path string) (found unpacked, err error) {
+func (p program) unpack(ctx context.Context, file string, u unlockFlags, path string) (found unpacked, err error) {
 	unlock, err := p.unlock(u)
 	if err != nil {
 		return found, err
@@ -94,6 +104,12 @@ func (p program) unpack(file string, u unlockFlags, path string) (found unpacked
 		defer func() { _ = f.Close() }()
 		from = f
 	}
+	buffered := bufio.NewReader(from)
+	if begin, err := buffered.Peek(len(sqliteMagic)); err == nil && string(begin) == sqliteMagic {
+		found.bare = true
+		return found, p.unpackDatabase(ctx, buffered, file, path)
+	}
+	from = buffered
 	archive, encrypted, err := backup.Decrypt(from, unlock)
 	if err != nil {
 		return found, err
@@ -107,6 +123,23 @@ func (p program) unpack(file string, u unlockFlags, path string) (found unpacked
 	return found, err
 }
 
+// unpackDatabase takes a database that another program has copied, as Litestream does.
+func (p program) unpackDatabase(ctx context.Context, from io.Reader, file, path string) error {
+	if log, err := os.Stat(file + "-wal"); err == nil && log.Size() > 0 {
+		return leger.Errorf(leger.CodeInvalid, "%s is a database that was not closed: its newest writes are in %s-wal", file, file).
+			WithHint("of a running server make a copy with leger-server backup")
+	}
+	to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = io.Copy(to, from)
+		err = errors.Join(err, to.Sync(), to.Close())
+	}
+	if err != nil {
+		return leger.WrapFile(leger.CodeUnavailable, err, "copy the database %s", file)
+	}
+	return sqlite.MarkCopy(ctx, path)
+}
+
 // prepared is a database that a server may start on.
 type prepared struct {
 	epoch int64
@@ -114,8 +147,9 @@ type prepared struct {
 }
 
 // prepare makes an unpacked database one that a server may start on: migrated, verified
-// to its last record, of a new epoch, with no browser signed in.
-func (p program) prepare(ctx context.Context, data string, found unpacked, path string) (out prepared, err error) {
+// to its last record, of a new epoch, with no browser signed in. The manifest of a
+// database alone is what was found in it.
+func (p program) prepare(ctx context.Context, data string, found *unpacked, path string) (out prepared, err error) {
 	ring, err := p.ringFor(data, found.Keys)
 	if err != nil {
 		return out, err
@@ -125,8 +159,14 @@ func (p program) prepare(ctx context.Context, data string, found unpacked, path 
 		return out, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if _, err := p.inspect(ctx, store, ring); err != nil {
+	m, err := p.inspect(ctx, store, ring)
+	if err != nil {
 		return out, err
+	}
+	detail := "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339)
+	epoch := found.Manifest.Epoch
+	if found.bare {
+		found.Manifest, detail = m, "a database without a manifest"
 	}
 	if out.audit, err = auditVerdict(ctx, store, ring); err != nil {
 		return out, err
@@ -137,13 +177,13 @@ func (p program) prepare(ctx context.Context, data string, found unpacked, path 
 	}
 	if err := store.EndSessions(ctx, leger.AuditEvent{
 		Action: leger.ActionServerRestore, Credential: leger.CredentialOperator,
-		Detail: "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339),
+		Detail: detail,
 	}); err != nil {
 		return out, err
 	}
 	in, err := store.Installation(ctx)
-	if err == nil && in.Epoch <= found.Manifest.Epoch { // Open raises that of a copy
-		err = leger.Errorf(leger.CodeInternal, "the epoch of the restored database is %d, not above %d", in.Epoch, found.Manifest.Epoch)
+	if err == nil && in.Epoch <= epoch { // Open raises that of a copy
+		err = leger.Errorf(leger.CodeInternal, "the epoch of the restored database is %d, not above %d", in.Epoch, epoch)
 	}
 	out.epoch = in.Epoch
 	return out, err
@@ -221,10 +261,10 @@ func (p program) stage(ctx context.Context, data string, s *backup.Staging, file
 	found unpacked, ready prepared, replace []string, err error,
 ) {
 	database := s.Path(databaseFile)
-	if found, err = p.unpack(file, u, database); err != nil {
+	if found, err = p.unpack(ctx, file, u, database); err != nil {
 		return found, ready, nil, err
 	}
-	if ready, err = p.prepare(ctx, data, found, database); err != nil {
+	if ready, err = p.prepare(ctx, data, &found, database); err != nil {
 		return found, ready, nil, err
 	}
 	if err := clean(database); err != nil {

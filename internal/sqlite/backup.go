@@ -58,8 +58,8 @@ func copyInto(ctx context.Context, c *conn, path string, over existing) (err err
 	if _, err := c.exec(ctx, `VACUUM INTO ?1`, partial); err != nil {
 		return storageError(err)
 	}
-	if err := markCopy(ctx, partial); err != nil {
-		return storageError(err)
+	if err := MarkCopy(ctx, partial); err != nil {
+		return err
 	}
 	if err := f.Sync(); err != nil {
 		return leger.Wrap(leger.CodeUnavailable, err, "sync %s", partial)
@@ -77,20 +77,21 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// markCopy lets the database at path know that it is a copy. One of before copies
-// were marked stays as it is: an installation is given an identity when it is
-// migrated, and so is such a copy, another one.
-func markCopy(ctx context.Context, path string) error {
+// MarkCopy lets the database at path, which nobody has open, know that it is a copy: the
+// next Open begins a new epoch. One of before copies were marked stays as it is: an
+// installation is given an identity when it is migrated, and so is such a copy, another
+// one. ErrUnavailable when it is damaged or cannot be written.
+func MarkCopy(ctx context.Context, path string) error {
 	// No file beside it: the copy has not its name yet.
 	c, err := dial(ctx, path, []string{"journal_mode=MEMORY", "synchronous=OFF"})
 	if err != nil {
-		return err
+		return storageError(err)
 	}
 	marks, err := marksCopies(ctx, c)
 	if err == nil && marks {
 		_, err = c.exec(ctx, ledger.MarkCopy)
 	}
-	return errors.Join(err, c.close())
+	return storageError(errors.Join(err, c.close()))
 }
 
 // marksCopies tells whether the schema is new enough to have a place for the mark.

@@ -139,7 +139,8 @@ func (k *KeyRing) reseal(s leger.SealedSecret) (leger.SealedSecret, error) {
 // open decrypts a record, or says why it cannot: CodeInternal, naming the secret.
 func (k *KeyRing) open(s leger.SealedSecret) (leger.Plaintext, error) {
 	fail := func(why string) (leger.Plaintext, error) {
-		return leger.Plaintext{}, leger.Errorf(leger.CodeInternal, "the stored secret %s, version %d, cannot be opened: %s", s.Name, s.Version, why)
+		return leger.Plaintext{}, leger.Errorf(leger.CodeInternal, "the stored secret %s, version %d, cannot be opened: %s", s.Name, s.Version, why).
+			WithHint("restore a backup of before the damage; leger-server verify says of one whether every record in it opens")
 	}
 	ky, ok := k.byID[s.KeyID]
 	switch {
