@@ -156,6 +156,10 @@ func (a *application) commit() error {
 // change does everything between record and commit.
 func (a *application) change(ctx context.Context) error {
 	p := a.plan
+	before, err := a.engine.failedUnits(ctx, p.Next)
+	if err != nil {
+		return err
+	}
 	if p.Replace || len(p.Stop) > 0 {
 		a.touched = true
 		// From here to the reload nothing is waited for but seconds: it is not cut off
@@ -166,7 +170,7 @@ func (a *application) change(ctx context.Context) error {
 	}
 	if p.Reload {
 		a.touched = true
-		if err := a.engine.renew(context.WithoutCancel(ctx), a.app, p.Next, p.Stop, a.progress); err != nil {
+		if err := a.renew(context.WithoutCancel(ctx), before); err != nil {
 			return err
 		}
 	}
@@ -180,6 +184,20 @@ func (a *application) change(ctx context.Context) error {
 		return err
 	}
 	return a.engine.startOthers(ctx, p.others, a.progress)
+}
+
+// renew makes units of the files. What systemd stopped along with others while it started
+// has failed, by systemd's account, although nothing is wrong with it: that is forgotten.
+// before are the units that had failed before anything was stopped.
+func (a *application) renew(ctx context.Context, before []string) error {
+	if err := a.engine.renew(ctx, a.app, a.plan.Next, a.plan.Stop, a.progress); err != nil {
+		return err
+	}
+	after, err := a.engine.failedUnits(ctx, a.plan.Next)
+	if err == nil {
+		a.engine.resetFailed(ctx, without(after, before))
+	}
+	return err
 }
 
 // replace stops what changes and exchanges the files.

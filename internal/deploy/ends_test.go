@@ -303,3 +303,30 @@ func TestAHealthCheckThatFailsIsQuoted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A unit that nobody asked to stop was stopped by systemd along with one that it needs,
+// while it started, and has been listed as failed since: nothing was wrong with it. One
+// that had failed before stays so.
+func TestWhatStoppedAlongHasNotFailed(t *testing.T) {
+	t.Parallel()
+	m := newMachine()
+	e := m.engine(t.TempDir())
+	called := "[Unit]\nRequires=web.service\n[Container]\nImage=x:1\n"
+	files := []string{"web.container", web, "mail.container", called, "job.container", called}
+	if _, err := install(t.Context(), e, request(t, "App", "c1", files...)); err != nil {
+		t.Fatal(err)
+	}
+	failed := func(unit string) {
+		u := m.units[unit]
+		u.ActiveState, u.SubState, u.Result = "failed", "failed", "timeout"
+	}
+	failed("job.service")
+	m.reloaded = func() { failed("mail.service") }
+	files[1] = web + "# 2\n"
+	if _, err := install(t.Context(), e, request(t, "App", "c2", files...)); err != nil {
+		t.Fatal(err)
+	}
+	if mail, job := m.units["mail.service"].ActiveState, m.units["job.service"].ActiveState; mail != "inactive" || job != "failed" {
+		t.Errorf("mail is %s, job is %s", mail, job)
+	}
+}

@@ -189,3 +189,21 @@ func (e *Engine) resetFailed(ctx context.Context, units []string) {
 		_ = e.step(ctx, func(ctx context.Context) error { return e.cfg.Units.ResetFailed(ctx, unit) })
 	}
 }
+
+// failedUnits gives the units of a generation that have failed.
+func (e *Engine) failedUnits(ctx context.Context, g Generation) (failed []string, err error) {
+	services := g.services()
+	if len(services) == 0 {
+		return nil, nil
+	}
+	err = e.step(ctx, func(ctx context.Context) error {
+		states, err := e.cfg.Units.States(ctx, services...)
+		for _, s := range states {
+			if s.ActiveState == "failed" {
+				failed = append(failed, s.Name)
+			}
+		}
+		return err
+	})
+	return failed, err
+}
