@@ -147,6 +147,7 @@ tidy-check:
 	go mod tidy -diff
 	cd e2e/tailnet && go mod tidy -diff
 	cd e2e/tailnet/v1.92 && go mod tidy -diff
+	cd e2e/litestream && go mod tidy -diff
 	cd bench/peer && go mod tidy -diff
 
 .PHONY: shell-check
@@ -179,6 +180,11 @@ kills: web/dist/index.html ## 1,100 kills -9 of server, rekey, migration, backup
 rekey: web/dist/index.html ## 100,000 records sealed anew while serving, killed five times
 	@scripts/need go
 	LEGER_REKEY_RECORDS=100000 go test -count=1 -timeout 2h -v -run '^TestKilledRekeyConverges$$' ./cmd/leger-server
+
+.PHONY: litestream
+litestream: web/dist/index.html ## Litestream beside the server: killed under writes, restored, what it costs
+	@scripts/need go
+	LEGER_KILLS=$(KILLS) go test -count=1 -timeout 2h -tags e2e -v -run '^TestLitestream' ./cmd/leger-server
 
 # SOAK=2m is shorter; the last part of it against the first.
 SOAK ?= 30m

@@ -33,7 +33,7 @@ type backupOptions struct {
 // backup writes one consistent state of the server's data to a file, while the server
 // runs or not, after opening every record of the copy.
 func (p program) backup(ctx context.Context, args []string) (err error) {
-	o, err := p.backupOptions(args)
+	o, err := p.backupOptions(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (p program) backup(ctx context.Context, args []string) (err error) {
 	return p.tellBackup(o, m, audit, ring)
 }
 
-func (p program) backupOptions(args []string) (o backupOptions, err error) {
+func (p program) backupOptions(ctx context.Context, args []string) (o backupOptions, err error) {
 	set := p.flags("backup")
 	data := set.String("data", "", "")
 	set.BoolVar(&o.withKeys, "with-keys", false, "")
@@ -94,7 +94,7 @@ func (p program) backupOptions(args []string) (o backupOptions, err error) {
 	if err := p.checkTarget(o); err != nil {
 		return o, err
 	}
-	if o.recipients, err = p.recipients(e); err != nil {
+	if o.recipients, err = p.recipients(ctx, e); err != nil {
 		return o, err
 	}
 	if o.withKeys && len(o.recipients) == 0 {

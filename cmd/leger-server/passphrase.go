@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/backup"
+	"leger.run/leger/internal/prompt"
 	"leger.run/leger/internal/safefile"
 )
 
@@ -36,7 +38,7 @@ func appendTo(list *[]string) func(string) error {
 }
 
 // recipients gives those whom the flags name, none when the backup is not encrypted.
-func (p program) recipients(e encryptFlags) (list []age.Recipient, err error) {
+func (p program) recipients(ctx context.Context, e encryptFlags) (list []age.Recipient, err error) {
 	texts := e.recipients
 	for _, file := range e.files {
 		if err := guarded(file, safefile.Decides); err != nil {
@@ -62,7 +64,7 @@ func (p program) recipients(e encryptFlags) (list []age.Recipient, err error) {
 		return nil, leger.Invalid("passphrase", "a backup is encrypted to recipients or with a passphrase, not both").
 			WithHint("leave one of them out")
 	}
-	passphrase, err := p.newPassphrase(e.passphraseFile)
+	passphrase, err := p.newPassphrase(ctx, e.passphraseFile)
 	if err != nil {
 		return nil, err
 	}
@@ -72,15 +74,15 @@ func (p program) recipients(e encryptFlags) (list []age.Recipient, err error) {
 }
 
 // newPassphrase reads the passphrase of a new backup from the file, else asks twice.
-func (p program) newPassphrase(file string) (leger.Plaintext, error) {
+func (p program) newPassphrase(ctx context.Context, file string) (leger.Plaintext, error) {
 	if file != "" {
 		return readPassphrase(file)
 	}
-	first, err := p.hidden("Passphrase for the backup: ")
+	first, err := p.hidden(ctx, "Passphrase for the backup: ")
 	if err != nil {
 		return leger.Plaintext{}, err
 	}
-	second, err := p.hidden("The same passphrase again: ")
+	second, err := p.hidden(ctx, "The same passphrase again: ")
 	if err != nil {
 		return leger.Plaintext{}, err
 	}
@@ -110,7 +112,7 @@ func (u *unlockFlags) add(set *flag.FlagSet) {
 }
 
 // unlock reads the identity files; the passphrase is asked for only when it is needed.
-func (p program) unlock(u unlockFlags) (backup.Unlock, error) {
+func (p program) unlock(ctx context.Context, u unlockFlags) (backup.Unlock, error) {
 	var out backup.Unlock
 	for _, file := range u.identities {
 		if err := guarded(file, safefile.Hides); err != nil {
@@ -126,26 +128,30 @@ func (p program) unlock(u unlockFlags) (backup.Unlock, error) {
 		if u.passphraseFile != "" {
 			return readPassphrase(u.passphraseFile)
 		}
-		b, err := p.hidden("Passphrase of the backup: ")
+		b, err := p.hidden(ctx, "Passphrase of the backup: ")
 		return leger.NewPlaintext(b), err
 	}
 	return out, nil
 }
 
+// passphraseElsewhere is how to give a passphrase without typing it.
+const passphraseElsewhere = "put it into a file, mode 0600, and name that with --passphrase-file"
+
 // hidden asks at the terminal without showing what is typed.
-func (p program) hidden(question string) ([]byte, error) {
+func (p program) hidden(ctx context.Context, question string) ([]byte, error) {
 	f, ok := p.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !ok || !isTerminal(f) {
 		return nil, leger.Invalid("passphrase", "there is no terminal at which to ask for the passphrase").
-			WithHint("put it into a file, mode 0600, and name that with --passphrase-file")
+			WithHint(passphraseElsewhere)
 	}
 	_, _ = io.WriteString(p.stderr, question)
-	b, err := term.ReadPassword(int(f.Fd()))
-	_, _ = io.WriteString(p.stderr, "\n")
-	if err != nil {
-		return nil, leger.Wrap(leger.CodeInvalid, err, "read the passphrase")
+	var out io.Writer
+	if isTerminal(p.stderr) {
+		out = p.stderr
 	}
-	return b, nil
+	b, err := prompt.Hidden(ctx, f, out, passphraseElsewhere)
+	_, _ = io.WriteString(p.stderr, "\n")
+	return b, err
 }
 
 func isTerminal(stream any) bool {

@@ -91,7 +91,7 @@ const sqliteMagic = "SQLite format 3\x00"
 
 // unpack reads the backup and writes its database to path.
 func (p program) unpack(ctx context.Context, file string, u unlockFlags, path string) (found unpacked, err error) {
-	unlock, err := p.unlock(u)
+	unlock, err := p.unlock(ctx, u)
 	if err != nil {
 		return found, err
 	}

@@ -4,7 +4,6 @@ package cli_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -37,19 +36,19 @@ func TestNothingTypedAtTheHiddenPromptReachesTheShell(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			x := openTerminal(t)
 			dir, name := t.TempDir(), strings.ToLower(strings.ReplaceAll(c.what, " ", "_"))
-			x.shell(r.env(home), dir)
-			x.press("leger secrets set " + name + "\n")
-			x.wait("the question without echo", func() bool { return strings.Contains(x.shown(), "not shown") && !x.echoes() })
-			x.press(c.keys)
-			x.wait("the outcome", func() bool { return strings.Contains(x.shown(), c.says) && x.echoes() })
-			x.press("echo al''ive\n")
-			x.wait("the shell's answer", func() bool { return strings.Contains(x.shown(), "alive") })
+			x.Shell(r.env(home), dir)
+			x.Press("leger secrets set " + name + "\n")
+			x.Wait("the question without echo", func() bool { return strings.Contains(x.Shown(), "not shown") && !x.Echoes() })
+			x.Press(c.keys)
+			x.Wait("the outcome", func() bool { return strings.Contains(x.Shown(), c.says) && x.Echoes() })
+			x.Press("echo al''ive\n")
+			x.Wait("the shell's answer", func() bool { return strings.Contains(x.Shown(), "alive") })
 			if _, err := os.Stat(filepath.Join(dir, "hacked")); err == nil {
 				t.Error("the shell ran what was meant for the prompt")
 			}
-			_, after, _ := strings.Cut(x.shown(), "not shown")
+			_, after, _ := strings.Cut(x.Shown(), "not shown")
 			if strings.Contains(after, "hacked") || strings.Contains(after, "one") {
-				t.Errorf("the value was shown: %q", x.shown())
+				t.Errorf("the value was shown: %q", x.Shown())
 			}
 			if c.want == "" {
 				if got := r.runIn(t.Context(), home, strings.NewReader(""), "secrets", "get", name); got.code != 3 {
@@ -72,12 +71,12 @@ func TestAStopAtTheHiddenPromptGivesTheTerminalBack(t *testing.T) {
 	r, home, dir := newRig(t), t.TempDir(), t.TempDir()
 	r.must(home, "", "auth", "login", "--no-browser")
 	x := openTerminal(t)
-	x.shell(r.env(home), dir)
-	x.press("leger secrets set stopped\n")
-	hidden := func() bool { return strings.Contains(x.shown(), "not shown") && !x.echoes() }
-	x.wait("the question without echo", hidden)
-	x.press("on")
-	group, err := unix.IoctlGetInt(int(x.keys.Fd()), unix.TIOCGPGRP)
+	x.Shell(r.env(home), dir)
+	x.Press("leger secrets set stopped\n")
+	hidden := func() bool { return strings.Contains(x.Shown(), "not shown") && !x.Echoes() }
+	x.Wait("the question without echo", hidden)
+	x.Press("on")
+	group, err := unix.IoctlGetInt(int(x.Keys.Fd()), unix.TIOCGPGRP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,20 +84,20 @@ func TestAStopAtTheHiddenPromptGivesTheTerminalBack(t *testing.T) {
 		if err := syscall.Kill(-group, syscall.SIGTSTP); err != nil {
 			t.Fatal(err)
 		}
-		x.wait("a terminal with echo and lines, and pastes without brackets", func() bool {
-			return x.isSane() && strings.LastIndex(x.shown(), "2004l") > strings.LastIndex(x.shown(), "2004h")
+		x.Wait("a terminal with echo and lines, and pastes without brackets", func() bool {
+			return x.Sane() && strings.LastIndex(x.Shown(), "2004l") > strings.LastIndex(x.Shown(), "2004h")
 		})
-		was := len(x.shown())
-		x.press("echo al''ive\n")
-		x.wait("the shell's answer", func() bool { return strings.Contains(x.shown()[was:], "alive") })
-		was = len(x.shown())
-		x.press("fg\n")
-		x.wait("the prompt again", func() bool { return hidden() && strings.Contains(x.shown()[was:], "2004h") })
+		was := len(x.Shown())
+		x.Press("echo al''ive\n")
+		x.Wait("the shell's answer", func() bool { return strings.Contains(x.Shown()[was:], "alive") })
+		was = len(x.Shown())
+		x.Press("fg\n")
+		x.Wait("the prompt again", func() bool { return hidden() && strings.Contains(x.Shown()[was:], "2004h") })
 	}
-	x.press("e\r")
-	x.wait("the outcome", func() bool { return strings.Contains(x.shown(), "version 1 now") && x.isSane() })
-	if _, after, _ := strings.Cut(x.shown(), "not shown"); strings.Contains(after, "one") {
-		t.Errorf("the value was shown: %q", x.shown())
+	x.Press("e\r")
+	x.Wait("the outcome", func() bool { return strings.Contains(x.Shown(), "version 1 now") && x.Sane() })
+	if _, after, _ := strings.Cut(x.Shown(), "not shown"); strings.Contains(after, "one") {
+		t.Errorf("the value was shown: %q", x.Shown())
 	}
 	if got := r.must(home, "", "secrets", "get", "stopped").stdout; got != "one" {
 		t.Errorf("stored %q", got)
@@ -112,34 +111,17 @@ func TestNothingPastedAtAQuestionReachesTheShell(t *testing.T) {
 	r.must(home, "", "auth", "login", "--no-browser")
 	r.must(home, canary, "secrets", "set", "key")
 	x := openTerminal(t)
-	x.shell(r.env(home), dir)
-	x.press("leger secrets get key\n")
-	x.wait("the question", func() bool { return strings.Contains(x.shown(), "[y/N]") })
-	x.press("y\n>hacked\n>hacked\n")
-	x.wait("the refusal", func() bool { return strings.Contains(x.shown(), "several lines were pasted") })
-	x.press("echo al''ive\n")
-	x.wait("the shell's answer", func() bool { return strings.Contains(x.shown(), "alive") })
+	x.Shell(r.env(home), dir)
+	x.Press("leger secrets get key\n")
+	x.Wait("the question", func() bool { return strings.Contains(x.Shown(), "[y/N]") })
+	x.Press("y\n>hacked\n>hacked\n")
+	x.Wait("the refusal", func() bool { return strings.Contains(x.Shown(), "several lines were pasted") })
+	x.Press("echo al''ive\n")
+	x.Wait("the shell's answer", func() bool { return strings.Contains(x.Shown(), "alive") })
 	if _, err := os.Stat(filepath.Join(dir, "hacked")); err == nil {
 		t.Error("the shell ran what was meant for the question")
 	}
-	if strings.Contains(x.shown(), canary) {
+	if strings.Contains(x.Shown(), canary) {
 		t.Error("the value was shown")
 	}
-}
-
-// shell starts a shell that the terminal belongs to.
-func (x *terminal) shell(env map[string]string, dir string) {
-	x.t.Helper()
-	sh := exec.CommandContext(x.t.Context(), "/bin/sh", "-i")
-	sh.Dir = dir
-	sh.Stdin, sh.Stdout, sh.Stderr = x.tty, x.tty, x.tty
-	for name, value := range env {
-		sh.Env = append(sh.Env, name+"="+value)
-	}
-	sh.Env = append(sh.Env, "PATH="+os.Getenv("PATH"), "NO_COLOR=1", "PS1=$ ")
-	sh.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := sh.Start(); err != nil {
-		x.t.Fatal(err)
-	}
-	x.t.Cleanup(func() { _ = sh.Process.Kill(); _ = sh.Wait() })
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"leger.run/leger"
+	"leger.run/leger/internal/prompt"
 	"leger.run/leger/internal/terminal"
 )
 
@@ -47,7 +48,7 @@ func (s streams) ReadLine() (string, error) {
 		return "", err
 	}
 	// What was pasted behind an answer would be run by the shell.
-	if f, ok := s.env.Stdin.(*os.File); ok && isTerminal(f) && (drain(int(f.Fd())) || lines.Buffered() > 0) {
+	if f, ok := s.env.Stdin.(*os.File); ok && isTerminal(f) && (prompt.Drain(f) || lines.Buffered() > 0) {
 		return "", errPasted
 	}
 	return strings.TrimRight(line, "\r\n"), nil
@@ -55,6 +56,22 @@ func (s streams) ReadLine() (string, error) {
 
 var errPasted = leger.Errorf(leger.CodeInvalid, "several lines were pasted in answer to a question: nothing was changed").
 	WithHint("run the command again and answer with y or n")
+
+// ReadHidden implements Terminal.
+func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
+	f, ok := s.env.Stdin.(*os.File)
+	if !ok {
+		return nil, leger.Errorf(leger.CodeUnavailable, "the terminal cannot hide what is typed").WithHint(valueElsewhere)
+	}
+	var out io.Writer
+	if s.Err() {
+		out = s.env.Stderr
+	}
+	return prompt.Hidden(ctx, f, out, valueElsewhere)
+}
+
+// valueElsewhere is how to give a value without typing it.
+const valueElsewhere = "give a value of several lines with --file FILE, or on standard input"
 
 // mayAsk reports whether there is somebody to ask.
 func (a *app) mayAsk() bool {

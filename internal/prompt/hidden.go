@@ -1,4 +1,6 @@
-package cli
+// Package prompt asks for a secret at a terminal: nothing of it is shown, and nothing of
+// it is left for whoever reads the terminal next, whatever is typed, pasted or pressed.
+package prompt
 
 import (
 	"bytes"
@@ -7,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -42,15 +43,18 @@ const (
 	del       = 0x7f
 )
 
-// ReadHidden takes the terminal as it is sent, so that neither the line discipline
-// nor, afterwards, the shell gets any of it: in the usual mode a paste of several
-// lines gave its first to us and the others to the shell, which ran them.
-func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
-	f, ok := s.env.Stdin.(*os.File)
-	if !ok {
-		return nil, errNoTerminal
-	}
-	fd := int(f.Fd())
+// Hidden reads what is typed or pasted at the terminal in until Enter, without showing
+// it. out is the terminal as it is written to; it is told how to mark a paste, unless it
+// is nil. elsewhere says, in a hint, how else a value of several lines can be given.
+//
+// ErrInterrupted when it is given up, or ctx ends; ErrInvalid for several lines of which
+// nobody knows whether they are one value; ErrUnavailable when in is no terminal.
+//
+// The terminal is taken as it is sent, so that neither the line discipline nor, afterwards,
+// the shell gets any of it: in the usual mode a paste of several lines gave its first to us
+// and the others to the shell, which ran them.
+func Hidden(ctx context.Context, in *os.File, out io.Writer, elsewhere string) ([]byte, error) {
+	fd := int(in.Fd())
 	outside := make(chan os.Signal, 2)
 	signal.Notify(outside, syscall.SIGTSTP, syscall.SIGCONT)
 	// Go ignores SIGTSTP for good once it was asked for (runtime.sigdisable), so it is
@@ -58,21 +62,21 @@ func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
 	defer func() { go stopWhenTold(outside) }()
 	before, err := term.MakeRaw(fd)
 	if err != nil {
-		return nil, errNoTerminal
+		return nil, noTerminal(elsewhere)
 	}
 	mode := func(sequence string) {
-		if s.Err() {
-			_, _ = io.WriteString(s.env.Stderr, sequence)
+		if out != nil {
+			_, _ = io.WriteString(out, sequence)
 		}
 	}
 	mode(pasteOn)
 	defer func() {
-		_ = drain(fd)
+		_ = Drain(in)
 		mode(pasteOff)
 		_ = term.Restore(fd, before)
 	}()
 
-	var line hiddenLine
+	line := hiddenLine{elsewhere: elsewhere}
 	buf := make([]byte, 4096)
 	defer clear(buf)
 	for {
@@ -101,7 +105,7 @@ func (s streams) ReadHidden(ctx context.Context) ([]byte, error) {
 			if end == lineGoesOn {
 				continue
 			}
-			return line.result(end, saysMore(buf[i+1:n]) || (end == lineEntered && drain(fd)))
+			return line.result(end, saysMore(buf[i+1:n]) || (end == lineEntered && Drain(in)))
 		}
 	}
 }
@@ -114,16 +118,9 @@ func stopWhenTold(signals <-chan os.Signal) {
 	}
 }
 
-// stopUntilContinued does what SIGTSTP does to those that do not ask for it. The signal
-// goes to this very thread, so that the process is stopped when it is sent.
-func stopUntilContinued() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
+func noTerminal(elsewhere string) error {
+	return leger.Errorf(leger.CodeUnavailable, "the terminal cannot hide what is typed").WithHint("%s", elsewhere)
 }
-
-var errNoTerminal = leger.Errorf(leger.CodeUnavailable, "the terminal cannot hide what is typed").
-	WithHint("give the value on standard input instead")
 
 // readWithin reads what arrives within the time; nothing is 0 bytes.
 func readWithin(fd int, buf []byte, within time.Duration) (int, error) {
@@ -147,8 +144,10 @@ func readWithin(fd int, buf []byte, within time.Duration) (int, error) {
 	return n, nil
 }
 
-// drain throws away what is still arriving, and reports whether that says more.
-func drain(fd int) (more bool) {
+// Drain throws away what is still arriving at a terminal, and reports whether that says
+// more than that a line ends once again.
+func Drain(in *os.File) (more bool) {
+	fd := int(in.Fd())
 	buf := make([]byte, 4096)
 	defer clear(buf)
 	for {
@@ -179,6 +178,8 @@ type hiddenLine struct {
 	esc     []byte // an escape sequence that is not complete
 	pasting bool
 	from    int // where in value the paste began
+
+	elsewhere string // how else to give a value of several lines
 }
 
 // feed takes the next byte of the terminal. Escape sequences of keys such as the
@@ -265,5 +266,5 @@ func (l *hiddenLine) result(end lineEnd, more bool) ([]byte, error) {
 	}
 	return nil, leger.Errorf(leger.CodeInvalid,
 		"several lines were pasted, and this terminal does not say where a paste ends: nothing was changed").
-		WithHint("give a value of several lines with --file FILE, or on standard input")
+		WithHint("%s", l.elsewhere)
 }
