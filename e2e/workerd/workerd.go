@@ -99,15 +99,13 @@ func Start(ctx context.Context, c Config) (_ *Worker, err error) {
 	if w.config.Persist == "" {
 		w.config.Persist = filepath.Join(private, "state")
 	}
-	databases, err := w.prepare()
+	settings, err := w.prepare()
 	if err != nil {
 		return nil, err
 	}
 	if !c.Unmigrated {
-		for _, name := range databases {
-			if _, err := w.Wrangler(ctx, "d1", "migrations", "apply", name); err != nil {
-				return nil, err
-			}
+		if err := w.migrate(ctx, settings); err != nil {
+			return nil, err
 		}
 	}
 	port, err := freePort(ctx)
@@ -132,8 +130,8 @@ func (c Config) wrangler() string {
 	return filepath.Join(c.Tools, "node_modules", "wrangler", "bin", "wrangler.js")
 }
 
-// prepare fills the private directory, and names the configured databases.
-func (w *Worker) prepare() (databases []string, err error) {
+// prepare fills the private directory, and gives the settings that wrangler sees.
+func (w *Worker) prepare() (Settings, error) {
 	file := w.config.File
 	if file == "" {
 		file = "wrangler.jsonc"
@@ -160,7 +158,7 @@ func (w *Worker) prepare() (databases []string, err error) {
 		// Between single quotes only $ is special: wrangler expands variables there, too.
 		_, _ = fmt.Fprintf(&env, "%s='%s'\n", name, strings.ReplaceAll(value, "$", `\$`))
 	}
-	return s.databases(), os.WriteFile(w.envFile(), env.Bytes(), 0o600)
+	return s, os.WriteFile(w.envFile(), env.Bytes(), 0o600)
 }
 
 func (w *Worker) settingsFile() string { return filepath.Join(w.private, "wrangler.json") }
