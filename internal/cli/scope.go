@@ -10,6 +10,7 @@ import (
 
 	"leger.run/leger"
 	"leger.run/leger/internal/client"
+	"leger.run/leger/internal/secretsync"
 	"leger.run/leger/internal/signin"
 	"leger.run/leger/internal/wire"
 )
@@ -175,9 +176,15 @@ func describeScope(s *wire.Scope, called map[string]string) string {
 
 // sayWithheld tells what a sync left out because this machine is not given it, and where
 // scopes cannot hold.
-func (a *app) sayWithheld(f signin.SignIn, names []leger.SecretName) {
+func (a *app) sayWithheld(f signin.SignIn, p secretsync.Plan) {
 	const shown = 10
-	if len(names) > 0 {
+	names := p.Withheld
+	switch {
+	case len(names) == 0 && p.NotGiven == 1:
+		a.say("Not given to this machine: one secret, as at the last sync (leger secrets list tells which).")
+	case len(names) == 0 && p.NotGiven > 1:
+		a.say("Not given to this machine: %d secrets, as at the last sync (leger secrets list tells which).", p.NotGiven)
+	case len(names) > 0:
 		var texts []string
 		for _, n := range names[:min(len(names), shown)] {
 			texts = append(texts, n.String())

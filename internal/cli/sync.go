@@ -54,8 +54,10 @@ type syncJSON struct {
 	DryRun      bool             `json:"dry_run"`
 	NotModified bool             `json:"not_modified"` // the server's side had not changed
 	Secrets     []syncSecretJSON `json:"secrets"`
-	// Withheld are secrets that there are and that this machine is not given.
+	// Withheld are secrets that there are and that this machine is not given, NotGiven their
+	// number. Where nothing has changed since the last sync only that is known.
 	Withheld []leger.SecretName `json:"withheld,omitempty"`
+	NotGiven int                `json:"not_given,omitempty"`
 	// Consent is what the user has to consent to before anything is done; absent when
 	// nothing is.
 	Consent     *consentJSON `json:"consent,omitempty"`
@@ -253,9 +255,13 @@ func (a *app) printSync(f signin.SignIn, out syncJSON, r secretsync.Report, sync
 		}
 		rows = append(rows, []string{x.Name.String(), string(x.Action), versions(x.Step), verdict(x, !r.Begun)})
 	}
-	a.sayWithheld(f, r.Plan.Withheld)
+	a.sayWithheld(f, r.Plan)
 	if heldBack {
 		a.say("Store a value that works with leger secrets set, or try it again: leger secrets sync --restart --retry")
+	}
+	if len(rows) == 0 && r.Plan.NotGiven > 0 {
+		a.say("This machine is given no secret of %s at %s, and has none of Leger's.", f.Email, f.Server)
+		return nil
 	}
 	if len(rows) == 0 {
 		a.say("%s has no secrets at %s, and this machine has none of Leger's.", f.Email, f.Server)
@@ -318,7 +324,7 @@ func verdict(x secretsync.Result, nothingDone bool) string {
 func syncReportJSON(f signin.SignIn, r secretsync.Report, dryRun bool, syncErr error) syncJSON {
 	out := syncJSON{
 		Server: f.Server, DryRun: dryRun, NotModified: r.NotModified,
-		Secrets: []syncSecretJSON{}, Withheld: r.Plan.Withheld, Error: failureOf(syncErr),
+		Secrets: []syncSecretJSON{}, Withheld: r.Plan.Withheld, NotGiven: r.Plan.NotGiven, Error: failureOf(syncErr),
 	}
 	if p := r.Plan; p.Doubt != "" {
 		out.Consent = &consentJSON{Reason: p.Doubt, Message: p.Why(), Lost: []lossJSON{}}

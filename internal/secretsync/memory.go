@@ -42,6 +42,8 @@ type record struct {
 
 	ETag string `json:"etag,omitempty"` // empty: the last sync did not end well
 	Held string `json:"held,omitempty"` // digest of names and versions on the machine
+	// Withheld is how many secrets the server did not give to this machine.
+	Withheld int `json:"withheld,omitempty"`
 }
 
 // known reports whether there is an identity at all.
@@ -76,22 +78,22 @@ func (m *Memory) identity(o Origin) identity {
 	return identity{Server: m.server, User: m.user, Installation: o.Installation, Epoch: o.Epoch}
 }
 
-// recall tells with whom the last sync was, and its tag if that was with this
-// server and user and the machine still holds what it left. A file that cannot be
+// recall tells with whom the last sync was, and what it left, its tag above all, if that
+// was with this server and user and the machine still holds it. A file that cannot be
 // read costs one full sync, and that nobody is asked about another server.
-func (m *Memory) recall(held map[leger.SecretName]leger.Version) (last identity, etag string) {
+func (m *Memory) recall(held map[leger.SecretName]leger.Version) record {
 	b, err := os.ReadFile(m.path)
 	if err != nil {
-		return identity{}, ""
+		return record{}
 	}
 	var r record
 	if json.Unmarshal(b, &r) != nil {
-		return identity{}, ""
+		return record{}
 	}
 	if r.Server != m.server || r.User != m.user || r.Held != digest(held) {
-		return r.identity, ""
+		return record{identity: r.identity}
 	}
-	return r.identity, r.ETag
+	return r
 }
 
 // begin remembers with whom this machine syncs, before the first step.
@@ -104,8 +106,8 @@ func (m *Memory) begin(now identity) error {
 }
 
 // keep writes down what a sync has left, in place of what was remembered.
-func (m *Memory) keep(now identity, etag string, held map[leger.SecretName]leger.Version) error {
-	want := record{identity: now, ETag: etag, Held: digest(held)}
+func (m *Memory) keep(want record, held map[leger.SecretName]leger.Version) error {
+	want.Held = digest(held)
 	if err := m.write(want); err != nil {
 		return leger.WrapFile(leger.CodeDisk, err, "the secrets are in place, but the sync state cannot be remembered").
 			WithHint("is there room, and may you write to %s?", filepath.Dir(m.path))

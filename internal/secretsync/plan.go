@@ -69,8 +69,11 @@ type Plan struct {
 	// more. Both are empty where no consent is needed.
 	Doubt Doubt
 	Lost  []Loss
-	// Withheld are the secrets that the server has and this machine is not given.
+	// Withheld are the secrets that the server has and this machine is not given. Where
+	// nothing has changed since the last sync it is empty, and only their number is known:
+	// names are not written down.
 	Withheld []leger.SecretName
+	NotGiven int
 
 	here int // secrets on the machine before
 }

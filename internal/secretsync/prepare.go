@@ -31,7 +31,8 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 	if err != nil {
 		return job{}, stopped(ctx, err, nil)
 	}
-	last, tag := s.cfg.Memory.recall(present(held))
+	left := s.cfg.Memory.recall(present(held))
+	last, tag := left.identity, left.ETag
 	heldBack := s.cfg.HeldBack.recall()
 	if s.cfg.Retry && len(heldBack) > 0 {
 		tag, heldBack = "", nil
@@ -46,6 +47,7 @@ func (s *Syncer) prepare(ctx context.Context) (job, error) {
 	}
 	if list.NotModified {
 		j.plan, j.now = Tidy(held, heldBack), last
+		j.plan.NotGiven = left.Withheld
 		return j, nil
 	}
 	for _, v := range list.Values {
@@ -85,6 +87,7 @@ func (s *Syncer) plan(
 		Server: values, Local: held, Leftovers: leftovers, HeldBack: stay, Withheld: list.Withheld,
 		Same: func(n leger.SecretName) bool { return same[n] },
 	})
+	p.NotGiven = len(list.Withheld)
 	p.weigh(last, now)
 	return p, nil
 }

@@ -179,7 +179,8 @@ func (s *Syncer) Sync(ctx context.Context) (Report, error) {
 	if err := s.cfg.HeldBack.keepOnly(job.plan); err != nil {
 		return report, err
 	}
-	return report, s.cfg.Memory.keep(job.now, job.etag, afterwards(job.plan))
+	left := record{identity: job.now, ETag: job.etag, Withheld: job.plan.NotGiven}
+	return report, s.cfg.Memory.keep(left, afterwards(job.plan))
 }
 
 // apply does the plan's steps. A step that fails does not keep the others from
