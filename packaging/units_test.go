@@ -25,6 +25,7 @@ type unit struct {
 func units() []unit {
 	return []unit{
 		{name: "leger-server.service", most: 1.1},
+		{name: "leger-litestream.service", most: 1.4},
 		{name: "legerd.service", user: true, most: 3.1, asSystemUnit: 1.2},
 		{name: "legerd.socket", user: true},
 	}

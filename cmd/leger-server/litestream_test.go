@@ -126,9 +126,9 @@ func TestLitestreamKilledUnderWrites(t *testing.T) { //nolint:paralleltest // it
 	behind := 0
 	for round := range rounds {
 		if round%3 != 0 {
-			time.AfterFunc(time.Duration(random.IntN(400))*time.Millisecond, func() { _ = l.running.Process.Kill() })
+			time.AfterFunc(time.Duration(1000+random.IntN(1500))*time.Millisecond, func() { _ = l.running.Process.Kill() })
 		}
-		load(t, s, s.client(), ack, round, time.Duration(100+random.IntN(700))*time.Millisecond)
+		load(t, s, s.client(), ack, round, time.Duration(1000+random.IntN(1500))*time.Millisecond)
 		if round%3 != 0 {
 			_ = l.running.Wait()
 		}
