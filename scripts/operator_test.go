@@ -247,9 +247,14 @@ func TestOperatorInTrouble(t *testing.T) {
 func TestOperatorNeedsToKnow(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"rekey"}, {"rekey", "now", "--url", "https://leger.example.com"}, {"rekey", "--url", "http://leger.example.com"},
-		{"invite", "--url", "https://leger.example.com"}, {"invite", "a", "--settle", "1", "--url", "https://leger.example.com"},
-		{"rekey", "--settle", "soon", "--url", "https://leger.example.com"}, {"rekey", "--unknown", "--url", "https://leger.example.com"},
+		{},
+		{"rekey"},
+		{"rekey", "now", "--url", "https://leger.example.com"},
+		{"rekey", "--url", "http://leger.example.com"},
+		{"invite", "--url", "https://leger.example.com"},
+		{"invite", "a", "--settle", "1", "--url", "https://leger.example.com"},
+		{"rekey", "--settle", "soon", "--url", "https://leger.example.com"},
+		{"rekey", "--unknown", "--url", "https://leger.example.com"},
 	} {
 		got := run(t, []string{"LEGER_WORKER_URL=", "WRANGLER=/bin/false"}, "worker-operator", args...)
 		if got.code != 2 || !strings.Contains(got.stderr, "hint: scripts/worker-operator invite EMAIL") {

@@ -194,7 +194,8 @@ func (s *Store) Reseal(ctx context.Context, records []leger.ResealedSecret) erro
 			n++
 		}
 		if err := s.recopy(ctx, user, records[:n]); err != nil {
-			s.log.WarnContext(ctx, "KV keeps copies that a former key sealed: they are made anew once it is gone", slog.Any("error", err))
+			s.log.WarnContext(ctx, "KV keeps copies that a former key sealed: they are made anew once it is gone",
+				slog.Any("error", err))
 		}
 		records = records[n:]
 	}
@@ -266,7 +267,9 @@ func (s *Store) SignIn(ctx context.Context, in leger.SignIn, session *leger.Sess
 }
 
 // InviteOwner implements leger.OperatorStore.
-func (s *Store) InviteOwner(ctx context.Context, owner leger.Identity, in leger.Invitation, audit leger.AuditEvent) (leger.User, error) {
+func (s *Store) InviteOwner(
+	ctx context.Context, owner leger.Identity, in leger.Invitation, audit leger.AuditEvent,
+) (leger.User, error) {
 	u, err := s.Store.InviteOwner(ctx, owner, in, audit)
 	if err != nil {
 		return u, err

@@ -42,7 +42,8 @@ func TestConformance(t *testing.T) {
 		b.migrate(t)
 		s := cloudflare.NewStore(b, time.Now, slog.New(slog.NewTextHandler(t.Output(), nil)))
 		return storetest.Stores{
-			Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Operator: s, Audit: s, Installation: s, Chain: s,
+			Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s,
+			Operator: s, Audit: s, Installation: s, Chain: s,
 			Execute: func(ctx context.Context, sql string) error { return cloudflare.RunScript(ctx, b, sql) },
 		}
 	})

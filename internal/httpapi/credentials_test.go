@@ -192,8 +192,8 @@ const operatorTicket = "operator's ticket"
 func (c *credentials) endOperator(t *testing.T) {
 	t.Helper()
 	c.bad[operatorTicket] = bearerOf(c.operator(t))
-	c.bad["operator's ticket, over"] = bearerOf(c.server.operatorTicket(t, time.Now().Add(-time.Second)))
-	c.bad["operator's ticket for a year"] = bearerOf(c.server.operatorTicket(t, time.Now().AddDate(1, 0, 0)))
+	c.bad["operator's ticket, over"] = bearerOf(c.operatorTicket(t, time.Now().Add(-time.Second)))
+	c.bad["operator's ticket for a year"] = bearerOf(c.operatorTicket(t, time.Now().AddDate(1, 0, 0)))
 	c.bad["operator's ticket, made up"] = bearerOf(leger.OperatorPrefix + strings.Repeat("A", 43))
 	c.bad["operator's ticket, cut"] = bearerOf(c.operator(t)[:57])
 	ticket, err := leger.ParseTicket("", leger.OperatorPrefix, c.operator(t))

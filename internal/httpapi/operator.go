@@ -136,7 +136,8 @@ func (a *API) rekey(w http.ResponseWriter, r *http.Request) error {
 		out.Passed, out.Total = at.Passed, at.Total
 		return a.tellRekey(w, r, at, out)
 	}
-	part, err := a.Vault.ResealPart(r.Context(), a.Stores, at.KeyID, leger.RecordPlace{User: at.User, Name: at.Name, Version: at.Version})
+	after := leger.RecordPlace{User: at.User, Name: at.Name, Version: at.Version}
+	part, err := a.Vault.ResealPart(r.Context(), a.Stores, at.KeyID, after)
 	if err != nil {
 		return lacksKey(err)
 	}
@@ -224,7 +225,8 @@ func (a *API) rekeyAt(r *http.Request, cursor string) (at rekeyPlace, err error)
 		return at, leger.Invalid("cursor", "cursor must be the next of the answer before")
 	}
 	if current := a.Vault.KeyID(); at.KeyID != current {
-		return at, leger.Errorf(leger.CodeConflict, "this rekey began with the key %s, and ENCRYPTION_KEY is the key %s", at.KeyID, current).
+		return at, leger.Errorf(leger.CodeConflict,
+			"this rekey began with the key %s, and ENCRYPTION_KEY is the key %s", at.KeyID, current).
 			WithHint("wait a minute, until the server has its new settings everywhere, and begin again")
 	}
 	return at, nil

@@ -199,7 +199,9 @@ func (s *Store) Invite(ctx context.Context, in leger.Invitation, audit leger.Aud
 }
 
 // invite keeps an invitation after what is done first, and runs rest afterwards.
-func (s *Store) invite(ctx context.Context, in leger.Invitation, audit leger.AuditEvent, first []Statement, rest ...Statement) error {
+func (s *Store) invite(
+	ctx context.Context, in leger.Invitation, audit leger.AuditEvent, first []Statement, rest ...Statement,
+) error {
 	groups, err := groupNames(in.Groups)
 	if err != nil {
 		return err

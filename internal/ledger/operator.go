@@ -37,11 +37,14 @@ func (s *Store) OperatorTicket(ctx context.Context, ticket leger.TicketHash, now
 }
 
 // InviteOwner implements leger.OperatorStore.
-func (s *Store) InviteOwner(ctx context.Context, owner leger.Identity, in leger.Invitation, audit leger.AuditEvent) (u leger.User, err error) {
+func (s *Store) InviteOwner(
+	ctx context.Context, owner leger.Identity, in leger.Invitation, audit leger.AuditEvent,
+) (u leger.User, err error) {
 	if in.User != owner.UserID() {
 		return leger.User{}, leger.Errorf(leger.CodeInternal, "the invitation belongs to somebody else")
 	}
-	account := statement(insertAccount, in.User.String(), owner.TailscaleUserID.String(), owner.Email, owner.Tailnet, Timestamp(in.CreatedAt))
+	account := statement(insertAccount, in.User.String(), owner.TailscaleUserID.String(), owner.Email, owner.Tailnet,
+		Timestamp(in.CreatedAt))
 	err = s.invite(ctx, in, audit, []Statement{account}, readUser(in.User, &u))
 	if err != nil {
 		return leger.User{}, err

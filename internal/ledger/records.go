@@ -112,7 +112,8 @@ func (s *Store) TellRekey(ctx context.Context, keyID string, e leger.AuditEvent)
 		now := "" // of a rekey that is over
 		err := s.read(ctx, selectRekey, []driver.Value{keyID}, func(r *Row) { now = "told " + r.Text() })
 		if err == nil && now != "told "+told {
-			err = leger.Errorf(leger.CodeConflict, "somebody else is changing the key at the same moment").WithHint("try again")
+			err = leger.Errorf(leger.CodeConflict, "somebody else is changing the key at the same moment").
+				WithHint("try again")
 		}
 		return err
 	})
@@ -181,7 +182,9 @@ func (s *Store) eventForAll(ctx context.Context, e leger.AuditEvent) (Statement,
 
 // eventFor records e for these accounts: its Action, Subject, Credential and Detail.
 func (s *Store) eventFor(users []leger.UserID, e leger.AuditEvent) (Statement, error) {
-	e = leger.AuditEvent{At: s.eventTime(e), Action: e.Action, Subject: e.Subject, Credential: e.Credential, Detail: e.Detail}
+	e = leger.AuditEvent{
+		At: s.eventTime(e), Action: e.Action, Subject: e.Subject, Credential: e.Credential, Detail: e.Detail,
+	}
 	at := Timestamp(e.At)
 	stamped := make([][2]string, len(users))
 	for i, user := range users {

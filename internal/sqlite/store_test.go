@@ -30,7 +30,8 @@ func TestConformance(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "leger.db")
 		s := open(t, sqlite.Config{Path: path})
 		return storetest.Stores{
-			Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Operator: s, Audit: s, Installation: s, Chain: s,
+			Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s,
+			Operator: s, Audit: s, Installation: s, Chain: s,
 			Execute: func(ctx context.Context, statement string) error {
 				db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(30000)")
 				if err != nil {

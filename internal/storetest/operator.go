@@ -66,7 +66,8 @@ func testInviteOwner(h *harness) {
 	h.must(err)
 	id := identity(1)
 	want := leger.User{
-		ID: id.UserID(), TailscaleUserID: id.TailscaleUserID, Email: id.Email, Tailnet: id.Tailnet, CreatedAt: at(1), LastSeen: at(1),
+		ID: id.UserID(), TailscaleUserID: id.TailscaleUserID, Email: id.Email, Tailnet: id.Tailnet,
+		CreatedAt: at(1), LastSeen: at(1),
 	}
 	h.same("the account", u, want)
 	stored, err := h.Users.User(h.Context(), u.ID)
@@ -111,7 +112,7 @@ func testManyOwnerInvitations(h *harness) {
 	}
 	in, e := h.ownerInvitation(1, 2)
 	_, err := h.Operator.InviteOwner(h.Context(), identity(1), in, e)
-	h.conflict(err)
+	h.fails(err, leger.ErrConflict)
 	h.same("audit", len(h.actions(identity(1).UserID())), leger.MaxInvitations)
 	in, e = h.ownerInvitation(1, 62) // the others are over
 	_, err = h.Operator.InviteOwner(h.Context(), identity(1), in, e)
@@ -178,7 +179,9 @@ func testReseal(h *harness) {
 }
 
 func rotated() leger.AuditEvent {
-	return leger.AuditEvent{At: at(9), Action: leger.ActionKeyRotate, Credential: leger.CredentialOperator, Detail: "key key2"}
+	return leger.AuditEvent{
+		At: at(9), Action: leger.ActionKeyRotate, Credential: leger.CredentialOperator, Detail: "key key2",
+	}
 }
 
 func testTellRekey(h *harness) {

@@ -101,10 +101,13 @@ type Part struct {
 // ResealPart does the next part of what Reseal does, from the record after that place on:
 // for a server whose requests may not take long. keyID names the key that all parts seal
 // with. ErrConflict when the vault's current key is another one; other errors as Reseal.
-func (v *Vault) ResealPart(ctx context.Context, store PartStore, keyID string, after leger.RecordPlace) (Part, error) {
+func (v *Vault) ResealPart(
+	ctx context.Context, store PartStore, keyID string, after leger.RecordPlace,
+) (Part, error) {
 	keys := v.keys()
 	if keys.CurrentID() != keyID {
-		return Part{}, leger.Errorf(leger.CodeConflict, "records were being sealed with the key %s, and the key is %s now", keyID, keys.CurrentID()).
+		return Part{}, leger.Errorf(leger.CodeConflict,
+			"records were being sealed with the key %s, and the key is %s now", keyID, keys.CurrentID()).
 			WithHint("begin again")
 	}
 	list, err := store.SealedVersions(ctx, after, partRecords)
