@@ -55,7 +55,7 @@ worker: web/dist/index.html worker/node_modules/.package-lock.json ## the Worker
 	scripts/worker-build
 
 .PHONY: worker-dev
-worker-dev: worker build ## run the Worker locally, without an account, and print a signed-in link
+worker-dev: worker build ## run the Worker locally, without an account, and print how to sign in
 	@scripts/worker-dev
 
 .PHONY: worker-deploy

@@ -51,7 +51,7 @@ const (
 	CredentialToken    Credential = "token"    // a token signed with the shared secret
 	CredentialSession  Credential = "session"  // browser cookie
 	CredentialTailnet  Credential = "tailnet"  // Tailscale, asked who is calling
-	CredentialOperator Credential = "operator" // leger-server's own commands
+	CredentialOperator Credential = "operator" // leger-server's own commands, or who can write to its database
 	CredentialNone     Credential = "none"     // nobody was proved
 )
 

@@ -76,9 +76,9 @@ func (c EnrolmentCode) String() string {
 // MarshalText gives what String does.
 func (c EnrolmentCode) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// Ticket is a random secret of 256 bits that a machine shows the server: the one that
-// it asks with what became of its enrolment, or an invitation. It prints as
-// "[redacted]"; the server keeps its hash.
+// Ticket is a random secret of 256 bits that is shown to the server: the one that a machine
+// asks with what became of its enrolment, an invitation, a link of a browser, the one of the
+// server's operator. It prints as "[redacted]"; the server keeps its hash.
 type Ticket struct{ p Plaintext }
 
 // TicketHash is the SHA-256 of a ticket's text, in hex: what is stored.

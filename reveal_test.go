@@ -51,6 +51,7 @@ func revealers() map[string]string {
 		"..Ticket.Hash":                             "the server keeps the hash",
 		"internal/httpapi.API.giveCode":             "the answer to the machine that asks",
 		"internal/httpapi.API.invite":               "the answer to who invites",
+		"internal/httpapi.API.inviteOwner":          "the answer to the operator who invites",
 		"internal/httpapi.API.makeLink":             "the answer to the browser that hands its sign-in on",
 	}
 }

@@ -29,6 +29,8 @@ const (
 	serverURL  = "http://127.0.0.1:8787"
 	serverData = rig.Home + "/server"
 	secretFile = serverData + "/jwt.secret"
+
+	invitationFile = rig.Home + "/invitation"
 )
 
 // world is a machine with everything on it, and what was seen there so far.
@@ -37,6 +39,7 @@ type world struct {
 	m       *rig.Machine
 	server  *rig.RunningUnit // nil where the Worker serves
 	storage string           // where the host sees what the server keeps; "" when the machine has it
+	invited bool             // the machine's invitation was not used yet
 	git     *rig.GitServer
 	tailnet *rig.Tailscale
 	browser *http.Client // with the cookies of whoever opened the link
@@ -80,7 +83,10 @@ func newWorldOn(t *testing.T, serve func(*world)) *world {
 	w.git = w.m.GitServer(ctx, "/private=alice:opensesame")
 	serve(w)
 	w.installDaemon()
-	w.sh(`mkdir -p ~/.config/leger && leger config set server ` + serverURL + ` && leger config set auth.shared_secret_file ` + secretFile)
+	w.sh(`mkdir -p ~/.config/leger && leger config set server ` + serverURL)
+	if w.server != nil {
+		w.sh(`leger config set auth.shared_secret_file ` + secretFile)
+	}
 	return w
 }
 
@@ -112,7 +118,8 @@ func (w *world) startWorker() {
 	ctx := w.t.Context()
 	w.storage = w.t.TempDir()
 	worker := w.m.HostCommand(ctx, filepath.Join("..", "scripts", "worker-dev"))
-	worker.Env = append(worker.Environ(), "LEGER_STATE="+w.storage, "LEGER_LISTEN=127.0.0.1:8787")
+	worker.Env = append(worker.Environ(), "LEGER_STATE="+w.storage, "LEGER_LISTEN=127.0.0.1:8787",
+		"LEGER_INVITE=alice@github --tailscale-user-id u123456789 --tailnet example.ts.net")
 	worker.Cancel = func() error { return worker.Process.Signal(os.Interrupt) } // it ends what it started
 	worker.WaitDelay = 30 * time.Second
 	worker.Stdout, worker.Stderr = w.seen, w.seen
@@ -121,12 +128,29 @@ func (w *world) startWorker() {
 	}
 	w.t.Cleanup(func() { _ = worker.Wait() }) // it was interrupted
 	w.awaitServer()
-	secret, err := os.ReadFile(filepath.Join(w.storage, "jwt.secret"))
-	if err != nil {
-		w.t.Fatal(err)
+	rig.Eventually(w.t, 2*time.Minute, "the operator invites the machine", func(ctx context.Context) error {
+		invitation, err := os.ReadFile(filepath.Join(w.storage, "invitation"))
+		if err == nil {
+			w.m.WriteFile(ctx, invitationFile, string(invitation))
+		}
+		return err
+	})
+	w.sh("chmod 600 " + invitationFile)
+	w.invited = true
+	w.holdsNoSharedSecret()
+}
+
+// holdsNoSharedSecret: this Worker was given none, and says so.
+func (w *world) holdsNoSharedSecret() {
+	w.t.Helper()
+	settings, err := os.ReadFile(filepath.Join(w.storage, "env"))
+	if err != nil || strings.Contains(string(settings), "JWT_SECRET") {
+		w.t.Errorf("the Worker has a shared secret: %v", err)
 	}
-	w.m.WriteFile(ctx, secretFile, string(secret))
-	w.sh("chmod 600 " + secretFile)
+	w.browser = w.m.HTTPClient()
+	if _, methods := w.request(http.MethodGet, "/api/auth/methods", nil, ""); !strings.Contains(methods, `"methods":[{"name":"machine"}]`) {
+		w.t.Errorf("ways to sign in: %s", methods)
+	}
 }
 
 func (w *world) awaitServer() {
@@ -318,9 +342,14 @@ func (w *world) request(method, path string, body io.Reader, token string) (int,
 	return res.StatusCode, string(text)
 }
 
-// login signs the machine in and gives the printed link.
+// login signs the machine in, at the first time by its invitation if it has one, and
+// gives the printed link.
 func (w *world) login() string {
 	w.t.Helper()
+	if w.invited {
+		w.invited = false
+		w.show(`leger auth login --invitation-file ` + invitationFile + ` 2>&1 && rm ` + invitationFile)
+	}
 	return link(w.t, w.show(`leger auth login --no-browser 2>&1`))
 }
 

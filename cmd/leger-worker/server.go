@@ -27,7 +27,8 @@ type settings struct {
 	EncryptionKey string `json:"ENCRYPTION_KEY"`
 	// EncryptionKeyPrevious is ENCRYPTION_KEY_PREVIOUS: former keys, by commas; optional.
 	EncryptionKeyPrevious string `json:"ENCRYPTION_KEY_PREVIOUS"`
-	// JWTSecret is JWT_SECRET, shared with the CLI: 32 bytes or more.
+	// JWTSecret is JWT_SECRET, shared with the CLI: 32 bytes or more; optional. Without it
+	// machines sign in with keys of their own and nothing else.
 	JWTSecret string `json:"JWT_SECRET"`
 	// PublicURL is PUBLIC_URL; without it, it is the origin that was asked.
 	PublicURL string `json:"PUBLIC_URL"`
@@ -83,18 +84,27 @@ func newServer(c config) *server {
 
 func (s *server) readSettings() (err error) {
 	set := s.Settings
-	for name, value := range map[string]string{"ENCRYPTION_KEY": set.EncryptionKey, "JWT_SECRET": set.JWTSecret} {
-		if value == "" {
-			return wrongSetting("the Worker has no secret %s", name).WithHint("wrangler secret put %s", name)
-		}
+	if set.EncryptionKey == "" {
+		return wrongSetting("the Worker has no secret ENCRYPTION_KEY").WithHint("wrangler secret put ENCRYPTION_KEY")
 	}
 	if s.ring, err = vault.ParseKeyRing(set.EncryptionKey, set.EncryptionKeyPrevious); err != nil {
 		return asWrongSetting(err, "wrangler secret put ENCRYPTION_KEY")
 	}
+	if set.JWTSecret == "" {
+		return nil
+	}
 	if s.shared, err = token.ParseSecret([]byte(set.JWTSecret)); err != nil {
-		return asWrongSetting(err, "wrangler secret put JWT_SECRET")
+		return asWrongSetting(err, "wrangler secret put JWT_SECRET, or wrangler secret delete JWT_SECRET")
 	}
 	return nil
+}
+
+// methods are the ways to sign in, the preferred one first.
+func (s *server) methods() []leger.SignInMethod {
+	if s.Settings.JWTSecret == "" {
+		return []leger.SignInMethod{leger.SignInMachine}
+	}
+	return []leger.SignInMethod{leger.SignInMachine, leger.SignInSharedSecret}
 }
 
 func wrongSetting(format string, args ...any) *leger.Error {
@@ -154,7 +164,8 @@ func (s *server) api(origin string) (*httpapi.API, error) {
 	}
 	a, err := httpapi.New(httpapi.Config{
 		Vault:  vault.New(vault.Config{Keys: s.ring, Secrets: s.store, Now: s.Now, Random: s.Random}),
-		Stores: s.store, SharedSecret: func() token.Secret { return s.shared }, PublicURL: origin, Version: s.Settings.Version, OpenAPI: api.OpenAPI,
+		Stores: s.store, Auth: s.methods(), SharedSecret: func() token.Secret { return s.shared },
+		PublicURL: origin, Version: s.Settings.Version, OpenAPI: api.OpenAPI,
 		Web: http.NotFoundHandler(), Requests: s.requests(), Refusals: s.refusals(),
 		Now: s.Now, Random: s.Random, Log: s.Log, Ready: s.ensure,
 	})

@@ -51,9 +51,15 @@ func TestDatabaseThatIsAwayDecidesNothing(t *testing.T) {
 		"approve":             func() error { return first(s.ApproveEnrolment(ctx, leger.EnrolmentCode{}, m, event)) },
 		"deny":                func() error { return s.DenyEnrolment(ctx, leger.EnrolmentCode{}, event) },
 		"invite":              func() error { return s.Invite(ctx, leger.Invitation{ID: m.ID, User: user, ExpiresAt: now}, event) },
-		"accept":              func() error { return first(s.AcceptInvitation(ctx, leger.Invitation{ID: m.ID, User: user}, m, event)) },
-		"withdraw":            func() error { return s.WithdrawInvitation(ctx, user, m.ID, event) },
-		"forget a host":       func() error { return s.ForgetHost(ctx, user, m.ID, event) },
+		"invite an owner": func() error {
+			return first(s.InviteOwner(ctx, id, leger.Invitation{ID: m.ID, User: user, ExpiresAt: now}, event))
+		},
+		"operator's ticket": func() error { return s.OperatorTicket(ctx, "hash", now) },
+		"seal anew":         func() error { return s.Reseal(ctx, make([]leger.ResealedSecret, 1)) },
+		"tell of a new key": func() error { return first(s.TellRekey(ctx, "key2", event)) },
+		"accept":            func() error { return first(s.AcceptInvitation(ctx, leger.Invitation{ID: m.ID, User: user}, m, event)) },
+		"withdraw":          func() error { return s.WithdrawInvitation(ctx, user, m.ID, event) },
+		"forget a host":     func() error { return s.ForgetHost(ctx, user, m.ID, event) },
 	} {
 		if err := do(); !errors.Is(err, leger.ErrUnavailable) {
 			t.Errorf("%s: %v", what, err)

@@ -44,6 +44,12 @@ func Copy(s *leger.SealedSecret) (value, metadata string, err error) {
 	return string(v), string(m), err
 }
 
+// Stale reports whether the store does not believe the copy that KV holds of a secret.
+func (s *Store) Stale(ctx context.Context, info leger.SecretInfo) bool {
+	stale, _ := s.copies(ctx, []leger.SecretInfo{info}, make([]leger.SealedSecret, 1))
+	return len(stale) > 0
+}
+
 // Believed gives the secret of a copy, and whether it is what the ledger means.
 func Believed(info leger.SecretInfo, value, metadata string) (leger.SealedSecret, bool) {
 	return sealedOf(info, value, metadata)

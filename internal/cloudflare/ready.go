@@ -29,8 +29,10 @@ type Keys interface {
 }
 
 // Check finds out whether the Worker can serve: its bindings, the schema, the key; and
-// opens the key of the audit log. ErrUnavailable says what is wrong and what to do.
+// opens the key of the audit log. From here on copies in KV are believed only if keys open
+// them. ErrUnavailable says what is wrong and what to do.
 func (s *Store) Check(ctx context.Context, keys Keys, random io.Reader) error {
+	s.keys.Store(&keys)
 	if err := probe(ctx, s.bindings, false); err != nil {
 		return err
 	}

@@ -1,7 +1,12 @@
 package cloudflare_test
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +31,50 @@ func sealed(t *testing.T) leger.SealedSecret {
 			Version: 5, CreatedAt: made, UpdatedAt: made.Add(time.Hour), ValueID: "bm9uY2Utb2YtMTIt",
 		},
 		Ciphertext: []byte("sealed"), Nonce: []byte("nonce-of-12-"), EncryptionVersion: 1, KeyID: "key1",
+	}
+}
+
+// kv answers every question with one copy.
+type kv struct{ value, metadata string }
+
+func (k kv) Do(context.Context, cloudflare.Operation) ([]byte, error) {
+	var answer []byte
+	for _, text := range []string{k.value, k.metadata} {
+		answer = append(answer, 2)
+		answer = binary.LittleEndian.AppendUint32(answer, uint32(len(text)))
+		answer = append(answer, text...)
+	}
+	return answer, nil
+}
+
+// ring has the keys of these ids.
+type ring struct {
+	cloudflare.Keys
+	ids []string
+}
+
+func (r ring) Has(id string) bool { return slices.Contains(r.ids, id) }
+
+// A change of the key changes neither version, time nor nonce of a record, so a copy from
+// before looks right. Once its key is gone it does not open: the list failed with it.
+func TestCopyOfAFormerKey(t *testing.T) {
+	t.Parallel()
+	s := sealed(t)
+	value, metadata, err := cloudflare.Copy(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		ids   []string
+		stale bool
+	}{{nil, false}, {[]string{"key1"}, false}, {[]string{"key2", "key1"}, false}, {[]string{"key2"}, true}} {
+		store := cloudflare.NewStore(kv{value, metadata}, time.Now, slog.New(slog.DiscardHandler))
+		if c.ids != nil {
+			_ = store.Check(t.Context(), ring{ids: c.ids}, rand.Reader) // this platform is none, but the keys are known now
+		}
+		if got := store.Stale(t.Context(), s.SecretInfo); got != c.stale {
+			t.Errorf("with the keys %q: stale is %t", c.ids, got)
+		}
 	}
 }
 

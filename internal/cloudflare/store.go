@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"leger.run/leger"
@@ -35,6 +36,8 @@ type Store struct {
 	bindings Bindings
 	now      func() time.Time
 	log      *slog.Logger
+	// keys are nil until Check: every copy that is current is believed then.
+	keys atomic.Pointer[Keys]
 }
 
 // NewStore makes a store; the database must have the schema of package
@@ -45,9 +48,10 @@ func NewStore(b Bindings, now func() time.Time, log *slog.Logger) *Store {
 }
 
 var (
-	_ leger.SecretStore  = (*Store)(nil)
-	_ leger.UserStore    = (*Store)(nil)
-	_ leger.SessionStore = (*Store)(nil)
+	_ leger.SecretStore   = (*Store)(nil)
+	_ leger.UserStore     = (*Store)(nil)
+	_ leger.SessionStore  = (*Store)(nil)
+	_ leger.OperatorStore = (*Store)(nil)
 )
 
 // SealedSecrets implements leger.SecretStore: versions from the ledger, values
@@ -101,6 +105,7 @@ func (s *Store) copies(ctx context.Context, infos []leger.SecretInfo, into []leg
 			value, _ := c.text()
 			metadata, _ := c.text()
 			into[i], ok = sealedOf(info, value, metadata)
+			ok = ok && s.opens(into[i].KeyID)
 			size += len(into[i].Ciphertext)
 		}
 		if !ok || c.err != nil {
@@ -108,6 +113,13 @@ func (s *Store) copies(ctx context.Context, infos []leger.SecretInfo, into []leg
 		}
 	}
 	return stale, size
+}
+
+// opens reports whether there is the key of this id. A copy may be older than the last
+// change of the key: it is of the same version and value, and sealed with a former key.
+func (s *Store) opens(keyID string) bool {
+	keys := s.keys.Load()
+	return keys == nil || (*keys).Has(keyID)
 }
 
 // mend reads from the ledger what KV does not hold, and puts it there. A secret
@@ -170,6 +182,52 @@ func (s *Store) PutSecrets(ctx context.Context, writes []leger.SecretWrite) erro
 	return nil
 }
 
+// Reseal implements leger.RekeyStore, and puts what is current into KV anew: a copy that
+// nobody reads would stay sealed with the former key for good.
+func (s *Store) Reseal(ctx context.Context, records []leger.ResealedSecret) error {
+	if err := s.Store.Reseal(ctx, records); err != nil {
+		return err
+	}
+	for len(records) > 0 {
+		user, n := records[0].User, 1
+		for n < len(records) && records[n].User == user {
+			n++
+		}
+		if err := s.recopy(ctx, user, records[:n]); err != nil {
+			s.log.WarnContext(ctx, "KV keeps copies that a former key sealed: they are made anew once it is gone",
+				slog.Any("error", err))
+		}
+		records = records[n:]
+	}
+	return nil
+}
+
+// recopy writes the copies of those secrets of a user whose current version is among the
+// records: then each is written once, however many versions of it are kept.
+func (s *Store) recopy(ctx context.Context, user leger.UserID, records []leger.ResealedSecret) error {
+	newest := map[leger.SecretName]leger.Version{}
+	var names []leger.SecretName
+	for i := range records {
+		r := &records[i]
+		if newest[r.Name] == 0 {
+			names = append(names, r.Name)
+		}
+		newest[r.Name] = max(newest[r.Name], r.Version)
+	}
+	states, err := s.SecretStates(ctx, user, names)
+	if err != nil {
+		return err
+	}
+	var copies []entry
+	for i, state := range states {
+		if state.Current != nil && state.Current.Version == newest[names[i]] {
+			copies = append(copies, secretEntry(state.Current))
+		}
+	}
+	s.copy(ctx, BindingSecrets, copies)
+	return nil
+}
+
 // DeleteSecret implements leger.SecretStore.
 func (s *Store) DeleteSecret(ctx context.Context, user leger.UserID, name leger.SecretName, expect leger.Version, audit leger.AuditEvent) error {
 	if err := s.Store.DeleteSecret(ctx, user, name, expect, audit); err != nil {
@@ -206,6 +264,18 @@ func (s *Store) SignIn(ctx context.Context, in leger.SignIn, session *leger.Sess
 	}
 	s.copy(ctx, BindingUsers, []entry{userEntry(&u)})
 	return u, created, nil
+}
+
+// InviteOwner implements leger.OperatorStore.
+func (s *Store) InviteOwner(
+	ctx context.Context, owner leger.Identity, in leger.Invitation, audit leger.AuditEvent,
+) (leger.User, error) {
+	u, err := s.Store.InviteOwner(ctx, owner, in, audit)
+	if err != nil {
+		return u, err
+	}
+	s.copy(ctx, BindingUsers, []entry{userEntry(&u)})
+	return u, nil
 }
 
 // SetDisplayName implements leger.UserStore.

@@ -41,7 +41,11 @@ func TestConformance(t *testing.T) {
 		b := &remote{url: w.Direct, number: number}
 		b.migrate(t)
 		s := cloudflare.NewStore(b, time.Now, slog.New(slog.NewTextHandler(t.Output(), nil)))
-		return storetest.Stores{Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Audit: s, Installation: s, Chain: s}
+		return storetest.Stores{
+			Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s,
+			Operator: s, Audit: s, Installation: s, Chain: s,
+			Execute: func(ctx context.Context, sql string) error { return cloudflare.RunScript(ctx, b, sql) },
+		}
 	})
 }
 

@@ -29,6 +29,8 @@ type target struct {
 	base   string
 	secret token.Secret
 	shared string
+	// operator gives a ticket of the server's operator.
+	operator func(t *testing.T) string
 }
 
 // people signs in whoever a test names. Everyone is new in every test, so that
@@ -66,6 +68,7 @@ func (p *people) identity(t *testing.T, name string) leger.Identity {
 // authorize adds the credential a label asks for to a request:
 //
 //	nobody        none
+//	operator      the ticket of the server's operator
 //	alice         an access token; the account is made at first use
 //	alice/KIND    a token of that kind (see tokenOf), the same for the same label;
 //	alice/KIND#2  is another of that kind
@@ -76,6 +79,10 @@ func (p *people) identity(t *testing.T, name string) leger.Identity {
 func (p *people) authorize(t *testing.T, label string, r *http.Request) {
 	t.Helper()
 	if label == "nobody" {
+		return
+	}
+	if label == "operator" {
+		r.Header.Set("Authorization", "Bearer "+p.operator(t))
 		return
 	}
 	if name, _, ok := strings.Cut(label, "@"); ok {

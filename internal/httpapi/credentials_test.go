@@ -29,6 +29,11 @@ func deliverRoutes() []string {
 	}
 }
 
+// operatorRoutes take the ticket of the server's operator and nothing else.
+func operatorRoutes() []string {
+	return []string{"POST /api/operator/invitations", "POST /api/operator/rekey"}
+}
+
 // credentials is a game in which every kind of credential is there, good and bad.
 type credentials struct {
 	*game
@@ -68,6 +73,7 @@ func newCredentials(t *testing.T) *credentials {
 	c.endLinks(t)
 	c.endTickets(t)
 	c.endMachines(t)
+	c.endOperator(t)
 	c.endAccount(t)
 	for _, u := range g.users {
 		g.learn(t, u)
@@ -178,6 +184,24 @@ func (c *credentials) endTickets(t *testing.T) {
 	c.bad["code"] = bearerOf(asked.Code)
 }
 
+// operatorTicket is the one of bad that is good at operatorRoutes.
+const operatorTicket = "operator's ticket"
+
+// endOperator: the ticket of the server's operator opens nothing of anybody's, and one
+// that is over, or open for longer than one may be, opens nothing at all.
+func (c *credentials) endOperator(t *testing.T) {
+	t.Helper()
+	c.bad[operatorTicket] = bearerOf(c.operator(t))
+	c.bad["operator's ticket, over"] = bearerOf(c.operatorTicket(t, time.Now().Add(-time.Second)))
+	c.bad["operator's ticket for a year"] = bearerOf(c.operatorTicket(t, time.Now().AddDate(1, 0, 0)))
+	c.bad["operator's ticket, made up"] = bearerOf(leger.OperatorPrefix + strings.Repeat("A", 43))
+	c.bad["operator's ticket, cut"] = bearerOf(c.operator(t)[:57])
+	ticket, err := leger.ParseTicket("", leger.OperatorPrefix, c.operator(t))
+	must(t, err)
+	c.bad["operator's ticket, its hash"] = bearerOf(string(ticket.Hash()))
+	c.bad["operator's ticket as cookie"] = cookieOf(&http.Cookie{Name: "leger_session", Value: c.operator(t)})
+}
+
 // endMachines: tokens that no honest machine makes, and those of one that was revoked.
 func (c *credentials) endMachines(t *testing.T) {
 	t.Helper()
@@ -224,6 +248,9 @@ func TestNoBadCredentialOpensARoute(t *testing.T) {
 		}
 		shapes := map[string][]string{}
 		for name, authorize := range c.bad {
+			if name == operatorTicket && slices.Contains(operatorRoutes(), route) {
+				continue
+			}
 			res := c.try(t, route, c.users[0], authorize)
 			if res.status != http.StatusUnauthorized {
 				t.Errorf("%s with %s: %d %s", route, name, res.status, res.body)
@@ -248,6 +275,39 @@ func TestNoBadCredentialOpensARoute(t *testing.T) {
 	}
 }
 
+// TestOnlyTheOperatorIsOne tries every kind of credential that opens other routes at those
+// of the operator.
+func TestOnlyTheOperatorIsOne(t *testing.T) {
+	t.Parallel()
+	c := newCredentials(t)
+	for _, route := range operatorRoutes() {
+		shapes := map[string]bool{}
+		for _, label := range []string{"nobody", "alice", "alice/spec", "alice+box", "alice+slow", "alice@0"} {
+			res := c.try(t, route, c.users[0], func(r *http.Request) { c.authorize(t, label, r) })
+			if res.status != http.StatusUnauthorized {
+				t.Errorf("%s as %s: %d %s", route, label, res.status, res.body)
+			}
+			_, id := failure(t, res)
+			shapes[strings.ReplaceAll(string(res.body), id, "ID")] = true
+		}
+		if len(shapes) != 1 {
+			t.Errorf("%s refuses in %d ways: %v", route, len(shapes), shapes)
+		}
+		if res := c.try(t, route, c.users[0], bearerOf(c.operator(t))); res.status != http.StatusOK {
+			t.Errorf("%s as the operator: %d %s", route, res.status, res.body)
+		}
+	}
+	refused := 0
+	for _, e := range c.allAudit(t.Context(), t, leger.UserID{}) {
+		if e.Action == leger.ActionSignInRefused && e.Detail == "not the ticket of an operator" {
+			refused++
+		}
+	}
+	if refused < 8 {
+		t.Errorf("%d refusals are on the log", refused)
+	}
+}
+
 // try asks a route as the game does, with a credential.
 func (c *credentials) try(t *testing.T, route string, as *side, authorize func(*http.Request)) answer {
 	t.Helper()
@@ -268,7 +328,7 @@ func TestAMachineThatOnlyDeliversIsToldNothingElse(t *testing.T) {
 	slow := c.machine(t, "alice+slow")
 	alice, bob := c.users[0], c.users[1]
 	for _, route := range c.api.Routes() {
-		if slices.Contains(openRoutes(), route) || route == "POST /api/auth/validate" {
+		if slices.Contains(openRoutes(), route) || slices.Contains(operatorRoutes(), route) || route == "POST /api/auth/validate" {
 			continue
 		}
 		delivers := slices.Contains(deliverRoutes(), route)

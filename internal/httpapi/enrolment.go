@@ -265,25 +265,32 @@ func (a *API) invite(w http.ResponseWriter, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
-	id, err := leger.NewID(a.Random)
+	in, ticket, err := a.newInvitation(c.user.ID)
 	if err != nil {
 		return err
 	}
-	ticket, err := leger.NewTicket(a.Random, leger.InvitationPrefix)
-	if err != nil {
-		return err
-	}
-	now := a.Now()
-	in := leger.Invitation{
-		ID: id, User: c.user.ID, Ticket: ticket.Hash(), Name: name, Role: role, Groups: groups,
-		CreatedAt: now, ExpiresAt: now.Add(leger.InvitationLifetime),
-	}
+	in.Name, in.Role, in.Groups = name, role, groups
 	ev := a.event(r, c)
-	ev.Action, ev.Subject, ev.Detail = leger.ActionMachineInvite, id, cut(string(role)+" "+name, 200)
+	ev.Action, ev.Subject, ev.Detail = leger.ActionMachineInvite, in.ID, inviteDetail(in)
 	if err := a.Stores.Invite(r.Context(), in, ev); err != nil {
 		return err
 	}
 	return ok(w, wire.InvitationMade{Invitation: wire.InvitationOf(in), Text: ticket.Reveal()})
+}
+
+func inviteDetail(in leger.Invitation) string { return cut(string(in.Role)+" "+in.Name, 200) }
+
+// newInvitation makes an invitation of a user, and its ticket.
+func (a *API) newInvitation(user leger.UserID) (leger.Invitation, leger.Ticket, error) {
+	id, err := leger.NewID(a.Random)
+	if err != nil {
+		return leger.Invitation{}, leger.Ticket{}, err
+	}
+	ticket, err := leger.NewTicket(a.Random, leger.InvitationPrefix)
+	now := a.Now()
+	return leger.Invitation{
+		ID: id, User: user, Ticket: ticket.Hash(), CreatedAt: now, ExpiresAt: now.Add(leger.InvitationLifetime),
+	}, ticket, err
 }
 
 func (a *API) withdrawInvitation(w http.ResponseWriter, r *http.Request, c caller) error {

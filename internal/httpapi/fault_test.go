@@ -263,6 +263,7 @@ func TestRequestsOfOneAddress(t *testing.T) {
 	for i, path := range []string{
 		"/api/auth/validate", "/api/auth/tailnet", "/api/enrolments", "/api/enrolments:poll",
 		"/api/auth/validate", "/api/auth/tailnet", "/api/enrolments", "/api/enrolments:poll",
+		"/api/operator/invitations", "/api/operator/rekey",
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, http.NoBody)
 		r.RemoteAddr = "192.0.2.1:1"

@@ -19,9 +19,10 @@ import (
 // Scripts of requests and answers: testdata/script/*.txt. The scripts speak only
 // HTTP, so that they hold any server to the contract:
 //
-//	LEGER_TEST_URL=https://… LEGER_TEST_JWT_SECRET=… go test ./internal/httpapi -run TestScripts
+//	LEGER_TEST_URL=https://… LEGER_TEST_JWT_SECRET=… LEGER_TEST_OPERATOR=… go test ./internal/httpapi -run TestScripts
 //
-// runs them against that one, which should not limit users; how it slows wrong
+// runs them against that one, which should not limit users, with the ticket of its
+// operator; how it slows wrong
 // credentials down is waited for. A script is exchanges, with
 // blank lines between:
 //
@@ -150,7 +151,10 @@ func externalTarget(t *testing.T) *target {
 	shared := os.Getenv("LEGER_TEST_JWT_SECRET")
 	secret, err := token.ParseSecret([]byte(shared))
 	must(t, err)
-	return &target{base: strings.TrimSuffix(base, "/"), secret: secret, shared: shared}
+	return &target{
+		base: strings.TrimSuffix(base, "/"), secret: secret, shared: shared,
+		operator: func(*testing.T) string { return os.Getenv("LEGER_TEST_OPERATOR") },
+	}
 }
 
 // player plays one script.

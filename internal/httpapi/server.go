@@ -35,6 +35,7 @@ type Stores interface {
 	leger.MachineStore
 	leger.EnrolmentStore
 	leger.LinkStore
+	leger.OperatorStore
 	leger.AuditLog
 	leger.InstallationStore
 	// Ping says whether the storage answers, within ctx.
@@ -165,6 +166,9 @@ func (a *API) routes() {
 	user("GET /api/invitations", a.invitations)
 	user("POST /api/invitations", a.invite)
 	user("DELETE /api/invitations/{id}", a.withdrawInvitation)
+
+	open("POST /api/operator/invitations", a.whenReady(a.operator(a.inviteOwner)))
+	open("POST /api/operator/rekey", a.whenReady(a.operator(a.rekey)))
 
 	user("GET /api/hosts", a.hosts)
 	machine("GET /api/hosts/{device_id}", a.host)

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -85,7 +86,24 @@ func (s *server) start(t *testing.T, change func(*httpapi.Config)) *server {
 
 // target says where the server is and how to sign tokens for it: all that a
 // script may know.
-func (s *server) target() target { return target{base: s.URL, secret: s.secret, shared: s.shared} }
+func (s *server) target() target {
+	ticket, once := "", sync.Once{}
+	return target{base: s.URL, secret: s.secret, shared: s.shared, operator: func(t *testing.T) string {
+		t.Helper()
+		once.Do(func() { ticket = s.operatorTicket(t, time.Now().Add(leger.OperatorLifetime)) })
+		return ticket
+	}}
+}
+
+// operatorTicket does what the operator does: it writes a ticket's hash into the database.
+func (s *server) operatorTicket(t *testing.T, end time.Time) string {
+	t.Helper()
+	ticket, err := leger.NewTicket(rand.Reader, leger.OperatorPrefix)
+	must(t, err)
+	s.exec(t, fmt.Sprintf(`INSERT INTO operator_tickets (ticket_hash, expires_at) VALUES ('%s', '%s')`,
+		ticket.Hash(), end.UTC().Format("2006-01-02T15:04:05.000000Z")))
+	return ticket.Reveal()
+}
 
 // syncBuffer takes log lines from many goroutines.
 type syncBuffer struct {
@@ -137,7 +155,7 @@ func must(t *testing.T, err error) {
 // exec does to the database what only an operator, or a thief, could do.
 func (s *server) exec(t *testing.T, query string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", s.path)
+	db, err := sql.Open("sqlite", "file:"+s.path+"?_pragma=busy_timeout(30000)")
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	_, err = db.ExecContext(t.Context(), query)

@@ -122,6 +122,9 @@ func (g *game) step(t *testing.T) {
 	if route == "POST /api/auth/tailnet" || (route == "POST /api/enrolments" && g.rng.IntN(2) == 0) {
 		r.Header.Set("Test-Peer", me.name)
 	} else {
+		if strings.HasPrefix(r.URL.Path, "/api/operator/") {
+			label = "operator" // in the place of me, whom it is about
+		}
 		g.authorize(t, label, r)
 	}
 	res, err := roundTrip(r)
@@ -242,7 +245,7 @@ func (g *game) learnEnrolment(t *testing.T, s *side, r *http.Request, res answer
 		} else if r.Header.Get("Test-Peer") == "" {
 			s.tickets = s.tickets[:len(s.tickets)-1]
 		}
-	case r.URL.Path == "/api/invitations" && r.Method == http.MethodPost:
+	case (r.URL.Path == "/api/invitations" || r.URL.Path == "/api/operator/invitations") && r.Method == http.MethodPost:
 		made := data[wire.InvitationMade](t, res)
 		s.invitations, s.tickets = append(s.invitations, made.ID), append(s.tickets, made.Text)
 		s.marks[made.ID], s.marks[made.Text] = true, true
@@ -356,6 +359,9 @@ func (g *game) body(route string, me, other *side) string {
 		return fmt.Sprintf(`{"poll":%q}`, g.pick("", me.polls...))
 	case "POST /api/enrolments/{code}", "POST /api/invitations":
 		return fmt.Sprintf(`{"name":%q,"groups":[%q]}`, value, "of-"+me.name)
+	case "POST /api/operator/invitations":
+		id := g.identities[me.name]
+		return fmt.Sprintf(`{"email":%q,"tailscale_user_id":%q,"tailnet":%q}`, id.Email, id.TailscaleUserID, id.Tailnet)
 	case "PATCH /api/machines/{id}":
 		return fmt.Sprintf(`{"name":%q,"groups":[%q]}`, value, "of-"+me.name)
 	case "PUT /api/hosts/{device_id}":

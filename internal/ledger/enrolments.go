@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql/driver"
+	"slices"
 	"time"
 
 	"leger.run/leger"
@@ -194,21 +195,28 @@ func (s *Store) PollEnrolment(ctx context.Context, poll leger.TicketHash, now ti
 
 // Invite implements leger.EnrolmentStore.
 func (s *Store) Invite(ctx context.Context, in leger.Invitation, audit leger.AuditEvent) error {
+	return s.invite(ctx, in, audit, nil)
+}
+
+// invite keeps an invitation after what is done first, and runs rest afterwards.
+func (s *Store) invite(
+	ctx context.Context, in leger.Invitation, audit leger.AuditEvent, first []Statement, rest ...Statement,
+) error {
 	groups, err := groupNames(in.Groups)
 	if err != nil {
 		return err
 	}
-	list := []Statement{
+	list := append(slices.Clip(first),
 		statement(dropOldInvitations, Timestamp(in.CreatedAt)),
 		deciding(insertInvitation, in.ID, in.User.String(), string(in.Ticket), in.Name, string(in.Role), groups,
 			Timestamp(in.CreatedAt), Timestamp(in.ExpiresAt), int64(leger.MaxInvitations)),
-		s.auditChange(audit),
-	}
+		s.auditChange(audit))
+	list = append(list, rest...)
 	_, err = s.decide(ctx, SurvivesPowerLoss, list, func(ctx context.Context) error {
 		if open, err := s.Invitations(ctx, in.User, in.CreatedAt); err != nil || len(open) < leger.MaxInvitations {
 			return err
 		}
-		return leger.Errorf(leger.CodeConflict, "you have %d open invitations, and no more are made", leger.MaxInvitations).
+		return leger.Errorf(leger.CodeConflict, "%d invitations are open, and no more are made", leger.MaxInvitations).
 			WithHint("withdraw some on the page of machines, or wait: each ends after an hour")
 	})
 	return err

@@ -74,8 +74,8 @@ func (*UndecidedError) Error() string   { return "a condition of the write did n
 func (e *UndecidedError) Unwrap() error { return e.Err }
 
 // Store implements leger.SecretStore, UserStore, SessionStore, ReleaseStore,
-// HostStore, MachineStore, EnrolmentStore, LinkStore, AuditLog and InstallationStore on
-// an engine. Safe for concurrent use.
+// HostStore, MachineStore, EnrolmentStore, LinkStore, OperatorStore, AuditLog and
+// InstallationStore on an engine. Safe for concurrent use.
 type Store struct {
 	engine Engine
 	now    func() time.Time
@@ -92,6 +92,7 @@ var (
 	_ leger.MachineStore   = (*Store)(nil)
 	_ leger.EnrolmentStore = (*Store)(nil)
 	_ leger.LinkStore      = (*Store)(nil)
+	_ leger.OperatorStore  = (*Store)(nil)
 	_ leger.AuditLog       = (*Store)(nil)
 
 	_ leger.InstallationStore = (*Store)(nil)

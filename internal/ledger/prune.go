@@ -58,6 +58,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) (upTo time.Time, err e
 		statement(pruneWrongCodes, Timestamp(upTo.Add(-leger.EnrolmentLifetime))),
 		statement(dropOldInvitations, Timestamp(upTo)),
 		statement(dropOldLinks, Timestamp(upTo)),
+		statement(dropOldTickets, Timestamp(upTo)),
 		statement(pruneSignOuts, Timestamp(upTo.Add(-signOutKept))))
 	if err == nil {
 		err = s.pruneAudit(ctx, now, kept, upTo.Add(fromTheFuture))

@@ -7,6 +7,9 @@ import (
 	"leger.run/leger"
 )
 
+// tellBatch is how many accounts' logs tell of a change of the key in one transaction.
+const tellBatch = 500
+
 const (
 	// What is read is the record alone: who asks wants to open it, whatever the ledger
 	// says of its secret.
@@ -15,10 +18,25 @@ SELECT user_uuid, name, version, created_at, encrypted_value, nonce, encryption_
 FROM secret_versions WHERE (user_uuid, name, version) > (?1, ?2, ?3)
 ORDER BY user_uuid, name, version LIMIT ?4`
 
-	// The nonce says that it is still the same value; a record that was deleted stays so.
+	// The nonce says that it is still the same value, and the key that nobody was faster;
+	// a record that was deleted stays so.
 	resealRecord = `
 UPDATE secret_versions SET encrypted_value = ?4, encryption_version = ?5, key_id = ?6
-WHERE user_uuid = ?1 AND name = ?2 AND version = ?3 AND nonce = ?7`
+WHERE user_uuid = ?1 AND name = ?2 AND version = ?3 AND nonce = ?7 AND key_id = ?8`
+
+	countVersions = `SELECT count(*) FROM secret_versions`
+
+	// The first account is told once the row is there, the next one once told is the one
+	// before.
+	beginRekey = `INSERT INTO rekeys (key_id) VALUES (?1) ON CONFLICT (key_id) DO NOTHING`
+
+	selectRekey = `SELECT told FROM rekeys WHERE key_id = ?1`
+
+	goOnTelling = `UPDATE rekeys SET told = ?3 WHERE key_id = ?1 AND told = ?2`
+
+	endRekey = `DELETE FROM rekeys WHERE key_id = ?1 AND told = ?2`
+
+	selectNextUserIDs = `SELECT user_uuid FROM users WHERE user_uuid > ?1 ORDER BY user_uuid LIMIT ?2`
 
 	selectCounts = `
 SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM secrets WHERE deleted_at IS NULL),
@@ -37,25 +55,69 @@ SELECT ?1, u.user_uuid, ?2, ?3, 0, 0, ?4, '', '', '', ?5, stamped.value ->> 1
 FROM json_each(?6) AS stamped CROSS JOIN users AS u ON u.user_uuid = stamped.value ->> 0`
 )
 
-// SealedVersions gives up to limit kept versions of all users that come after the place
-// after, in order of user, name and version. Of SecretInfo they have User, Name, Version,
-// UpdatedAt and ValueID.
+// SealedVersions implements leger.RekeyStore, in order of user, name and version. Of
+// SecretInfo the records have User, Name, Version, UpdatedAt and ValueID.
 func (s *Store) SealedVersions(ctx context.Context, after leger.RecordPlace, limit int) (list []leger.SealedSecret, err error) {
 	args := []driver.Value{after.User, after.Name, int64(after.Version), int64(limit)}
 	err = s.read(ctx, selectRecords, args, func(r *Row) { list = append(list, record(r)) })
 	return list, err
 }
 
-// Reseal replaces how the records are sealed: all of them or none, but for those that are
-// gone or hold another value now. Nonces stay.
-func (s *Store) Reseal(ctx context.Context, records []leger.SealedSecret) error {
+// Reseal implements leger.RekeyStore. Nonces stay.
+func (s *Store) Reseal(ctx context.Context, records []leger.ResealedSecret) error {
 	list := make([]Statement, len(records))
 	for i := range records {
 		r := &records[i]
 		list[i] = statement(resealRecord, r.User.String(), r.Name.String(), int64(r.Version),
-			encoded(r.Ciphertext), int64(r.EncryptionVersion), r.KeyID, encoded(r.Nonce))
+			encoded(r.Ciphertext), int64(r.EncryptionVersion), r.KeyID, encoded(r.Nonce), r.FormerKeyID)
 	}
 	return s.write(ctx, SurvivesPowerLoss, list...)
+}
+
+// CountVersions implements leger.RekeyStore.
+func (s *Store) CountVersions(ctx context.Context) (n int, err error) {
+	err = s.read(ctx, countVersions, nil, func(r *Row) { n = int(r.Integer()) })
+	return n, err
+}
+
+// BeginRekey implements leger.RekeyStore.
+func (s *Store) BeginRekey(ctx context.Context, keyID string) error {
+	return s.write(ctx, SurvivesPowerLoss, statement(beginRekey, keyID))
+}
+
+// TellRekey implements leger.RekeyStore.
+func (s *Store) TellRekey(ctx context.Context, keyID string, e leger.AuditEvent) (more bool, err error) {
+	told, noted := "", false
+	err = s.read(ctx, selectRekey, []driver.Value{keyID}, func(r *Row) { told, noted = r.Text(), true })
+	if err != nil || !noted {
+		return false, err
+	}
+	var users []leger.UserID
+	err = s.read(ctx, selectNextUserIDs, []driver.Value{told, int64(tellBatch)}, func(r *Row) {
+		users = append(users, parsed(r, leger.ParseUserID))
+	})
+	if err != nil {
+		return false, err
+	}
+	more = len(users) == tellBatch
+	first := deciding(endRekey, keyID, told)
+	if more {
+		first = deciding(goOnTelling, keyID, told, users[len(users)-1].String())
+	}
+	events, err := s.eventFor(users, e)
+	if err != nil {
+		return false, err
+	}
+	_, err = s.decide(ctx, SurvivesPowerLoss, []Statement{first, events}, func(ctx context.Context) error {
+		now := "" // of a rekey that is over
+		err := s.read(ctx, selectRekey, []driver.Value{keyID}, func(r *Row) { now = "told " + r.Text() })
+		if err == nil && now != "told "+told {
+			err = leger.Errorf(leger.CodeConflict, "somebody else is changing the key at the same moment").
+				WithHint("try again")
+		}
+		return err
+	})
+	return more, err
 }
 
 // record reads the columns of selectRecords.
@@ -110,15 +172,24 @@ func (s *Store) RecordForAll(ctx context.Context, e leger.AuditEvent) error {
 }
 
 func (s *Store) eventForAll(ctx context.Context, e leger.AuditEvent) (Statement, error) {
-	e = leger.AuditEvent{At: s.eventTime(e), Action: e.Action, Subject: e.Subject, Credential: e.Credential, Detail: e.Detail}
-	at := Timestamp(e.At)
-	var stamped [][2]string
-	err := s.read(ctx, selectUserIDs, nil, func(r *Row) {
-		e.User = parsed(r, leger.ParseUserID)
-		stamped = append(stamped, [2]string{e.User.String(), s.stamp(at, e)})
-	})
+	var users []leger.UserID
+	err := s.read(ctx, selectUserIDs, nil, func(r *Row) { users = append(users, parsed(r, leger.ParseUserID)) })
 	if err != nil {
 		return Statement{}, err
+	}
+	return s.eventFor(users, e)
+}
+
+// eventFor records e for these accounts: its Action, Subject, Credential and Detail.
+func (s *Store) eventFor(users []leger.UserID, e leger.AuditEvent) (Statement, error) {
+	e = leger.AuditEvent{
+		At: s.eventTime(e), Action: e.Action, Subject: e.Subject, Credential: e.Credential, Detail: e.Detail,
+	}
+	at := Timestamp(e.At)
+	stamped := make([][2]string, len(users))
+	for i, user := range users {
+		e.User = user
+		stamped[i] = [2]string{user.String(), s.stamp(at, e)}
 	}
 	list, err := listJSON(stamped)
 	return statement(insertEventForAll, at, string(e.Action), e.Subject, string(e.Credential), e.Detail, list), err

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
@@ -26,8 +27,20 @@ func TestMain(m *testing.M) {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
-		s := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "leger.db")})
-		return storetest.Stores{Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s, Audit: s, Installation: s, Chain: s}
+		path := filepath.Join(t.TempDir(), "leger.db")
+		s := open(t, sqlite.Config{Path: path})
+		return storetest.Stores{
+			Secrets: s, Users: s, Sessions: s, Releases: s, Hosts: s, Machines: s, Enrolments: s, Links: s,
+			Operator: s, Audit: s, Installation: s, Chain: s,
+			Execute: func(ctx context.Context, statement string) error {
+				db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(30000)")
+				if err != nil {
+					return err
+				}
+				_, err = db.ExecContext(ctx, statement)
+				return errors.Join(err, db.Close())
+			},
+		}
 	})
 }
 
@@ -152,7 +165,7 @@ func TestTimesAreSortableText(t *testing.T) {
 // raw opens the file as any other program would.
 func raw(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(30000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ import (
 	"leger.run/leger/internal/chain"
 )
 
-// Stores are the contracts under test, usually one value ten times.
+// Stores are the contracts under test, usually one value many times.
 type Stores struct {
 	Secrets    leger.SecretStore
 	Users      leger.UserStore
@@ -33,11 +33,15 @@ type Stores struct {
 	Machines   leger.MachineStore
 	Enrolments leger.EnrolmentStore
 	Links      leger.LinkStore
+	Operator   leger.OperatorStore
 	Audit      leger.AuditLog
 
 	Installation leger.InstallationStore
 
 	Chain Chain
+
+	// Execute runs a statement as somebody does who can write to the database.
+	Execute func(ctx context.Context, sql string) error
 }
 
 // Chain is the part of a store that makes its audit log one that can be checked.
@@ -56,7 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"Secrets": secretTests(), "SecretWriters": secretWriterTests(), "Users": userTests(),
 		"Sessions": sessionTests(), "Releases": releaseTests(), "Hosts": hostTests(), "Audit": auditTests(),
 		"Installation": installationTests(), "Machines": machineTests(), "Scopes": scopeTests(),
-		"Links": linkTests(), "Enrolments": enrolmentTests(), "Chain": chainTests(),
+		"Links": linkTests(), "Enrolments": enrolmentTests(), "Chain": chainTests(), "Operator": operatorTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -173,9 +173,45 @@ func TestResealNamesWhatItCannotOpen(t *testing.T) {
 	}
 	record := s.sealed(t)[0]
 	record.Ciphertext[0] ^= 1
-	must(t, s.store.Reseal(t.Context(), []leger.SealedSecret{record}))
+	must(t, s.store.Reseal(t.Context(), []leger.ResealedSecret{{SealedSecret: record, FormerKeyID: record.KeyID}}))
 	v = s.with(t, newKey(t), s.key)
 	if _, err := v.Reseal(t.Context(), s.store, func(int) {}); !errors.Is(err, leger.ErrInternal) {
 		t.Errorf("a damaged record = %v", err)
+	}
+}
+
+// A part is bounded in records, and in bytes: 50 of the longest values would be more than a
+// Worker has room for. Only what is sealed anew counts.
+func TestPartsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newSafe(t)
+	for i := range 40 {
+		s.put(t, fmt.Sprintf("big%02d", i), strings.Repeat("x", leger.MaxSecretValue))
+	}
+	for i := range 60 {
+		s.put(t, fmt.Sprintf("small%02d", i), "x")
+	}
+	key := newKey(t)
+	s.UseKeys(ring(t, key, s.key))
+	parts := func() (sizes []int) {
+		var at leger.RecordPlace
+		for {
+			part, err := s.ResealPart(t.Context(), s.store, s.KeyID(), at)
+			must(t, err)
+			sizes = append(sizes, part.Passed)
+			if at = part.Last; part.End {
+				return sizes
+			}
+		}
+	}
+	if got := parts(); !slices.Equal(got, []int{16, 16, 50, 18}) {
+		t.Errorf("parts of %v", got)
+	}
+	s.onlyKey(t, key)
+	if got := parts(); !slices.Equal(got, []int{50, 50, 0}) {
+		t.Errorf("the second time parts of %v", got)
+	}
+	if _, err := s.ResealPart(t.Context(), s.store, "another", leger.RecordPlace{}); !errors.Is(err, leger.ErrConflict) {
+		t.Errorf("with another key than it began with: %v", err)
 	}
 }

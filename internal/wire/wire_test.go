@@ -121,8 +121,17 @@ func shapes(t *testing.T) map[string]any {
 		"enrolment":       envelope(wire.EnrolmentOf(leger.Enrolment{Code: code, Machine: machine, ExpiresAt: edited})),
 		"invitations":     envelope(wire.Invitations{Invitations: []wire.Invitation{wire.InvitationOf(leger.Invitation{ID: release.ID, Name: "nas", Role: leger.RoleDeliver, Groups: []string{"home"}, CreatedAt: made, ExpiresAt: edited})}}),
 		"invitation_made": envelope(wire.InvitationMade{Invitation: wire.InvitationOf(leger.Invitation{ID: release.ID, Role: leger.RoleFull, CreatedAt: made, ExpiresAt: edited}), Text: "leger-invite-…"}),
-		"host":            envelope(wire.HostOf(host)),
-		"host_bare":       envelope(wire.HostOf(bare)),
+		"owner_invited": envelope(wire.OwnerInvited{
+			InvitationMade: wire.InvitationMade{
+				Invitation: wire.InvitationOf(leger.Invitation{ID: release.ID, Role: leger.RoleFull, CreatedAt: made, ExpiresAt: edited}),
+				Text:       "leger-invite-…",
+			},
+			User: aUser, Created: true,
+		}),
+		"rekeyed":      envelope(wire.Rekeyed{KeyID: "0123456789abcdef", Resealed: 50, Passed: 100, Total: 120, Next: "e30"}),
+		"rekeyed_done": envelope(wire.Rekeyed{KeyID: "0123456789abcdef", Passed: 120, Total: 120, Former: []string{"fedcba9876543210"}}),
+		"host":         envelope(wire.HostOf(host)),
+		"host_bare":    envelope(wire.HostOf(bare)),
 		"hosts": envelope(wire.Hosts{Hosts: []wire.HostSummary{
 			wire.HostSummaryOf(summary, false, false), wire.HostSummaryOf(summary, true, true), wire.HostSummaryOf(leger.HostSummary{Host: bare}, true, true),
 		}, NextCursor: "Ym94LTIKbG9jYWwtMGE"}),
@@ -145,6 +154,8 @@ func shapes(t *testing.T) map[string]any {
 		"request_machine_1": wire.MachinePatch{Groups: &[]string{"home"}},
 		"request_enrolment": wire.EnrolmentAsk{Name: "box-1", UnixUser: "me", PublicKey: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", CLIVersion: "0.2.0", Invitation: "leger-invite-…"},
 		"request_poll":      wire.EnrolmentPoll{Poll: "leger-poll-…"},
+		"request_owner":     wire.OwnerInvite{Email: "alice@github", TailscaleUserID: "u123456789", Tailnet: "example.ts.net", Name: "nas"},
+		"request_rekey":     wire.Rekey{Cursor: "e30"},
 		"request_terms":     wire.MachineTerms{Name: "nas", Role: leger.RoleDeliver, Groups: []string{"home"}},
 		"request_update":    wire.ReleaseUpdate{Description: &text},
 		"request_report": wire.HostReport{

@@ -655,6 +655,56 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/operator/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invite a person
+         * @description Makes the account if there is none, and an invitation of the role `full` that
+         *     enrols a machine of theirs, within an hour. Without `tailscale_user_id` it is the
+         *     account with that e-mail or, if there is none, a local one, as that of
+         *     `leger-server login-link`. With it, `tailnet` is needed, too. The text is given
+         *     once. The 51st open invitation is 409.
+         */
+        post: operations["inviteOwner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/rekey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Seal the next records with the current encryption key
+         * @description At most 50 records in one request, while values are read and written. `next` is
+         *     the cursor to ask with again, until there is none: then every record and the key
+         *     of the audit log are sealed with the key `key_id`, every owner's audit log says
+         *     so, if there was anything to seal, and `former` are the keys that the server no
+         *     longer needs. Without a cursor it begins anew and passes over what is done, so it
+         *     may be interrupted anywhere. 409 when a record needs a key that the server does
+         *     not have, or the server's key is another one than when it began.
+         */
+        post: operations["rekey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/hosts": {
         parameters: {
             query?: never;
@@ -2779,6 +2829,103 @@ export interface operations {
             401: components["responses"]["InvalidToken"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    inviteOwner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    email: string;
+                    /** @description As in u123456789. */
+                    tailscale_user_id?: string;
+                    tailnet?: string;
+                    /** @description The machine's; without it, it has its own. */
+                    name?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description It is open. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: components["schemas"]["Invitation"] & {
+                            invitation: string;
+                            user: components["schemas"]["User"];
+                            /** @description Whether the account was made for it. */
+                            created: boolean;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rekey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    cursor?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description How far it is. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Success"] & {
+                        data?: {
+                            key_id: string;
+                            /** @description Records that this request sealed anew. */
+                            resealed: number;
+                            /** @description Records that were looked at so far. */
+                            passed: number;
+                            /** @description Records that there were when it began. */
+                            total: number;
+                            /** @description The cursor of the next request; absent when it is done. */
+                            next?: string;
+                            former?: string[];
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["InvalidToken"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
