@@ -44,6 +44,9 @@ type Config struct {
 	Secrets map[string]string
 	// Unmigrated leaves the databases as they are.
 	Unmigrated bool
+	// Before is called when the databases are migrated, before the Worker runs; nil does
+	// nothing.
+	Before func(*Worker) error
 	// Quiet keeps wrangler from logging every request, which takes longer than a
 	// small Worker needs to answer one. The Worker's own log is gone, too.
 	Quiet bool
@@ -97,7 +100,7 @@ func Start(ctx context.Context, c Config) (_ *Worker, err error) {
 		}
 	}()
 	if w.config.Persist == "" {
-		w.config.Persist = filepath.Join(private, "state")
+		w.config.Persist = filepath.Join(private, ".wrangler", "state") // as wrangler itself would
 	}
 	databases, err := w.prepare()
 	if err != nil {
@@ -108,6 +111,11 @@ func Start(ctx context.Context, c Config) (_ *Worker, err error) {
 			if _, err := w.Wrangler(ctx, "d1", "migrations", "apply", name); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if c.Before != nil {
+		if err := c.Before(w); err != nil {
+			return nil, err
 		}
 	}
 	port, err := freePort(ctx)
