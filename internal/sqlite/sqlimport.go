@@ -133,14 +133,17 @@ func (s *sandbox) schema(ctx context.Context, known []migrations.Migration) (int
 		delete(applied, known[n].Name)
 		n++
 	}
-	for _, name := range slices.Sorted(maps.Keys(applied)) {
+	others := slices.Sorted(maps.Keys(applied))
+	for _, name := range others {
 		digits, _, _ := strings.Cut(name, "_")
 		if number, err := strconv.Atoi(digits); err == nil && number > len(known) {
 			return 0, newerDump("its migration " + name)
 		}
-		return 0, badDump("its migrations are not those of Leger: %s", shown(name))
 	}
-	if n == 0 {
+	switch {
+	case len(others) > 0:
+		return 0, badDump("its migrations are not those of Leger: %s", shown(others[0]))
+	case n == 0:
 		return 0, badDump("it has no migration: it holds no data of Leger's")
 	}
 	return n, nil
