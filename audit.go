@@ -38,6 +38,7 @@ const (
 	ActionMachineInvite     Action = "machine.invite" // subject: the invitation's id
 	ActionMachineUninvite   Action = "machine.uninvite"
 	ActionKeyRotate         Action = "key.rotate"
+	ActionServerMove        Action = "server.move"    // the server's data went to another database
 	ActionServerRestore     Action = "server.restore" // the server's data was restored from a backup
 	ActionAuditRestart      Action = "audit.restart"  // the chains of the audit log were begun anew
 )
@@ -94,8 +95,8 @@ func Actions() []Action {
 		ActionAccessDenied, ActionAuditRestart, ActionHostAdd, ActionHostForget, ActionKeyRotate, ActionMachineDeny, ActionMachineEnrol,
 		ActionMachineInvite, ActionMachineRevoke, ActionMachineUninvite, ActionMachineUpdate, ActionReleaseCreate,
 		ActionReleaseDelete, ActionReleaseUpdate, ActionSecretCreate, ActionSecretDelete, ActionSecretRead,
-		ActionSecretRestore, ActionSecretScope, ActionSecretUpdate, ActionServerRestore, ActionSessionEnd, ActionSessionLink,
-		ActionTokenRevoke,
+		ActionSecretRestore, ActionSecretScope, ActionSecretUpdate, ActionServerMove, ActionServerRestore, ActionSessionEnd,
+		ActionSessionLink, ActionTokenRevoke,
 		ActionUserDelete, ActionSignIn, ActionSignInRefused, ActionSignOutEverywhere, ActionUserUpdate,
 	}
 }

@@ -108,7 +108,7 @@ func (p program) backupOptions(ctx context.Context, args []string) (o backupOpti
 func (p program) checkTarget(o backupOptions) error {
 	if o.file == toStdout {
 		if isTerminal(p.stdout) {
-			return leger.Invalid("file", "a backup is not for a terminal").WithHint("redirect it, or name a file")
+			return leger.Invalid("file", "this is not for a terminal").WithHint("redirect it, or name a file")
 		}
 		return nil
 	}

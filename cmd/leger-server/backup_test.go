@@ -416,6 +416,12 @@ func TestKilledRestoreIsOldOrNew(t *testing.T) {
 	s, _ := serving(t, 20)
 	file := filepath.Join(t.TempDir(), "leger.backup")
 	succeeds(t, "backup", file, "--data", s.data)
+	killedIsOldOrNew(t, s, "restore", file)
+}
+
+// killedIsOldOrNew kills the command that puts the server's 20 secrets into another directory.
+func killedIsOldOrNew(t *testing.T, s *server, verb, file string) {
+	t.Helper()
 	s.kill()
 	data := filepath.Join(t.TempDir(), "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -424,7 +430,7 @@ func TestKilledRestoreIsOldOrNew(t *testing.T) {
 	for _, key := range []string{"encryption.key", "jwt.secret"} {
 		copyFile(t, filepath.Join(s.data, key), filepath.Join(data, key))
 	}
-	whole := measure(t, "restore", file, "--data", data)
+	whole := measure(t, verb, file, "--data", data)
 	outcomes := map[string]int{}
 	for i := range killtest.Times(t, 12) {
 		marker := fmt.Sprintf("round %d", i)
@@ -432,12 +438,12 @@ func TestKilledRestoreIsOldOrNew(t *testing.T) {
 		set(t, running.client(), "marker", marker)
 		running.kill()
 		d := whole * time.Duration(i*7%20+1) / 16
-		finished := killedAfter(t, d, "restore", file, "--data", data)
+		finished := killedAfter(t, d, verb, file, "--data", data)
 		running = start(t, data, nil)
 		list := values(t, running.client())
 		switch old := len(list.Secrets) == 21; {
 		case old && finished:
-			t.Errorf("%s: the restore was reported and is not there", marker)
+			t.Errorf("%s: the %s was reported and is not there", marker, verb)
 		case old:
 			outcomes["old"]++
 			for _, sec := range list.Secrets {

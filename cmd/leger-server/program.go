@@ -36,6 +36,10 @@ Usage:
   leger-server backup FILE [flags]  write a backup, while the server runs or not
   leger-server verify FILE [flags]  read a backup to its end and open every record in it
   leger-server restore FILE [flags] put a backup in place, after verifying it
+  leger-server export FILE [flags]  write the data as SQL for a database of Cloudflare's, while
+                                    the server runs or not
+  leger-server import FILE [flags]  put such SQL in place, or what wrangler d1 export wrote,
+                                    after verifying it
   leger-server rekey [flags]        make a new encryption key and seal every record with
                                     it, while the server runs or not; can be interrupted
   leger-server rekey --shared-secret  make a new shared secret: tokens made with the former
@@ -73,6 +77,9 @@ backup only (FILE may be - for standard output):
   --passphrase                encrypt with a passphrase, asked for without showing it
   --passphrase-file PATH      encrypt with the passphrase on this file's first line
   --with-keys                 put the keys in too; only if it is encrypted
+  --force                     replace FILE if it exists
+
+export only (FILE may be - for standard output; import takes - as standard input):
   --force                     replace FILE if it exists
 
 verify and restore (FILE may be - for standard input):
@@ -169,6 +176,10 @@ func (p program) run(ctx context.Context) error {
 		return p.verifyBackup(ctx, args)
 	case "restore":
 		return p.restore(ctx, args)
+	case "export":
+		return p.export(ctx, args)
+	case "import":
+		return p.importSQL(ctx, args)
 	case "rekey":
 		return p.rekey(ctx, args)
 	case "audit":

@@ -142,31 +142,43 @@ func (p program) unpackDatabase(ctx context.Context, from io.Reader, file, path 
 
 // prepared is a database that a server may start on.
 type prepared struct {
-	epoch int64
-	audit string // whether the audit log fits, in a sentence
+	manifest backup.Manifest // of what is in it, its epoch the former one
+	epoch    int64           // the new one
+	audit    string          // whether the audit log fits, in a sentence
 }
 
-// prepare makes an unpacked database one that a server may start on: migrated, verified
-// to its last record, of a new epoch, with no browser signed in. The manifest of a
+// prepare makes an unpacked database one that a server may start on. The manifest of a
 // database alone is what was found in it.
 func (p program) prepare(ctx context.Context, data string, found *unpacked, path string) (out prepared, err error) {
 	ring, err := p.ringFor(data, found.Keys)
 	if err != nil {
 		return out, err
 	}
+	event := leger.AuditEvent{
+		Action: leger.ActionServerRestore, Detail: "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339),
+	}
+	if found.bare {
+		event.Detail = "a database without a manifest"
+	}
+	out, err = p.renew(ctx, ring, path, found.Manifest.Epoch, event)
+	if err == nil && found.bare {
+		found.Manifest = out.manifest
+		found.Manifest.Epoch = out.epoch
+	}
+	return out, err
+}
+
+// renew makes a copy of a database one that a server may start on: migrated, verified to its
+// last record, of an epoch above the former one, with no browser signed in. Every account's
+// audit log tells of it.
+func (p program) renew(ctx context.Context, ring *vault.KeyRing, path string, former int64, e leger.AuditEvent) (out prepared, err error) {
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Now: p.now, Readers: 1})
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	m, err := p.inspect(ctx, store, ring)
-	if err != nil {
+	if out.manifest, err = p.inspect(ctx, store, ring); err != nil {
 		return out, err
-	}
-	detail := "backup of " + found.Manifest.CreatedAt.UTC().Format(time.RFC3339)
-	epoch := found.Manifest.Epoch
-	if found.bare {
-		found.Manifest, detail = m, "a database without a manifest"
 	}
 	if out.audit, err = auditVerdict(ctx, store, ring); err != nil {
 		return out, err
@@ -175,17 +187,14 @@ func (p program) prepare(ctx context.Context, data string, found *unpacked, path
 	if err := store.OpenAuditKey(ctx, ring, p.random); err != nil && !errors.Is(err, leger.ErrInternal) {
 		return out, err
 	}
-	if err := store.EndSessions(ctx, leger.AuditEvent{
-		Action: leger.ActionServerRestore, Credential: leger.CredentialOperator,
-		Detail: detail,
-	}); err != nil {
+	e.Credential = leger.CredentialOperator
+	if err := store.EndSessions(ctx, e); err != nil {
 		return out, err
 	}
-	in, err := store.Installation(ctx)
-	if err == nil && in.Epoch <= epoch { // Open raises that of a copy
-		err = leger.Errorf(leger.CodeInternal, "the epoch of the restored database is %d, not above %d", in.Epoch, epoch)
+	out.epoch, out.manifest.Epoch = out.manifest.Epoch, former
+	if out.epoch <= former { // Open raises that of a copy
+		err = leger.Errorf(leger.CodeInternal, "the epoch of the new database is %d, not above %d", out.epoch, former)
 	}
-	out.epoch = in.Epoch
 	return out, err
 }
 
@@ -232,28 +241,40 @@ func (p program) restore(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	d, err := p.lockData(dir)
+	var found unpacked
+	var ready prepared
+	aside, err := p.replaceData(dir, func(s *backup.Staging) (replace []string, err error) {
+		found, ready, replace, err = p.stage(ctx, dir, s, file, u)
+		return replace, err
+	})
 	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.release()) }()
-	staging, err := backup.Stage(dir)
-	if err != nil {
-		return err
-	}
-	found, ready, replace, err := p.stage(ctx, dir, staging, file, u)
-	if err != nil {
-		return errors.Join(err, staging.Abandon())
-	}
-	aside, err := staging.Commit(p.now(), replace, removed(replace))
-	if err != nil {
-		return errors.Join(err, staging.Abandon())
-	}
-	if _, err := backup.Complete(dir); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "%sEvery record was opened. %s\n%s", describe(found), ready.audit, restored(dir, aside, ready.epoch, found))
 	return err
+}
+
+// replaceData puts what fill stages in the place of the data directory's files, whole or not
+// at all, and gives the directory inside it to which those moved. fill names the files.
+func (p program) replaceData(dir string, fill func(*backup.Staging) ([]string, error)) (aside string, err error) {
+	d, err := p.lockData(dir)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, d.release()) }()
+	staging, err := backup.Stage(dir)
+	if err != nil {
+		return "", err
+	}
+	replace, err := fill(staging)
+	if err == nil {
+		aside, err = staging.Commit(p.now(), replace, removed(replace))
+	}
+	if err != nil {
+		return "", errors.Join(err, staging.Abandon())
+	}
+	_, err = backup.Complete(dir)
+	return aside, err
 }
 
 // stage fills the staging directory and names the files that are in it.

@@ -71,6 +71,37 @@ func (k keys) secret(t *testing.T) token.Secret {
 // gives its URL.
 func startNative(t *testing.T, k keys) string {
 	t.Helper()
+	url, _ := startNativeIn(t, k, filepath.Join(t.TempDir(), "data"))
+	return url
+}
+
+// runNative runs one of leger-server's commands, and gives what it said.
+func runNative(t *testing.T, k keys, args ...string) string {
+	t.Helper()
+	program, err := native()
+	if err != nil {
+		t.Fatalf("build leger-server: %v", err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = k.environ(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("leger-server %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// environ is that of a leger-server with these keys.
+func (k keys) environ(t *testing.T) []string {
+	t.Helper()
+	return []string{
+		"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ENCRYPTION_KEY=" + k.encryption, "JWT_SECRET=" + k.shared,
+	}
+}
+
+// startNativeIn runs leger-server on a data directory until it is stopped or the test ends.
+func startNativeIn(t *testing.T, k keys, data string) (url string, stop func()) {
+	t.Helper()
 	program, err := native()
 	if err != nil {
 		t.Fatalf("build leger-server: %v", err)
@@ -78,8 +109,8 @@ func startNative(t *testing.T, k keys) string {
 	// With port 0 its public URL would not be the one it is called by, and it would
 	// take its own pages for another site's.
 	listen := freeAddress(t)
-	cmd := exec.CommandContext(t.Context(), program, "--listen", listen, "--data", filepath.Join(t.TempDir(), "data"), "--rate-limit", "0")
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ENCRYPTION_KEY=" + k.encryption, "JWT_SECRET=" + k.shared}
+	cmd := exec.CommandContext(t.Context(), program, "--listen", listen, "--data", data, "--rate-limit", "0")
+	cmd.Env = k.environ(t)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -103,10 +134,14 @@ func startNative(t *testing.T, k keys) string {
 			log.WriteByte('\n')
 		}
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
 		<-ended
 		_ = cmd.Wait()
+	})
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		stop()
 		if t.Failed() {
 			t.Logf("the end of leger-server's log:\n%s", tail(log.String(), 5))
 		}
@@ -115,7 +150,7 @@ func startNative(t *testing.T, k keys) string {
 	if !ok {
 		t.Fatal("leger-server did not start")
 	}
-	return "http://" + address
+	return "http://" + address, stop
 }
 
 func freeAddress(t *testing.T) string {

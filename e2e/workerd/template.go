@@ -21,7 +21,7 @@ var templates = struct {
 // migrate brings the databases up to date: by copying a template where the storage is
 // new, else by wrangler.
 func (w *Worker) migrate(ctx context.Context, settings Settings) error {
-	if w.config.Persist != filepath.Join(w.private, "state") {
+	if w.config.Persist != w.ownState() {
 		return w.applyMigrations(ctx, settings)
 	}
 	key, err := json.Marshal(settings.list("d1_databases"))

@@ -44,6 +44,9 @@ type Config struct {
 	Secrets map[string]string
 	// Unmigrated leaves the databases as they are.
 	Unmigrated bool
+	// Before is called when the databases are migrated, before the Worker runs; nil does
+	// nothing.
+	Before func(*Worker) error
 	// Quiet keeps wrangler from logging every request, which takes longer than a
 	// small Worker needs to answer one. The Worker's own log is gone, too.
 	Quiet bool
@@ -97,7 +100,7 @@ func Start(ctx context.Context, c Config) (_ *Worker, err error) {
 		}
 	}()
 	if w.config.Persist == "" {
-		w.config.Persist = filepath.Join(private, "state")
+		w.config.Persist = w.ownState()
 	}
 	settings, err := w.prepare()
 	if err != nil {
@@ -105,6 +108,11 @@ func Start(ctx context.Context, c Config) (_ *Worker, err error) {
 	}
 	if !c.Unmigrated {
 		if err := w.migrate(ctx, settings); err != nil {
+			return nil, err
+		}
+	}
+	if c.Before != nil {
+		if err := c.Before(w); err != nil {
 			return nil, err
 		}
 	}
@@ -164,6 +172,9 @@ func (w *Worker) prepare() (Settings, error) {
 func (w *Worker) settingsFile() string { return filepath.Join(w.private, "wrangler.json") }
 func (w *Worker) envFile() string      { return filepath.Join(w.private, "secrets.env") }
 func (w *Worker) home() string         { return filepath.Join(w.private, "home") }
+
+// ownState is the storage that goes with the Worker, where wrangler itself would have it.
+func (w *Worker) ownState() string { return filepath.Join(w.private, ".wrangler", "state") }
 
 // environ has nothing of the caller's: no account, no proxy, no settings.
 func (w *Worker) environ() []string {

@@ -13,10 +13,15 @@ import (
 )
 
 // Wrangler runs a wrangler command on the Worker's local storage and gives what it
-// printed on standard output. Values belong in files: arguments are for all to see.
+// printed on standard output. Values belong in files: arguments are for all to see. d1
+// export works only where Config.Persist was empty.
 func (w *Worker) Wrangler(ctx context.Context, args ...string) (string, error) {
-	args = append([]string{w.config.wrangler()}, args...)
-	args = append(args, "--config", w.settingsFile(), "--local", "--persist-to", w.config.Persist)
+	where := []string{"--config", w.settingsFile(), "--local"}
+	// d1 export cannot be told where, and looks beside its configuration.
+	if len(args) < 2 || args[0] != "d1" || args[1] != "export" {
+		where = append(where, "--persist-to", w.config.Persist)
+	}
+	args = append(append([]string{w.config.wrangler()}, args...), where...)
 	cmd := exec.CommandContext(ctx, w.config.node(), args...)
 	cmd.Dir, cmd.Env = w.private, w.environ()
 	var out, warnings bytes.Buffer

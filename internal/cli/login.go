@@ -75,7 +75,7 @@ func (a *app) login(ctx context.Context, in login) error {
 	if err != nil {
 		former = signin.SignIn{}
 	}
-	if again, err := a.signedInAlready(ctx, in, anon, former); again || err != nil {
+	if again, err := a.signedInAlready(ctx, in, anon, former, file); again || err != nil {
 		return err
 	}
 	ownKey := slices.Contains(accepted, leger.SignInMachine)
@@ -103,9 +103,13 @@ func (a *app) hasSecret(accepted []leger.SignInMethod) bool {
 
 // signedInAlready gives a browser its link where the machine signs in with a key of
 // its own, which the server takes, and the user is still the same. Nothing else is
-// needed then: no shared secret, and no Tailscale.
-func (a *app) signedInAlready(ctx context.Context, in login, anon *client.Client, former signin.SignIn) (bool, error) {
-	if former.MachineID == "" || former.Server != anon.Server() || (in.localIdentity != "" && in.localIdentity != former.Email) {
+// needed then: no shared secret, and no Tailscale. The server may be another one, to which
+// the former one's data was moved: then the sign-in is one at that from now on. What it is
+// asked with is a token for it alone.
+func (a *app) signedInAlready(
+	ctx context.Context, in login, anon *client.Client, former signin.SignIn, file signin.File,
+) (bool, error) {
+	if former.MachineID == "" || (in.localIdentity != "" && in.localIdentity != former.Email) {
 		return false, nil
 	}
 	byIdentity := former.EnrolledBy == leger.SignInSharedSecret || former.EnrolledBy == leger.SignInTailnet
@@ -114,6 +118,8 @@ func (a *app) signedInAlready(ctx context.Context, in login, anon *client.Client
 			return false, nil
 		}
 	}
+	from := former.Server
+	former.Server = anon.Server()
 	c, err := a.clientOf(former.Server, former)
 	if err != nil {
 		return false, err
@@ -121,9 +127,15 @@ func (a *app) signedInAlready(ctx context.Context, in login, anon *client.Client
 	profile, err := c.Profile(ctx)
 	switch {
 	case errors.Is(err, leger.ErrInvalidToken):
-		return false, nil // it was revoked
+		return false, nil // it was revoked, or was never known there
 	case err != nil:
 		return false, err
+	}
+	if former.Server != from {
+		if err := file.Write(former); err != nil {
+			return false, err
+		}
+		a.say("%s knows this machine's key: the data of %s is there now.", former.Server, from)
 	}
 	a.say("You are signed in at %s as %s, by this machine's own key.", former.Server, former.Email)
 	if profile.Machine != nil && profile.Machine.Role != leger.RoleFull { // it signs no browser in

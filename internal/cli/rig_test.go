@@ -99,6 +99,25 @@ func shortDir(t testing.TB) string {
 
 func (r *rig) startServer() {
 	r.t.Helper()
+	r.listen()
+	r.t.Cleanup(func() {
+		r.api.Close()
+		_ = r.store.Close()
+	})
+	r.restoreServer()
+}
+
+// move serves the data at another address, in a new epoch. At the former one nobody
+// answers.
+func (r *rig) move() {
+	r.t.Helper()
+	was := r.backUp()
+	r.api.Close()
+	r.listen()
+	r.putBack(was)
+}
+
+func (r *rig) listen() {
 	r.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if r.down.Load() {
 			panic(http.ErrAbortHandler)
@@ -111,11 +130,6 @@ func (r *rig) startServer() {
 		}
 		(*r.handler.Load()).ServeHTTP(w, req)
 	}))
-	r.t.Cleanup(func() {
-		r.api.Close()
-		_ = r.store.Close()
-	})
-	r.restoreServer()
 }
 
 // restoreServer makes the server one on an empty database, at the same address.

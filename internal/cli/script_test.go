@@ -65,6 +65,7 @@ func legerMain() {
 //	server refuse|accept              it takes no reports, or again
 //	server methods [NAME…]            the ways to sign in that it names; none: it lacks the route
 //	server backup                     keeps a copy of its database
+//	server move                       it is at another address, with the same data
 //	server damage NAME                the secret's row in the database loses its value
 //	[!] reported REGEXP               what the server knows of the machines, as JSON
 //	systemd                           there is a user session from now on
@@ -187,6 +188,9 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 		r.methods.Store(&answer)
 	case "backup":
 		r.kept = r.backUp()
+	case "move":
+		r.move()
+		ts.Setenv("LEGER_SERVER", r.api.URL)
 	case "saved":
 		need(ts, args, 2)
 		r.says(map[string]leger.BackupState{

@@ -13,7 +13,7 @@ import (
 	"leger.run/leger/migrations"
 )
 
-func schema(t *testing.T) []migrations.Migration {
+func schema(t testing.TB) []migrations.Migration {
 	t.Helper()
 	all, err := migrations.All()
 	if err != nil {

@@ -29,6 +29,7 @@ const actions: Record<string, (subject: string, count: number) => string> = {
 	"machine.invite": () => "Invited a machine",
 	"machine.uninvite": () => "Withdrew an invitation",
 	"key.rotate": () => "Changed a key of the server",
+	"server.move": () => "Moved the server's data to another database",
 	"server.restore": () => "Restored the server from a backup",
 	"audit.restart": () => "Began the chains of the audit log anew",
 };
