@@ -78,7 +78,8 @@ test: go-test web-test ## every test that needs no machine of its own
 .PHONY: go-test
 go-test: web/dist/index.html
 	@scripts/need go git curl node cc systemd
-	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
+# More at once than cores: many tests wait for git, for disks and for units to settle.
+	CGO_ENABLED=1 go test -race -shuffle=on -parallel 4 -timeout 20m ./...
 
 .PHONY: web-test
 web-test: build ## the web app in Chromium, against the real server

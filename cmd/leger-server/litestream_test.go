@@ -168,7 +168,8 @@ func TestLitestreamKilledUnderWrites(t *testing.T) { //nolint:paralleltest // it
 // the database that it gives then.
 func (l *litestream) caughtUp(ack *acknowledged) (file string) {
 	l.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline, tick := time.After(time.Minute), time.NewTicker(500*time.Millisecond)
+	defer tick.Stop()
 	for {
 		file, err := l.restore()
 		if err == nil {
@@ -176,10 +177,11 @@ func (l *litestream) caughtUp(ack *acknowledged) (file string) {
 				return file
 			}
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			l.t.Fatalf("the replica does not catch up: %v", err)
+		case <-tick.C:
 		}
-		time.Sleep(500 * time.Millisecond)
 	}
 }
 
@@ -268,11 +270,13 @@ func writesIn(t *testing.T, c *client.Client, data string, d time.Duration) (n, 
 			}
 		})
 	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
 	for ctx.Err() == nil {
 		if info, err := os.Stat(filepath.Join(data, "leger.db-wal")); err == nil {
 			log = max(log, info.Size())
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-tick.C
 	}
 	group.Wait()
 	return count.Load(), log

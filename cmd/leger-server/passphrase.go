@@ -135,7 +135,7 @@ func (p program) unlock(ctx context.Context, u unlockFlags) (backup.Unlock, erro
 }
 
 // passphraseElsewhere is how to give a passphrase without typing it.
-const passphraseElsewhere = "put it into a file, mode 0600, and name that with --passphrase-file"
+const passphraseElsewhere = "put it into a file, mode 0600, and name that with --passphrase-file" //nolint:gosec // G101: no credential
 
 // hidden asks at the terminal without showing what is typed.
 func (p program) hidden(ctx context.Context, question string) ([]byte, error) {

@@ -13,6 +13,8 @@ import (
 // templates are the storages of migrated databases that nothing was written to, by the
 // configuration of their databases. Wrangler takes a second for each migration, and a
 // copy of a few files takes none.
+//
+//nolint:gochecknoglobals // one for all tests of a process
 var templates = struct {
 	sync.Mutex
 	files map[string]map[string][]byte // content by path below the storage
@@ -62,7 +64,7 @@ func readTree(root string) (map[string][]byte, error) {
 		if err != nil {
 			return err
 		}
-		files[name], err = os.ReadFile(path) //nolint:gosec // G304: a directory of our own
+		files[name], err = os.ReadFile(path)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) { // a Worker without storage
