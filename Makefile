@@ -148,7 +148,6 @@ tidy-check:
 	go mod tidy -diff
 	cd e2e/tailnet && go mod tidy -diff
 	cd e2e/tailnet/v1.92 && go mod tidy -diff
-	cd e2e/litestream && go mod tidy -diff
 	cd bench/peer && go mod tidy -diff
 
 .PHONY: shell-check
@@ -185,6 +184,7 @@ rekey: web/dist/index.html ## 100,000 records sealed anew while serving, killed 
 .PHONY: litestream
 litestream: web/dist/index.html ## Litestream beside the server: killed under writes, restored, what it costs
 	@scripts/need go
+	cd e2e/litestream && go mod tidy -diff
 	LEGER_KILLS=$(KILLS) go test -count=1 -timeout 2h -tags e2e -v -run '^TestLitestream' ./cmd/leger-server
 
 # SOAK=2m is shorter; the last part of it against the first.
