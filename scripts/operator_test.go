@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,13 @@ type console struct {
 	mu      sync.Mutex
 	tickets map[string]bool // that were shown
 	bodies  []string        // of requests, with their paths
+}
+
+// asked is what the Worker was asked so far.
+func (c *console) asked() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.bodies)
 }
 
 // newConsole starts a Worker whose answers are these, one after the other. It lets in
@@ -139,8 +147,8 @@ func TestOperatorInvites(t *testing.T) {
 		t.Errorf("exit %d, printed %q\n%s", got.code, got.stdout, got.stderr)
 	}
 	want := `/api/operator/invitations {"email":"alice@example.com","tailscale_user_id":"u1","tailnet":"x.ts.net","name":"nas"}`
-	if c.bodies[0] != want {
-		t.Errorf("asked for %s", c.bodies[0])
+	if asked := c.asked(); asked[0] != want {
+		t.Errorf("asked for %s", asked[0])
 	}
 	if !strings.Contains(c.sql(), "'now', '+1 hour'") {
 		t.Errorf("the ticket has no end:\n%s", c.sql())
@@ -175,7 +183,7 @@ func TestOperatorRekeys(t *testing.T) {
 		!strings.Contains(got.stderr, "no longer needs the former key fedcba9876543210") || !strings.Contains(got.stderr, mayGo) {
 		t.Errorf("exit %d\n%s", got.code, got.stderr)
 	}
-	asked := strings.ReplaceAll(strings.Join(c.bodies, " "), "/api/operator/rekey ", "")
+	asked := strings.ReplaceAll(strings.Join(c.asked(), " "), "/api/operator/rekey ", "")
 	if asked != `{} {"cursor":"one"} {"cursor":"one"} {"cursor":"two"} {}` {
 		t.Errorf("asked %s", asked)
 	}

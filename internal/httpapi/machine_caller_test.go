@@ -74,7 +74,7 @@ func (p *people) machineToken(t *testing.T, m *testMachine, kind string) string 
 		c.IssuedAt, c.ExpiresAt = now.Add(-10*time.Minute), now.Add(-5*time.Minute-time.Second)
 		return sign()
 	case "future":
-		c.IssuedAt, c.ExpiresAt = now.Add(2*time.Minute), now.Add(4*time.Minute)
+		c.IssuedAt, c.ExpiresAt = now.Add(30*time.Minute), now.Add(34*time.Minute)
 		return sign()
 	case "long":
 		c.ExpiresAt = c.IssuedAt.Add(token.MachineLifetime + time.Second)

@@ -46,13 +46,11 @@ func TestAnotherUsersSocketIsNotPodmans(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	self, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	socket, program := filepath.Join(dir, "s"), filepath.Join(dir, "test")
-	if err := os.WriteFile(program, self, 0o755); err != nil {
-		t.Fatal(err)
+	// By another process: one that this one forks meanwhile would have the file open for
+	// writing, and nobody can run it then.
+	if out, err := exec.CommandContext(t.Context(), "install", "-m", "755", os.Args[0], program).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
