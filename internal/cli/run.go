@@ -17,6 +17,7 @@ import (
 
 func (a *app) runCmd() *cobra.Command {
 	var c choice
+	var watch bool
 	cmd := &cobra.Command{
 		Use: "run [flags] -- COMMAND [ARGUMENT…]", Short: "Run a command with your secrets in its environment",
 		Long: `Run a command with your secrets as environment variables: openai_key becomes
@@ -28,7 +29,11 @@ Without flags it gets every secret that this machine is given, but for those who
 names are not those of variables, or of variables such as PATH that say what is run.
 A variable that is set already is replaced.
 
-When the server does not answer, legerd's copies of this machine are used.`,
+When the server does not answer, legerd's copies of this machine are used.
+
+With --watch leger stays, asks the server every five seconds, and starts the command
+again when a secret changed that it was given: SIGTERM, and after ten seconds SIGKILL.
+It passes on what signals it gets, and ends with the command's exit code.`,
 		Example: `  leger run -- npm start
   leger run --only openai_key,db_password -- ./server --port 8080
   leger run --prefix OPENAI_ --env PGPASSWORD=db_password -- psql`,
@@ -36,7 +41,7 @@ When the server does not answer, legerd's copies of this machine are used.`,
 			if len(args) == 0 {
 				return usage("%s needs a command to run", cmd.CommandPath())
 			}
-			return a.runWith(cmd.Context(), c, args)
+			return a.runWith(cmd.Context(), c, watch, args)
 		},
 	}
 	// What follows the command's name is the command's, flags too.
@@ -44,11 +49,12 @@ When the server does not answer, legerd's copies of this machine are used.`,
 	cmd.Flags().StringSliceVar(&c.only, "only", nil, "these secrets, with commas between them")
 	cmd.Flags().StringSliceVar(&c.prefix, "prefix", nil, "those whose variables begin so")
 	cmd.Flags().StringArrayVar(&c.as, "env", nil, "the secret SECRET as the variable VARIABLE (VARIABLE=SECRET)")
+	cmd.Flags().BoolVar(&watch, "watch", false, "start the command again when one of its secrets changes")
 	return cmd
 }
 
 // runWith becomes the command, with the secrets of the choice.
-func (a *app) runWith(ctx context.Context, c choice, command []string) error {
+func (a *app) runWith(ctx context.Context, c choice, watch bool, command []string) error {
 	want, err := c.read()
 	if err != nil {
 		return err
@@ -58,9 +64,21 @@ func (a *app) runWith(ctx context.Context, c choice, command []string) error {
 		return leger.Errorf(leger.CodeNotFound, "there is no program %.80q in PATH", command[0]).
 			WithHint("the command comes after --, as in: leger run -- npm start")
 	}
-	values, err := a.chosenValues(ctx, want)
+	if watch {
+		return a.runWatched(ctx, want, program, command)
+	}
+	env, err := a.commandEnvironment(ctx, want)
 	if err != nil {
 		return err
+	}
+	return run.Replace(program, command[0], command[1:], env)
+}
+
+// commandEnvironment is leger's own environment with the secrets of the choice in it.
+func (a *app) commandEnvironment(ctx context.Context, want chosen) ([]string, error) {
+	values, err := a.chosenValues(ctx, want)
+	if err != nil {
+		return nil, err
 	}
 	defer values.wipe()
 	names := make([]leger.SecretName, 0, len(values))
@@ -69,14 +87,10 @@ func (a *app) runWith(ctx context.Context, c choice, command []string) error {
 	}
 	list, leftOut, err := want.variables(names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.sayLeftOut(leftOut)
-	env, err := environment(a.environ(), list, values)
-	if err != nil {
-		return err
-	}
-	return run.Replace(program, command[0], command[1:], env)
+	return environment(a.environ(), list, values)
 }
 
 // environ is the environment that leger was started with.
@@ -122,7 +136,7 @@ func (a *app) chosenValues(ctx context.Context, want chosen) (plaintexts, error)
 		return nil, err
 	}
 	values, err := serverValues(ctx, c, want)
-	if !errors.Is(err, leger.ErrUnreachable) && !(errors.Is(err, leger.ErrUnavailable) && fromServer(err)) {
+	if err == nil || !noAnswer(err) {
 		return values, err
 	}
 	local, localErr := a.localValues(ctx, in.UserUUID, want)
@@ -132,6 +146,11 @@ func (a *app) chosenValues(ctx context.Context, want chosen) (plaintexts, error)
 	}
 	a.warn("the server does not answer: these are this machine's copies, as of its last sync")
 	return local, nil
+}
+
+// noAnswer reports whether the server is away, or cannot answer now.
+func noAnswer(err error) bool {
+	return errors.Is(err, leger.ErrUnreachable) || errors.Is(err, leger.ErrUnavailable) && fromServer(err)
 }
 
 // fewSecrets is up to how many secrets are asked for one by one, so that no other is read.
