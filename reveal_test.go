@@ -47,6 +47,7 @@ func revealers() map[string]string {
 		"internal/secretsync.Syncer.holds":          "compares the server's value with the machine's",
 		"internal/signin.PrivateKey.private":        "the machine's key signs its tokens",
 		"internal/signin.PrivateKey.MarshalText":    "auth.json, 0600, holds the machine's key",
+		"internal/cli.environment":                  "the environment of the command that it is given to",
 		"..Ticket.Reveal":                           "gives it to whom it is for",
 		"..Ticket.Hash":                             "the server keeps the hash",
 		"internal/httpapi.API.giveCode":             "the answer to the machine that asks",

@@ -22,6 +22,7 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
+	Environ        func() []string // what a command that is run gets beside secrets; nil: os.Environ
 	Now            func() time.Time
 	Random         io.Reader // cryptographically secure
 	Version        string

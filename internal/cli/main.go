@@ -74,6 +74,9 @@ func (a *app) run(ctx context.Context) int {
 	if err == nil {
 		return exitDone
 	}
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
 	if ctx.Err() != nil && leger.CodeOf(err) == leger.CodeInternal {
 		err = leger.Errorf(leger.CodeInterrupted, "interrupted")
 	}

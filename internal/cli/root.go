@@ -38,7 +38,7 @@ those secrets.`,
 		return nil
 	}
 	root.AddCommand(
-		a.authCmd(), a.secretsCmd(), a.releasesCmd(), a.machinesCmd(), a.deployCmd(), a.serviceCmd(), a.validateCmd(), a.statusCmd(), a.doctorCmd(),
+		a.authCmd(), a.secretsCmd(), a.runCmd(), a.releasesCmd(), a.machinesCmd(), a.deployCmd(), a.serviceCmd(), a.validateCmd(), a.statusCmd(), a.doctorCmd(),
 		a.configCmd(), a.completionCmd(), a.versionCmd(),
 		&cobra.Command{Use: "exit-codes", Short: "What leger's exit codes mean", Long: exitCodesHelp},
 	)
