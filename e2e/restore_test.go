@@ -62,7 +62,7 @@ func TestRestoreGoesOn(t *testing.T) {
 	if got := w.container("/env/SECOND"); got != canaryNew {
 		t.Error("a secret that was written after the restore does not reach the container")
 	}
-	if out := w.show(`leger-server audit verify --data ` + elsewhere); !strings.Contains(out, "fits its chains") {
+	if out := w.show(`leger-server audit verify --data ` + elsewhere); !strings.Contains(out, "Everything fits") {
 		t.Errorf("the audit log: %s", out)
 	}
 	w.searchCanaries(t, canary, canaryNew)
