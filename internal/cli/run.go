@@ -41,6 +41,10 @@ It passes on what signals it gets, and ends with the command's exit code.`,
 			if len(args) == 0 {
 				return usage("%s needs a command to run", cmd.CommandPath())
 			}
+			// Said, and empty, is not "all": it is a variable of a script that is not set.
+			if (cmd.Flags().Changed("only") && len(c.only) == 0) || (cmd.Flags().Changed("prefix") && len(c.prefix) == 0) {
+				return usage("--only and --prefix need a name")
+			}
 			return a.runWith(cmd.Context(), c, watch, args)
 		},
 	}

@@ -37,6 +37,7 @@ type watched struct {
 	command []string
 
 	running *run.Foreground
+	env     []string                    // what it was started with
 	seen    map[leger.SecretName]string // value ids of what the command was given
 	away    bool                        // the server did not answer the last time
 }
@@ -64,9 +65,11 @@ func (a *app) runWatched(ctx context.Context, want chosen, program string, comma
 
 func (w *watched) start(ctx context.Context) error {
 	env, err := w.app.commandEnvironment(ctx, w.want)
-	if err == nil {
-		w.running, err = run.StartForeground(w.program, w.command[0], w.command[1:], env)
+	if err != nil {
+		return err
 	}
+	w.env = env
+	w.running, err = run.StartForeground(w.program, w.command[0], w.command[1:], env)
 	return err
 }
 
@@ -129,6 +132,10 @@ func (w *watched) restart(ctx context.Context, now map[leger.SecretName]string, 
 		w.seen = now
 		return nil
 	}
+	if slices.Equal(env, w.env) { // it began while nobody could say what it had
+		w.seen = now
+		return nil
+	}
 	w.app.say("%s changed: starting %s again", changed, w.command[0])
 	w.running.Signal(syscall.SIGTERM)
 	select {
@@ -138,7 +145,7 @@ func (w *watched) restart(ctx context.Context, now map[leger.SecretName]string, 
 		w.running.Signal(syscall.SIGKILL)
 		<-w.running.Ended()
 	}
-	w.seen = now
+	w.seen, w.env = now, env
 	w.running, err = run.StartForeground(w.program, w.command[0], w.command[1:], env)
 	return err
 }

@@ -33,6 +33,10 @@ type chosen struct {
 // read checks a choice. What is wrong is not repeated: it may be a value.
 func (c choice) read() (chosen, error) {
 	out := chosen{choice: c}
+	if slices.Contains(c.prefix, "") {
+		return out, leger.Invalid("prefix", "--prefix takes the beginning of a variable, and every one begins with nothing").
+			WithHint("leave it out to give the command all secrets")
+	}
 	for _, text := range c.only {
 		name, err := leger.ParseSecretName(strings.TrimSpace(text))
 		if err != nil {

@@ -39,6 +39,7 @@ func TestVariables(t *testing.T) {
 		"an empty one":            {choice{only: []string{""}}, "", "", "--only takes names"},
 		"no name of a variable":   {choice{only: []string{"my-key"}}, "", "", "no name of a variable"},
 		"a digit":                 {choice{only: []string{"1st"}}, "", "", "no name of a variable"},
+		"an empty prefix":         {choice{prefix: []string{""}}, "", "", "--prefix takes"},
 		"no equals sign":          {choice{as: []string{"a"}}, "", "", "--env takes"},
 		"no variable":             {choice{as: []string{"=a"}}, "", "", "--env takes"},
 		"no secret":               {choice{as: []string{"X="}}, "", "", "--env takes"},
