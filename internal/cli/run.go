@@ -17,7 +17,7 @@ import (
 
 func (a *app) runCmd() *cobra.Command {
 	var c choice
-	var watch bool
+	var how runHow
 	cmd := &cobra.Command{
 		Use: "run [flags] -- COMMAND [ARGUMENT…]", Short: "Run a command with your secrets in its environment",
 		Long: `Run a command with your secrets as environment variables: openai_key becomes
@@ -25,7 +25,15 @@ OPENAI_KEY. The values are in the environment of that process and nowhere else, 
 on disk and not among its arguments. It takes leger's place: signals, the terminal
 and the exit code are its own.
 
-Without flags it gets every secret that this machine is given, but for those whose
+Without flags it gets what the file .leger.toml names, in the working directory or the
+nearest one above it, after you were asked about that file once:
+
+  secrets = ["openai_key"]
+  prefix = ["STRIPE_"]
+  [env]
+  PGPASSWORD = "db_password"
+
+Where there is none, it gets every secret that this machine is given, but for those whose
 names are not those of variables, or of variables such as PATH that say what is run.
 A variable that is set already is replaced.
 
@@ -45,7 +53,7 @@ It passes on what signals it gets, and ends with the command's exit code.`,
 			if (cmd.Flags().Changed("only") && len(c.only) == 0) || (cmd.Flags().Changed("prefix") && len(c.prefix) == 0) {
 				return usage("--only and --prefix need a name")
 			}
-			return a.runWith(cmd.Context(), c, watch, args)
+			return a.runWith(cmd.Context(), c, how, args)
 		},
 	}
 	// What follows the command's name is the command's, flags too.
@@ -53,12 +61,25 @@ It passes on what signals it gets, and ends with the command's exit code.`,
 	cmd.Flags().StringSliceVar(&c.only, "only", nil, "these secrets, with commas between them")
 	cmd.Flags().StringSliceVar(&c.prefix, "prefix", nil, "those whose variables begin so")
 	cmd.Flags().StringArrayVar(&c.as, "env", nil, "the secret SECRET as the variable VARIABLE (VARIABLE=SECRET)")
-	cmd.Flags().BoolVar(&watch, "watch", false, "start the command again when one of its secrets changes")
+	cmd.Flags().BoolVar(&how.all, "all", false, "all secrets, whatever the project names")
+	cmd.Flags().BoolVar(&how.trust, "trust", false, "give the project what it asks for, without a question")
+	cmd.Flags().BoolVar(&how.watch, "watch", false, "start the command again when one of its secrets changes")
 	return cmd
 }
 
+// runHow is what else is said to run.
+type runHow struct{ all, trust, watch bool }
+
 // runWith becomes the command, with the secrets of the choice.
-func (a *app) runWith(ctx context.Context, c choice, watch bool, command []string) error {
+func (a *app) runWith(ctx context.Context, c choice, how runHow, command []string) (err error) {
+	switch {
+	case how.all && !c.all():
+		return usage("--all and a choice contradict each other")
+	case c.all() && !how.all:
+		if c, err = a.ofProject(ctx, how.trust); err != nil {
+			return err
+		}
+	}
 	want, err := c.read()
 	if err != nil {
 		return err
@@ -68,7 +89,7 @@ func (a *app) runWith(ctx context.Context, c choice, watch bool, command []strin
 		return leger.Errorf(leger.CodeNotFound, "there is no program %.80q in PATH", command[0]).
 			WithHint("the command comes after --, as in: leger run -- npm start")
 	}
-	if watch {
+	if how.watch {
 		return a.runWatched(ctx, want, program, command)
 	}
 	env, err := a.commandEnvironment(ctx, want)

@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -50,4 +52,40 @@ func TestWatchStartsTheCommandAgain(t *testing.T) {
 	}
 	x.Press("\x03echo code-$?\n")
 	x.Wait("the end", func() bool { return strings.Contains(x.Shown(), "code-130") })
+}
+
+// A project is asked about once at a terminal, and again when its file has changed; no is no.
+func TestAProjectIsAskedAboutOnce(t *testing.T) {
+	t.Parallel()
+	r, home, dir := newRig(t), t.TempDir(), t.TempDir()
+	r.must(home, "", "auth", "login", "--no-browser")
+	r.must(home, "one", "secrets", "set", "key")
+	r.must(home, "two", "secrets", "set", "other")
+	file := filepath.Join(dir, ".leger.toml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("secrets = [\"key\"]\n")
+	x := openTerminal(t)
+	x.Shell(r.env(home), dir)
+	questions := func() int { return strings.Count(x.Shown(), "[y/N]") }
+	ask := func(answer, outcome string, asked int) {
+		was := len(x.Shown())
+		x.Press(`leger run -- /bin/sh -c 'echo "got-$KEY-$OTHER."'` + "\n")
+		if answer != "" {
+			x.Wait("the question", func() bool { return questions() == asked })
+			x.Press(answer + "\n")
+		}
+		x.Wait(outcome, func() bool { return strings.Contains(x.Shown()[was:], outcome) })
+		if n := questions(); n != asked {
+			t.Errorf("%d questions, want %d: %q", n, asked, x.Shown())
+		}
+	}
+	ask("n", "you answered no: nothing was run", 1)
+	ask("y", "got-one-.", 2)
+	ask("", "got-one-.", 2)
+	write("secrets = [\"key\", \"other\"]\n")
+	ask("y", "got-one-two.", 3)
 }
