@@ -66,11 +66,20 @@ func New(c Config) (*Client, error) {
 	}
 	hc := c.HTTP
 	if hc == nil {
-		hc = &http.Client{Timeout: 30 * time.Second}
+		hc = &http.Client{Timeout: 30 * time.Second, Transport: ownTransport()}
 	}
 	own := *hc
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: base, token: c.Token, sign: c.Sign, http: &own, agent: c.UserAgent}, nil
+}
+
+// ownTransport is one whose connections nobody else closes: whoever does that to the default
+// one breaks requests that are on their way.
+func ownTransport() http.RoundTripper {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		return t.Clone()
+	}
+	return http.DefaultTransport
 }
 
 // parseServer reads a base URL. Where it holds a password, that is nowhere repeated: a

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,12 +303,19 @@ func (p *people) as(t *testing.T, label, method, path, body string) answer {
 	return res
 }
 
+// transport is the tests' own: httptest closes the connections of the default one, and that
+// breaks requests of other tests.
+var transport = sync.OnceValue(func() http.RoundTripper {
+	t, _ := http.DefaultTransport.(*http.Transport)
+	return t.Clone()
+})
+
 // roundTrip follows no redirect.
 func roundTrip(r *http.Request) (answer, error) {
 	if r.Header.Get("Accept-Encoding") == "" { // or Go asks for gzip, and leaves its header in a 304
 		r.Header.Set("Accept-Encoding", "identity")
 	}
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := transport().RoundTrip(r)
 	if err != nil {
 		return answer{}, err
 	}
