@@ -54,7 +54,7 @@ func newConsole(t *testing.T, answers ...http.HandlerFunc) *console {
 		c.bodies = append(c.bodies, r.URL.Path+" "+string(body))
 		c.mu.Unlock()
 		if !strings.Contains(c.sql(), hashOf(ticket)) || len(ticket) != len("leger-operator-")+43 {
-			refuses(http.StatusUnauthorized, "the sign-in is not valid, or no longer", "")(w, r)
+			refuses(http.StatusUnauthorized, "your sign-in is invalid or has expired", "")(w, r)
 			return
 		}
 		if n >= len(answers) {
@@ -234,7 +234,7 @@ func TestOperatorInTrouble(t *testing.T) {
 			refuses(http.StatusConflict, "there are secrets sealed with the key fedcba9876543210", "put the key it needs into ENCRYPTION_KEY_PREVIOUS"),
 			"", "hint: put the key it needs",
 		},
-		"not let in":     {refuses(http.StatusUnauthorized, "the sign-in is not valid, or no longer", ""), "", "does not accept the ticket"},
+		"not let in":     {refuses(http.StatusUnauthorized, "your sign-in is invalid or has expired", ""), "", "does not accept the ticket"},
 		"another's page": {answers(http.StatusNotFound, "<!doctype html>"), "", "answers 404 with something that is not Leger's"},
 		"sent elsewhere": {http.RedirectHandler("https://evil.example/", http.StatusFound).ServeHTTP, "", "answers 302"},
 		"signed out":     {nil, "STANDIN_TROUBLE=signed-out", "wrangler could not write to the database"},

@@ -35,7 +35,8 @@ Usage:
   leger-server [flags]              serve until interrupted
   leger-server backup FILE [flags]  write a backup, while the server runs or not
   leger-server verify FILE [flags]  read a backup to its end and open every record in it
-  leger-server restore FILE [flags] put a backup in place, after verifying it
+  leger-server restore FILE [flags] put a backup in place, after verifying it; also a
+                                    database alone, as Litestream restores it
   leger-server export FILE [flags]  write the data as SQL for a database of Cloudflare's, while
                                     the server runs or not
   leger-server import FILE [flags]  put such SQL in place, or what wrangler d1 export wrote,

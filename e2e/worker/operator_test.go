@@ -210,7 +210,7 @@ func TestRekey(t *testing.T) {
 	}
 
 	w, api = at(next, "")
-	for range 2 { // and once more from the copies that the first reading mended
+	for range 2 { // the second time from the copies that the first read repaired
 		allOpen(t, api, secrets, changed)
 	}
 	if status, body := open(t, w.URL+"/ready"); status != http.StatusOK {

@@ -7,12 +7,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -62,7 +64,8 @@ func findProject(dir string) (*project, error) {
 
 // readProject reads one; the cause is fs.ErrNotExist where there is none.
 func readProject(path string) (*project, error) {
-	f, err := os.Open(path) //nolint:gosec // G304: a name of our own, in the directories of the user
+	// One that is a pipe must not hold the command up: it is refused below.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // G304: a name of our own
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInvalid, err, "read %s", path)
 	}
@@ -77,7 +80,7 @@ func readProject(path string) (*project, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxProjectFile {
 		return nil, leger.Invalid("project", "%s is no file of at most %d bytes", path, maxProjectFile)
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // G304: as above
+	text, err := io.ReadAll(io.LimitReader(f, maxProjectFile)) // the file that was checked
 	if err != nil {
 		return nil, leger.Wrap(leger.CodeInvalid, err, "read %s", path)
 	}

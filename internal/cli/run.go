@@ -106,6 +106,11 @@ func (a *app) commandEnvironment(ctx context.Context, want chosen) ([]string, er
 		return nil, err
 	}
 	defer values.wipe()
+	return a.environmentOf(want, values)
+}
+
+// environmentOf is that with these values.
+func (a *app) environmentOf(want chosen, values plaintexts) ([]string, error) {
 	names := make([]leger.SecretName, 0, len(values))
 	for name := range values {
 		names = append(names, name)

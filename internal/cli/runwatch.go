@@ -39,7 +39,7 @@ type watched struct {
 	running *run.Foreground
 	env     []string                    // what it was started with
 	seen    map[leger.SecretName]string // value ids of what the command was given
-	away    bool                        // the server did not answer the last time
+	away    bool                        // the last check could not be made, and that was said
 }
 
 // runWatched runs the command until it ends by itself, and ends with its code.
@@ -82,70 +82,100 @@ func (w *watched) follow(ctx context.Context, c *client.Client, signals <-chan o
 			}
 			return nil
 		case s := <-signals:
-			byKey := s == syscall.SIGINT || s == syscall.SIGQUIT
-			if !byKey || !w.app.env.Terminal.In() { // at a terminal the command got it, too
-				w.running.Signal(s)
-			}
+			w.pass(s)
 		case <-w.app.env.After(watchEvery):
-			if err := w.check(ctx, c); err != nil {
+			if err := w.check(ctx, c, signals); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// check starts the command again if something changed that it was given.
-func (w *watched) check(ctx context.Context, c *client.Client) error {
+// pass hands a signal on. At a terminal the command got that of a key, too.
+func (w *watched) pass(s os.Signal) {
+	byKey := s == syscall.SIGINT || s == syscall.SIGQUIT
+	if !byKey || !w.app.env.Terminal.In() {
+		w.running.Signal(s)
+	}
+}
+
+// check starts the command again if something changed that it was given. While the new
+// values cannot be had from the server the command goes on, and each check tries again:
+// this machine's copies are the former ones.
+func (w *watched) check(ctx context.Context, c *client.Client, signals <-chan os.Signal) error {
 	now, err := w.look(ctx, c)
+	changed, env := "", []string(nil)
+	if err == nil {
+		if changed = w.changed(now); changed == "" {
+			w.away = false
+			return nil
+		}
+		env, err = w.fresh(ctx, c)
+	}
 	if err != nil {
 		if !w.away {
-			w.app.warn("no word on changes of secrets: %v", err)
+			w.app.warn("%s goes on with the secrets that it has: %v", w.command[0], err)
 		}
 		w.away = true
 		return nil
 	}
-	w.away = false
-	var changed []string
+	w.away, w.seen = false, now
+	if slices.Equal(env, w.env) { // it began while nobody could say what it had
+		return nil
+	}
+	return w.restart(env, changed, signals)
+}
+
+// changed names the secrets that are not as the command was given them.
+func (w *watched) changed(now map[leger.SecretName]string) string {
+	var names []string
 	for name, id := range now {
 		if w.seen[name] != id {
-			changed = append(changed, name.String())
+			names = append(names, name.String())
 		}
 	}
 	for name := range w.seen {
 		if now[name] == "" {
-			changed = append(changed, name.String())
+			names = append(names, name.String())
 		}
 	}
-	if len(changed) == 0 {
-		return nil
-	}
-	slices.Sort(changed)
-	return w.restart(ctx, now, strings.Join(slices.Compact(changed), ", "))
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
-// restart ends the command and starts it with the new values. One whose secrets cannot be
-// had any more goes on with those that it has.
-func (w *watched) restart(ctx context.Context, now map[leger.SecretName]string, changed string) error {
-	env, err := w.app.commandEnvironment(ctx, w.want)
+// fresh is the command's environment with the server's values.
+func (w *watched) fresh(ctx context.Context, c *client.Client) ([]string, error) {
+	values, err := serverValues(ctx, c, w.want)
 	if err != nil {
-		w.app.warn("%s changed, and %s goes on as it is: %v", changed, w.command[0], err)
-		w.seen = now
-		return nil
+		return nil, err
 	}
-	if slices.Equal(env, w.env) { // it began while nobody could say what it had
-		w.seen = now
-		return nil
-	}
+	defer values.wipe()
+	return w.app.environmentOf(w.want, values)
+}
+
+// restart ends the command and starts it with the new environment, unless somebody asks it
+// to end meanwhile.
+func (w *watched) restart(env []string, changed string, signals <-chan os.Signal) error {
 	w.app.say("%s changed: starting %s again", changed, w.command[0])
 	w.running.Signal(syscall.SIGTERM)
-	select {
-	case <-w.running.Ended():
-	case <-w.app.env.After(watchGrace):
-		w.app.warn("%s did not end within %v: it is killed", w.command[0], watchGrace)
-		w.running.Signal(syscall.SIGKILL)
-		<-w.running.Ended()
+	grace, over := w.app.env.After(watchGrace), false
+	for ended := false; !ended; {
+		select {
+		case <-w.running.Ended():
+			ended = true
+		case s := <-signals:
+			w.pass(s)
+			over = over || s != syscall.SIGUSR1 && s != syscall.SIGUSR2
+		case <-grace:
+			w.app.warn("%s did not end within %v: it is killed", w.command[0], watchGrace)
+			w.running.Signal(syscall.SIGKILL)
+		}
 	}
-	w.seen, w.env = now, env
+	if over {
+		return nil // who follows it sees that it has ended
+	}
+	w.env = env
+	var err error
 	w.running, err = run.StartForeground(w.program, w.command[0], w.command[1:], env)
 	return err
 }

@@ -133,7 +133,7 @@ func TestTheWayToSignIn(t *testing.T) {
 }
 
 // A server takes no token that names another one. Somebody who reached it by another name
-// was told only that the sign-in was "not valid, or no longer", without a reason.
+// was told only that the sign-in was invalid or had expired, without a reason.
 func TestServerGoesByItsOwnName(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

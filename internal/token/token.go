@@ -143,7 +143,7 @@ func Verify(s Secret, audiences []string, now time.Time, text string) (Claims, e
 
 // Refuse is the answer to any credential that is no good, with its cause for the log.
 func Refuse(cause error) error {
-	return leger.Wrap(leger.CodeInvalidToken, cause, "the sign-in is not valid, or no longer").
+	return leger.Wrap(leger.CodeInvalidToken, cause, "your sign-in is invalid or has expired").
 		WithHint("run: leger auth login")
 }
 
